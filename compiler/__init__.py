@@ -1,0 +1,1 @@
+"""Model in, artifact out: graph, operators, front-ends, passes, schedule rules, driver."""

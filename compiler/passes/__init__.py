@@ -1,0 +1,1 @@
+"""Graph passes: plain functions ``Graph -> Graph``, one idea per file."""

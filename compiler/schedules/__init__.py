@@ -1,0 +1,1 @@
+"""Schedule rules per kind of computation; they ask the target for capabilities, not names."""

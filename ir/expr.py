@@ -1,0 +1,524 @@
+"""Expressions: the typed, immutable scalars and vectors that kernels are made of.
+
+A dozen node types serve both levels of the IR. Tensor expressions (``tensor.py``) contain
+:class:`Read` and :class:`Reduce`; lowering replaces them by :class:`Load` and loops, and
+vectorisation brings in :class:`Ramp` and :class:`Broadcast`. The meaning of every node is written
+on the node, and ``ir/interp.py`` is that meaning as a program.
+
+Equality: ``==`` is identity. ``structural_equal`` (``visit.py``) compares trees; ``equal(a, b)``
+builds the expression that compares two values.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+
+from ..runtime.dtype import BOOL, FLOAT32, INT32, DType, dtype_of
+from ..runtime.errors import ExprError
+
+if TYPE_CHECKING:
+    from .stmt import Buffer
+    from .tensor import Reducer, Tensor
+
+ExprLike = Union["Expr", int, float, bool, np.generic]
+
+
+class Op(enum.Enum):
+    """Operators of the arithmetic-logic unit, on scalars and lane by lane on vectors.
+
+    Integers wrap modulo 2^bits. Division and remainder of integers by zero give 0. Comparisons
+    with NaN are false, ``NE`` is true.
+    """
+
+    ADD = "+"
+    SUB = "-"
+    MUL = "*"
+    DIV = "/"  # floats only, IEEE 754
+    FLOORDIV = "//"  # integers: rounds towards minus infinity
+    FLOORMOD = "%"  # integers: sign of the divisor
+    TRUNCDIV = "truncdiv"  # integers: rounds towards zero, as C does
+    TRUNCMOD = "truncmod"  # integers: sign of the dividend; floats: C's fmod
+    MIN = "min"  # NaN if either operand is NaN (numpy.minimum)
+    MAX = "max"  # NaN if either operand is NaN (numpy.maximum)
+    EQ = "=="
+    NE = "!="
+    LT = "<"
+    LE = "<="
+    AND = "&"  # bool: both; integers: bitwise
+    OR = "|"
+    XOR = "^"
+    SHL = "<<"  # the shift count is taken modulo the width
+    SHR = ">>"  # arithmetic on int, logical on uint
+    NEG = "neg"
+    NOT = "not"  # bool: negation; integers: bitwise complement
+    ABS = "abs"  # the lowest int wraps to itself
+
+
+UNARY = frozenset({Op.NEG, Op.NOT, Op.ABS})
+COMPARE = frozenset({Op.EQ, Op.NE, Op.LT, Op.LE})
+LOGIC = frozenset({Op.AND, Op.OR, Op.XOR})
+SHIFT = frozenset({Op.SHL, Op.SHR})
+INT_ONLY = frozenset({Op.FLOORDIV, Op.FLOORMOD, Op.TRUNCDIV}) | SHIFT
+COMMUTATIVE = frozenset({Op.ADD, Op.MUL, Op.MIN, Op.MAX, Op.EQ, Op.NE, Op.AND, Op.OR, Op.XOR})
+ASSOCIATIVE = frozenset({Op.ADD, Op.MUL, Op.MIN, Op.MAX, Op.AND, Op.OR, Op.XOR})
+
+
+class Expr:
+    """Base of all expressions; ``dtype`` is the type of the value."""
+
+    __slots__ = ("__weakref__",)
+    dtype: DType
+
+    def __add__(self, o: ExprLike) -> Expr:
+        return binary(Op.ADD, self, o)
+
+    def __radd__(self, o: ExprLike) -> Expr:
+        return binary(Op.ADD, o, self)
+
+    def __sub__(self, o: ExprLike) -> Expr:
+        return binary(Op.SUB, self, o)
+
+    def __rsub__(self, o: ExprLike) -> Expr:
+        return binary(Op.SUB, o, self)
+
+    def __mul__(self, o: ExprLike) -> Expr:
+        return binary(Op.MUL, self, o)
+
+    def __rmul__(self, o: ExprLike) -> Expr:
+        return binary(Op.MUL, o, self)
+
+    def __truediv__(self, o: ExprLike) -> Expr:
+        return binary(Op.DIV, self, o)
+
+    def __rtruediv__(self, o: ExprLike) -> Expr:
+        return binary(Op.DIV, o, self)
+
+    def __floordiv__(self, o: ExprLike) -> Expr:
+        return binary(Op.FLOORDIV, self, o)
+
+    def __rfloordiv__(self, o: ExprLike) -> Expr:
+        return binary(Op.FLOORDIV, o, self)
+
+    def __mod__(self, o: ExprLike) -> Expr:
+        return binary(Op.FLOORMOD, self, o)
+
+    def __rmod__(self, o: ExprLike) -> Expr:
+        return binary(Op.FLOORMOD, o, self)
+
+    def __and__(self, o: ExprLike) -> Expr:
+        return binary(Op.AND, self, o)
+
+    def __or__(self, o: ExprLike) -> Expr:
+        return binary(Op.OR, self, o)
+
+    def __xor__(self, o: ExprLike) -> Expr:
+        return binary(Op.XOR, self, o)
+
+    def __lshift__(self, o: ExprLike) -> Expr:
+        return binary(Op.SHL, self, o)
+
+    def __rshift__(self, o: ExprLike) -> Expr:
+        return binary(Op.SHR, self, o)
+
+    def __lt__(self, o: ExprLike) -> Expr:
+        return binary(Op.LT, self, o)
+
+    def __le__(self, o: ExprLike) -> Expr:
+        return binary(Op.LE, self, o)
+
+    def __gt__(self, o: ExprLike) -> Expr:
+        return binary(Op.LT, o, self)
+
+    def __ge__(self, o: ExprLike) -> Expr:
+        return binary(Op.LE, o, self)
+
+    def __neg__(self) -> Expr:
+        return Unary(Op.NEG, self)
+
+    def __invert__(self) -> Expr:
+        return Unary(Op.NOT, self)
+
+    def __abs__(self) -> Expr:
+        return Unary(Op.ABS, self)
+
+    def __bool__(self) -> bool:
+        raise ExprError(
+            f"the truth of {self} is known only when the kernel runs, not while it is built.",
+            hint="use te.if_then_else(cond, a, b), and & | ~ in place of and, or, not",
+        )
+
+    def __iter__(self):  # `for x in expr` and `a, b = expr` must not loop over __getitem__
+        raise ExprError(f"{self} is one value and cannot be iterated.")
+
+    def astype(self, dtype: DType | str) -> Expr:
+        """This value converted, see :class:`Cast`."""
+        return cast(self, dtype)
+
+    def __str__(self) -> str:
+        from .printer import expr_text
+
+        return expr_text(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}: {self.dtype}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Const(Expr):
+    """A constant scalar. ``value`` is a Python ``bool``, ``int`` or ``float`` that the type holds
+    exactly (floats are rounded to the type when built)."""
+
+    value: bool | int | float
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Var(Expr):
+    """A scalar variable, by default an int32 index. Two variables of one name are two variables."""
+
+    name: str
+    dtype: DType = INT32
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class IterVar(Var):
+    """A loop variable with the domain ``[minimum, minimum + extent)``.
+
+    ``kind`` is ``"data"`` (an axis of the result), ``"reduce"`` or ``"thread"`` (with ``tag`` such
+    as ``"threadIdx.x"`` or ``"fragment.x"``).
+    """
+
+    minimum: Expr = field(default_factory=lambda: Const(0, INT32))
+    extent: Expr = field(default_factory=lambda: Const(1, INT32))
+    kind: str = "data"
+    tag: str = ""
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Unary(Expr):
+    """``NEG``, ``NOT`` or ``ABS`` of a value; see :class:`Op` for the meaning."""
+
+    op: Op
+    a: Expr
+    dtype: DType = field(init=False)
+
+    def __post_init__(self) -> None:
+        assert self.op in UNARY, self.op
+        d = self.a.dtype
+        if self.op is Op.NOT and d.is_float or self.op is not Op.NOT and d.is_bool:
+            raise ExprError(f"{self.op.value} is not defined on {d}: {self.a}")
+        object.__setattr__(self, "dtype", d)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Binary(Expr):
+    """``a op b`` for operands of one type; comparisons give bool. See :class:`Op`."""
+
+    op: Op
+    a: Expr
+    b: Expr
+    dtype: DType = field(init=False)
+
+    def __post_init__(self) -> None:
+        op, d = self.op, self.a.dtype
+        assert op not in UNARY, op
+        if d != self.b.dtype:
+            raise ExprError(
+                f"{op.value} takes operands of one type, not {d} and {self.b.dtype}: "
+                f"{self.a} {op.value} {self.b}",
+                hint="convert one side with .astype(dtype)",
+            )
+        logic_on_float = op in LOGIC and d.is_float
+        arithmetic_on_bool = d.is_bool and op not in LOGIC and op not in (Op.EQ, Op.NE)
+        if (
+            (op is Op.DIV and not d.is_float)
+            or (op in INT_ONLY and not d.is_int)
+            or logic_on_float
+            or arithmetic_on_bool
+        ):
+            raise ExprError(f"{op.value} is not defined on {d}: {self.a} {op.value} {self.b}")
+        object.__setattr__(self, "dtype", BOOL.with_lanes(d.lanes) if op in COMPARE else d)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Cast(Expr):
+    """A value converted to another type.
+
+    Float to integer truncates towards zero, saturates at the limits of the type and gives 0 for
+    NaN. Integer to integer keeps the low bits. Float to float rounds to nearest even and overflows
+    to infinity. Anything to bool is ``value != 0``; bool to a number is 0 or 1.
+    """
+
+    value: Expr
+    dtype: DType
+
+    def __post_init__(self) -> None:
+        assert self.value.dtype.lanes == self.dtype.lanes
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Reinterpret(Expr):
+    """The bits of a value read as another type of the same width (never bool)."""
+
+    value: Expr
+    dtype: DType
+
+    def __post_init__(self) -> None:
+        a, b = self.value.dtype, self.dtype
+        assert a.lanes == b.lanes and a.bits == b.bits and not (a.is_bool or b.is_bool)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Select(Expr):
+    """``if_true`` where ``cond`` holds, else ``if_false``.
+
+    Only the chosen arm is evaluated: a load in an arm need be in bounds only where the arm is
+    chosen. ``cond`` may be a scalar for vector arms; then it chooses for all lanes.
+    """
+
+    cond: Expr
+    if_true: Expr
+    if_false: Expr
+    dtype: DType = field(init=False)
+
+    def __post_init__(self) -> None:
+        c, t, f = self.cond.dtype, self.if_true.dtype, self.if_false.dtype
+        if not c.is_bool:
+            raise ExprError(f"the condition of a select is {c}, not bool: {self.cond}")
+        if t != f:
+            raise ExprError(f"the arms of a select differ in type: {t} and {f}")
+        assert c.lanes in (1, t.lanes)
+        object.__setattr__(self, "dtype", t)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Call(Expr):
+    """A pure element-wise intrinsic (``exp``, ``fma``, …) of the table in ``intrin.py``."""
+
+    name: str
+    args: tuple[Expr, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Read(Expr):
+    """One element of a tensor, before lowering: ``indices`` are its logical coordinates."""
+
+    tensor: Tensor
+    indices: tuple[Expr, ...]
+    dtype: DType = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", self.tensor.dtype)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Load(Expr):
+    """Elements of a buffer, after lowering.
+
+    Before the storage pass ``indices`` are logical coordinates, after it the physical ones that
+    the buffer's layout gives (one flat index in memory; x, y, layer, lane in a texture). The last
+    index may be a vector, then so is the value. Lanes where ``predicate`` is false are not touched
+    and give 0.
+    """
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+    predicate: Expr | None = None
+    dtype: DType = field(init=False)
+
+    def __post_init__(self) -> None:
+        lanes = max((i.dtype.lanes for i in self.indices), default=1)
+        object.__setattr__(self, "dtype", self.buffer.dtype.with_lanes(lanes))
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Ramp(Expr):
+    """The vector ``base, base + stride, …`` of ``lanes`` integers."""
+
+    base: Expr
+    stride: Expr
+    lanes: int
+    dtype: DType = field(init=False)
+
+    def __post_init__(self) -> None:
+        assert self.base.dtype == self.stride.dtype and self.base.dtype.lanes == 1
+        object.__setattr__(self, "dtype", self.base.dtype.with_lanes(self.lanes))
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Broadcast(Expr):
+    """A scalar in every one of ``lanes`` lanes."""
+
+    value: Expr
+    lanes: int
+    dtype: DType = field(init=False)
+
+    def __post_init__(self) -> None:
+        assert self.value.dtype.lanes == 1
+        object.__setattr__(self, "dtype", self.value.dtype.with_lanes(self.lanes))
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Reduce(Expr):
+    """Component ``index`` of a reduction over ``axes``, only as the whole body of a compute.
+
+    Starting from the reducer's identity, ``(acc…) = combine((acc…), (sources…))`` for every point
+    of ``axes``, in any order, where ``condition`` holds.
+    """
+
+    reducer: Reducer
+    sources: tuple[Expr, ...]
+    axes: tuple[IterVar, ...]
+    condition: Expr
+    index: int
+    dtype: DType = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", self.sources[self.index].dtype)
+
+
+def const(value: ExprLike, dtype: DType | str | None = None) -> Const:
+    """A constant; without ``dtype`` bool, int32 (int64 where it must) or float32."""
+    if isinstance(value, np.generic):
+        dtype = dtype or dtype_of(value.dtype)
+        value = value.item()
+    assert isinstance(value, bool | int | float), f"not a constant: {value!r}"
+    if dtype is None:
+        fits = isinstance(value, bool) or not isinstance(value, int) or -(2**31) <= value < 2**31
+        kind = BOOL if isinstance(value, bool) else FLOAT32 if isinstance(value, float) else INT32
+        d = kind if fits else dtype_of("int64")
+    else:
+        d = dtype_of(dtype)
+    assert d.lanes == 1
+    if d.is_bool:
+        return Const(bool(value), d)
+    if d.is_int:
+        if isinstance(value, float) and not value.is_integer():
+            raise ExprError(f"the constant {value} is not an integer, but {d} is wanted")
+        number = int(value)
+        if not d.min <= number <= d.max:
+            raise ExprError(f"the constant {number} does not fit into {d}")
+        return Const(number, d)
+    with np.errstate(over="ignore"):
+        return Const(float(np.asarray(value, dtype=np.float64).astype(d.numpy)), d)
+
+
+def to_expr(value: ExprLike, like: DType | None = None) -> Expr:
+    """An expression for a Python or numpy number; ``like`` gives a plain number its type."""
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return const(bool(value), like)
+    if isinstance(value, int | float | np.generic):
+        scalar = const(value, like.element if like is not None else None)
+        return scalar if like is None or like.lanes == 1 else Broadcast(scalar, like.lanes)
+    raise ExprError(f"{value!r} ({type(value).__name__}) is not an expression or a number")
+
+
+def _fold(op: Op, a: Const, b: Const) -> Const | None:
+    """Index arithmetic on constants is folded at once: printed IR stays readable."""
+    if a.dtype != b.dtype or not a.dtype.is_int:
+        return None
+    x, y = int(a.value), int(b.value)
+    match op:
+        case Op.ADD:
+            r = x + y
+        case Op.SUB:
+            r = x - y
+        case Op.MUL:
+            r = x * y
+        case Op.FLOORDIV if y:
+            r = x // y
+        case Op.FLOORMOD if y:
+            r = x % y
+        case Op.MIN:
+            r = min(x, y)
+        case Op.MAX:
+            r = max(x, y)
+        case _:
+            return None
+    return Const(r, a.dtype) if a.dtype.min <= r <= a.dtype.max else None
+
+
+def binary(op: Op, a: ExprLike, b: ExprLike) -> Expr:
+    """``a op b``; a plain number takes the type of the other side."""
+    left = to_expr(a, b.dtype if isinstance(b, Expr) else None)
+    right = to_expr(b, left.dtype)
+    if isinstance(left, Const) and isinstance(right, Const):
+        folded = _fold(op, left, right)
+        if folded is not None:
+            return folded
+    return Binary(op, left, right)
+
+
+def cast(value: ExprLike, dtype: DType | str) -> Expr:
+    """``value`` as ``dtype`` (see :class:`Cast`); the same object when it has that type."""
+    d = dtype_of(dtype)
+    v = to_expr(value)
+    d = d.with_lanes(v.dtype.lanes)
+    return v if v.dtype == d else Cast(v, d)
+
+
+def minimum(a: ExprLike, b: ExprLike) -> Expr:
+    return binary(Op.MIN, a, b)
+
+
+def maximum(a: ExprLike, b: ExprLike) -> Expr:
+    return binary(Op.MAX, a, b)
+
+
+def equal(a: ExprLike, b: ExprLike) -> Expr:
+    """The expression ``a == b``."""
+    return binary(Op.EQ, a, b)
+
+
+def not_equal(a: ExprLike, b: ExprLike) -> Expr:
+    return binary(Op.NE, a, b)
+
+
+def truncdiv(a: ExprLike, b: ExprLike) -> Expr:
+    """Integer division that rounds towards zero, as C does."""
+    return binary(Op.TRUNCDIV, a, b)
+
+
+def truncmod(a: ExprLike, b: ExprLike) -> Expr:
+    """The remainder with the dividend's sign: C's ``%`` and ``fmod``."""
+    return binary(Op.TRUNCMOD, a, b)
+
+
+def all_of(conditions: Sequence[Expr]) -> Expr:
+    """The conjunction of conditions; ``True`` for none."""
+    result: Expr | None = None
+    for c in conditions:
+        result = c if result is None else Binary(Op.AND, result, c)
+    return result if result is not None else Const(True, BOOL)
+
+
+def if_then_else(cond: ExprLike, a: ExprLike, b: ExprLike) -> Expr:
+    """``a`` where ``cond`` holds, else ``b``; only the chosen side is evaluated."""
+    like = a.dtype if isinstance(a, Expr) else b.dtype if isinstance(b, Expr) else None
+    return Select(to_expr(cond), to_expr(a, like), to_expr(b, like))
+
+
+def is_const(e: Expr, value: int | float | None = None) -> bool:
+    """Whether ``e`` is a constant (equal to ``value``, when given)."""
+    return isinstance(e, Const) and (value is None or e.value == value)
+
+
+def as_int(e: ExprLike) -> int | None:
+    """The value of an integer constant, else None."""
+    if isinstance(e, Const) and not e.dtype.is_float:
+        return int(e.value)
+    return e if isinstance(e, int) else None
+
+
+TRUE = Const(True, BOOL)
+FALSE = Const(False, BOOL)
+ZERO = Const(0, INT32)
+ONE = Const(1, INT32)

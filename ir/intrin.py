@@ -1,0 +1,123 @@
+"""The table of pure element-wise intrinsics: name, arity, types, meaning in numpy.
+
+How a target spells them is data of its code generator; ``passes/math.py`` has expansions for
+targets that lack one. Accuracy on each target is stated and tested there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..runtime.dtype import BOOL, DType
+from ..runtime.errors import ExprError
+from .expr import Call, Expr, ExprLike, to_expr
+
+
+@dataclass(frozen=True)
+class Intrinsic:
+    """``domain`` is ``"float"`` or ``"int"``; ``result`` is ``"same"`` or ``"bool"``."""
+
+    name: str
+    arity: int
+    numpy: Callable[..., np.ndarray]
+    domain: str = "float"
+    result: str = "same"
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def _round_even(x: np.ndarray) -> np.ndarray:
+    return np.rint(x)
+
+
+def _popcount(x: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(x).astype(x.dtype)
+
+
+INTRINSICS: dict[str, Intrinsic] = {
+    i.name: i
+    for i in (
+        Intrinsic("exp", 1, np.exp),
+        Intrinsic("exp2", 1, np.exp2),
+        Intrinsic("log", 1, np.log),
+        Intrinsic("log2", 1, np.log2),
+        Intrinsic("log1p", 1, np.log1p),
+        Intrinsic("expm1", 1, np.expm1),
+        Intrinsic("sqrt", 1, np.sqrt),
+        Intrinsic("rsqrt", 1, lambda x: 1 / np.sqrt(x)),
+        Intrinsic("tanh", 1, np.tanh),
+        Intrinsic("sigmoid", 1, lambda x: 1 / (1 + np.exp(-x))),
+        Intrinsic("erf", 1, _erf),
+        Intrinsic("sin", 1, np.sin),
+        Intrinsic("cos", 1, np.cos),
+        Intrinsic("tan", 1, np.tan),
+        Intrinsic("asin", 1, np.arcsin),
+        Intrinsic("acos", 1, np.arccos),
+        Intrinsic("atan", 1, np.arctan),
+        Intrinsic("sinh", 1, np.sinh),
+        Intrinsic("cosh", 1, np.cosh),
+        Intrinsic("asinh", 1, np.arcsinh),
+        Intrinsic("acosh", 1, np.arccosh),
+        Intrinsic("atanh", 1, np.arctanh),
+        Intrinsic("floor", 1, np.floor),
+        Intrinsic("ceil", 1, np.ceil),
+        Intrinsic("trunc", 1, np.trunc),
+        Intrinsic("round", 1, _round_even),  # halves to even
+        Intrinsic("pow", 2, np.power),
+        Intrinsic("fma", 3, lambda a, b, c: a * b + c),  # rounded once where the target can
+        Intrinsic("isnan", 1, np.isnan, result="bool"),
+        Intrinsic("isinf", 1, np.isinf, result="bool"),
+        Intrinsic("popcount", 1, _popcount, domain="int"),
+    )
+}
+
+
+__all__ = [
+    "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "erf", "exp", "exp2",
+    "expm1", "floor", "fma", "isinf", "isnan", "log", "log1p", "log2", "popcount", "power",
+    "round_even", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
+]  # fmt: skip
+
+
+def call(name: str, *args: ExprLike) -> Expr:
+    """The call of an intrinsic; types are checked here."""
+    spec = INTRINSICS.get(name)
+    if spec is None:
+        raise ExprError(f"there is no intrinsic {name!r}.", hint=", ".join(INTRINSICS))
+    if len(args) != spec.arity:
+        raise ExprError(f"{name} takes {spec.arity} arguments, not {len(args)}")
+    like = next((a.dtype for a in args if isinstance(a, Expr)), None)
+    exprs = tuple(to_expr(a, like) for a in args)
+    d = exprs[0].dtype
+    if any(e.dtype != d for e in exprs):
+        raise ExprError(f"{name} takes operands of one type, not {[str(e.dtype) for e in exprs]}")
+    if not (d.is_float if spec.domain == "float" else d.is_int):
+        raise ExprError(f"{name} is not defined on {d}")
+    return Call(name, exprs, BOOL.with_lanes(d.lanes) if spec.result == "bool" else d)
+
+
+def _make(name: str) -> Callable[..., Expr]:
+    def intrinsic(*args: ExprLike) -> Expr:
+        return call(name, *args)
+
+    intrinsic.__name__ = name
+    intrinsic.__doc__ = f"The element-wise intrinsic ``{name}``."
+    return intrinsic
+
+
+def element_dtype(name: str, d: DType) -> DType:
+    """The element type of the result of intrinsic ``name`` on operands of type ``d``."""
+    return BOOL if INTRINSICS[name].result == "bool" else d
+
+
+exp, exp2, log, log2, log1p, expm1 = map(_make, ("exp", "exp2", "log", "log2", "log1p", "expm1"))
+sqrt, rsqrt, tanh, sigmoid, erf = map(_make, ("sqrt", "rsqrt", "tanh", "sigmoid", "erf"))
+sin, cos, tan, asin, acos, atan = map(_make, ("sin", "cos", "tan", "asin", "acos", "atan"))
+sinh, cosh, asinh, acosh, atanh = map(_make, ("sinh", "cosh", "asinh", "acosh", "atanh"))
+floor, ceil, trunc, round_even = map(_make, ("floor", "ceil", "trunc", "round"))
+power, fma, isnan, isinf, popcount = map(_make, ("pow", "fma", "isnan", "isinf", "popcount"))

@@ -1,0 +1,1 @@
+"""One lowering pass per file; ``ir/lower.py`` puts them in order."""

@@ -1,0 +1,172 @@
+"""Statements: the loop nest that a schedule lowers to, and the function that holds it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ..runtime.dtype import DType
+from .expr import Expr, Var
+from .layout import Layout
+
+_EMPTY: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Buffer:
+    """Storage of a tensor inside a kernel.
+
+    ``shape`` are the logical extents; ``layout`` maps logical indices to physical ones (None: row
+    major). ``scope`` is ``"global"`` (a kernel parameter or a scratch of the whole kernel),
+    ``"shared"`` (one per workgroup) or ``"local"`` (one per thread: registers, stack). After the
+    storage pass buffers in memory have one axis, the flat physical size, and no layout.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[Expr, ...]
+    scope: str = "global"
+    layout: Layout | None = None
+    alignment: int = 64  # bytes
+
+    def __repr__(self) -> str:
+        dims = ", ".join(map(str, self.shape))
+        return f"{self.name}: {self.dtype}[{dims}]"
+
+
+class ForKind(enum.Enum):
+    SERIAL = "serial"
+    PARALLEL = "parallel"  # iterations on several CPU threads; they must not depend on each other
+    VECTORIZED = "vectorized"  # one vector; the vectorise pass removes it
+    UNROLLED = "unrolled"  # the unroll pass removes it
+    BOUND = "bound"  # to a hardware index, see ``For.tag``
+
+
+class Stmt:
+    """Base of all statements."""
+
+    __slots__ = ("__weakref__",)
+
+    def __str__(self) -> str:
+        from .printer import stmt_text
+
+        return stmt_text(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{self}"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Store(Stmt):
+    """``buffer[indices] = value``; lanes where ``predicate`` is false are not written.
+
+    Indices as in :class:`~weft.ir.expr.Load`. ``value.dtype`` is the buffer's with the lanes of
+    the indices.
+    """
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+    value: Expr
+    predicate: Expr | None = None
+
+    def __post_init__(self) -> None:
+        assert self.value.dtype.element == self.buffer.dtype, (self.buffer, self.value.dtype)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class For(Stmt):
+    """``for var in [minimum, minimum + extent): body``; ``tag`` names the hardware index of a
+    bound loop; ``pragmas`` are hints for later passes and code generators."""
+
+    var: Var
+    minimum: Expr
+    extent: Expr
+    kind: ForKind
+    body: Stmt
+    tag: str = ""
+    pragmas: Mapping[str, object] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class If(Stmt):
+    """``then`` where ``cond`` holds, else ``otherwise``. ``likely`` marks a guard that the
+    schedule made for extents that do not divide: loop partitioning peels those."""
+
+    cond: Expr
+    then: Stmt
+    otherwise: Stmt | None = None
+    likely: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Seq(Stmt):
+    """Statements in order. Build with :func:`seq`, which flattens."""
+
+    stmts: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Let(Stmt):
+    """``var`` stands for ``value`` in ``body``."""
+
+    var: Var
+    value: Expr
+    body: Stmt
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Alloc(Stmt):
+    """``buffer`` exists, with undefined contents, while ``body`` runs."""
+
+    buffer: Buffer
+    body: Stmt
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Barrier(Stmt):
+    """All threads of a workgroup arrive before any goes on; their writes to ``scope`` are seen."""
+
+    scope: str = "shared"
+
+
+def seq(*stmts: Stmt | None) -> Stmt:
+    """The statements in order, flattened; a single one is itself."""
+    flat: list[Stmt] = []
+    for s in stmts:
+        if isinstance(s, Seq):
+            flat.extend(s.stmts)
+        elif s is not None:
+            flat.append(s)
+    return flat[0] if len(flat) == 1 else Seq(tuple(flat))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Function:
+    """A kernel: parameters (buffers and scalar variables, in calling order) and a body.
+
+    ``writes`` are the parameters that the kernel writes. ``attrs`` carries what passes tell the
+    code generator: ``"launch"`` (tag -> extent of the hardware loops of a device kernel).
+    """
+
+    name: str
+    params: tuple[Buffer | Var, ...]
+    body: Stmt
+    writes: frozenset[Buffer] = frozenset()
+    attrs: Mapping[str, object] = field(default_factory=lambda: _EMPTY)
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        return tuple(p for p in self.params if isinstance(p, Buffer))
+
+    def with_body(self, body: Stmt) -> Function:
+        """This function with another body (itself when it is the same)."""
+        if body is self.body:
+            return self
+        return Function(self.name, self.params, body, self.writes, self.attrs)
+
+    def __str__(self) -> str:
+        from .printer import function_text
+
+        return function_text(self)

@@ -1,0 +1,88 @@
+"""Targets: a frozen record of capabilities, parsed from strings such as ``llvm -mcpu=znver4``.
+
+Passes and schedule rules ask for capabilities (``target.vector_bits``), never for a name.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, fields, replace
+
+from ..runtime.dtype import DType
+from ..runtime.errors import TargetError
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a target can do, and what its code generator needs to know.
+
+    ``kind`` selects the code generator and the device; everything else is a capability.
+    """
+
+    kind: str
+    mtriple: str = ""  # llvm: empty means this machine
+    mcpu: str = ""
+    mattr: str = ""  # comma separated, "+avx2,-avx512f"
+    vector_bits: int = 128  # width of a vector register
+    num_vector_registers: int = 16
+    has_fma: bool = False
+    has_masked_memory: bool = False  # predicated vector loads and stores in hardware
+    num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
+    opt_level: int = 3
+
+    def lanes(self, dtype: DType) -> int:
+        """Elements of ``dtype`` in one vector register."""
+        return max(1, self.vector_bits // max(8, dtype.bits))
+
+    def __str__(self) -> str:
+        default = _KINDS[self.kind]
+        shown = [
+            f"-{f.name}={getattr(self, f.name)}"
+            for f in fields(self)
+            if f.name != "kind" and getattr(self, f.name) != getattr(default, f.name)
+        ]
+        return " ".join([self.kind, *shown])
+
+    @classmethod
+    def parse(cls, text: str | Target) -> Target:
+        """The target that ``text`` describes: a kind and ``-option=value`` words.
+
+        Raises :class:`TargetError` that lists the kinds or the options.
+        """
+        if isinstance(text, Target):
+            return text
+        words = shlex.split(text)
+        kinds = ", ".join(_KINDS)
+        if not words or words[0] not in _KINDS:
+            raise TargetError(f"there is no target {text!r}.", hint=f"targets: {kinds}")
+        base = _KINDS[words[0]]
+        types = {f.name: type(getattr(base, f.name)) for f in fields(cls) if f.name != "kind"}
+        options: dict[str, object] = {}
+        for w in words[1:]:
+            key, eq, value = w.lstrip("-").partition("=")
+            key = key.replace("-", "_")
+            if not w.startswith("-") or key not in types:
+                raise TargetError(
+                    f"target {text!r} has no option {w!r}.", hint="options: -" + ", -".join(types)
+                )
+            try:
+                options[key] = _value(types[key], value, bool(eq))
+            except ValueError:
+                raise TargetError(
+                    f"target {text!r}: {w!r} wants a value of type {types[key].__name__}."
+                ) from None
+        return replace(base, **options)  # type: ignore[arg-type]
+
+
+def _value(kind: type, text: str, given: bool) -> object:
+    if kind is bool:
+        flags = {"": True, "1": True, "true": True, "0": False, "false": False}
+        if text not in flags:
+            raise ValueError(text)
+        return flags[text]
+    if not given:
+        raise ValueError(text)
+    return kind(text)
+
+
+_KINDS: dict[str, Target] = {"llvm": Target("llvm")}

@@ -1,0 +1,67 @@
+"""Every environment variable that weft reads, in one place, with its type and meaning.
+
+Read them as ``knobs.debug()``; nothing else in weft looks at ``os.environ``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import WeftError
+
+
+def _integer(name: str, default: int, low: int = 0) -> int:
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if value < low:
+        raise WeftError(
+            f"{name}={text!r} is not an integer ≥ {low}.", where="environment", hint=f"unset {name}"
+        )
+    return value
+
+
+def debug() -> int:
+    """``WEFT_DEBUG``: 0 silent, 1 stages and their times, 2 each pass, 3 verify after each pass,
+    4 print the loop nest after each pass."""
+    return _integer("WEFT_DEBUG", 0)
+
+
+def dump_dir() -> Path | None:
+    """``WEFT_DUMP``: a folder for numbered files, one per pass and kernel."""
+    text = os.environ.get("WEFT_DUMP", "")
+    return Path(text) if text else None
+
+
+def num_threads() -> int:
+    """``WEFT_NUM_THREADS``: worker threads of the CPU runtime; the default is one per core that
+    this process may use."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    return _integer("WEFT_NUM_THREADS", cores, low=1)
+
+
+def cache_dir() -> Path:
+    """``WEFT_CACHE_DIR``: compiled kernels kept between processes (default
+    ``$XDG_CACHE_HOME/weft``, else ``~/.cache/weft``)."""
+    text = os.environ.get("WEFT_CACHE_DIR", "")
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(text) if text else (Path(base) if base else Path.home() / ".cache") / "weft"
+
+
+def cache_enabled() -> bool:
+    """``WEFT_CACHE``: 0 turns the disk cache off."""
+    return _integer("WEFT_CACHE", 1) != 0
+
+
+def cache_limit_bytes() -> int:
+    """``WEFT_CACHE_MB``: upper bound of the disk cache in MiB (default 1024); the least recently
+    used kernels go first."""
+    return _integer("WEFT_CACHE_MB", 1024) << 20
