@@ -1,0 +1,1 @@
+"""ONNX models: reading, checking, and one converter per ONNX operator."""
