@@ -238,7 +238,9 @@ class GraphBuilder:
         where = source or Source()
         opdef = get(op)
         full = opdef.check_attrs(attrs or {}, str(where))
-        types = opdef.infer_checked([self.types[i] if i else None for i in inputs], full, str(where))
+        types = opdef.infer_checked(
+            [self.types[i] if i else None for i in inputs], full, str(where)
+        )
         names = tuple(outputs) if outputs else ()
         names += tuple(self.fresh(f"{op}") for _ in types[len(names) :])
         for n, t in zip(names, types):

@@ -210,7 +210,7 @@ class Unary(Expr):
     def __post_init__(self) -> None:
         assert self.op in UNARY, self.op
         d = self.a.dtype
-        if self.op is Op.NOT and d.is_float or self.op is not Op.NOT and d.is_bool:
+        if (self.op is Op.NOT and d.is_float) or (self.op is not Op.NOT and d.is_bool):
             raise ExprError(f"{self.op.value} is not defined on {d}: {self.a}")
         object.__setattr__(self, "dtype", d)
 

@@ -42,7 +42,9 @@ class Layout:
     def __post_init__(self) -> None:
         for a, extent in enumerate(self.shape):
             step = 1
-            for d in sorted((d for ax in self.axes for d in ax if d.axis == a), key=lambda d: d[1:]):
+            for d in sorted(
+                (d for ax in self.axes for d in ax if d.axis == a), key=lambda d: d[1:]
+            ):
                 assert d.stride == step, f"digits of axis {a} leave a gap: {self.axes}"
                 step = d.stride * d.extent
             assert step >= extent, f"digits of axis {a} cover {step} of {extent}"

@@ -16,8 +16,22 @@ import numpy as np
 from .errors import WeftError
 
 __all__ = [
-    "BOOL", "BFLOAT16", "FLOAT16", "FLOAT32", "FLOAT64", "INT8", "INT16", "INT32", "INT64",
-    "UINT8", "UINT16", "UINT32", "UINT64", "ALL_DTYPES", "DType", "dtype_of",
+    "ALL_DTYPES",
+    "BFLOAT16",
+    "BOOL",
+    "FLOAT16",
+    "FLOAT32",
+    "FLOAT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "DType",
+    "dtype_of",
 ]  # fmt: skip
 
 
@@ -107,7 +121,8 @@ def _parse(text: str) -> DType:
     base = _BY_NAME.get(m.group(1)) if m else None
     if m is None or base is None:
         raise WeftError(
-            f"there is no dtype {text!r}.", hint="dtypes: " + ", ".join(_BY_NAME) + ", with x<lanes>"
+            f"there is no dtype {text!r}.",
+            hint="dtypes: " + ", ".join(_BY_NAME) + ", with x<lanes>",
         )
     return base.with_lanes(int(m.group(2) or 1))
 
