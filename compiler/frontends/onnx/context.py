@@ -1,0 +1,164 @@
+"""What a converter of one ONNX operator sees of the model: :class:`NodeContext`.
+
+A converter reads inputs, attributes and types through it, adds weft operators, and gives the
+names of the tensors that are the node's outputs. It never sees symbolic shapes: every type is
+static when a node is converted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from onnx import AttributeProto, NodeProto
+
+from ....runtime.errors import ModelError, UnsupportedError
+from ...graph import Source, TensorType
+from .emit import Emitter
+from .tensors import TensorReader
+
+REQUIRED: Any = object()  # the default of NodeContext.attr: the attribute must be there
+
+_PLAIN = {
+    AttributeProto.FLOAT: lambda a: float(a.f),
+    AttributeProto.INT: lambda a: int(a.i),
+    AttributeProto.FLOATS: lambda a: tuple(float(v) for v in a.floats),
+    AttributeProto.INTS: lambda a: tuple(int(v) for v in a.ints),
+    AttributeProto.GRAPH: lambda a: a.g,
+}
+
+
+class NodeContext:
+    """One ONNX node while it is converted.
+
+    Attributes
+    ----------
+    op, domain, opset : the operator, and the version of its domain that the model asks for.
+    inputs : names of weft tensors, ``""`` where an optional input is absent (trailing ones may be
+        missing from the list altogether; :meth:`type`, :meth:`const` accept any position).
+    n_outputs : how many outputs the node lists.
+    source, where : the node, for errors.
+    """
+
+    def __init__(
+        self,
+        emitter: Emitter,
+        reader: TensorReader,
+        node: NodeProto,
+        inputs: Sequence[str],
+        opset: int,
+        wanted: Sequence[bool],
+        source: Source,
+    ):
+        self._emitter, self._reader, self._wanted = emitter, reader, tuple(wanted)
+        self._attributes = {a.name: a for a in node.attribute}
+        self.op, self.domain, self.opset = node.op_type, node.domain, opset
+        self.inputs = list(inputs)
+        self.n_outputs = len(node.output)
+        self.source, self.where = source, str(source)
+        self._hint = next((o for o in node.output if o), node.name or node.op_type)
+
+    def __len__(self) -> int:
+        """How many inputs the node lists."""
+        return len(self.inputs)
+
+    def input(self, i: int) -> str:
+        """The tensor of input ``i``, ``""`` when it is absent."""
+        return self.inputs[i] if i < len(self.inputs) else ""
+
+    def output_wanted(self, k: int) -> bool:
+        """Whether anything reads output ``k``."""
+        return k < len(self._wanted) and self._wanted[k]
+
+    # -- attributes
+
+    def has_attr(self, name: str) -> bool:
+        return name in self._attributes
+
+    def attr(self, name: str, default: Any = REQUIRED) -> Any:
+        """The attribute as a Python value: int, float, str, a tuple of these, or an array."""
+        a = self._attributes.get(name)
+        if a is None:
+            if default is REQUIRED:
+                raise ModelError(f"the attribute {name!r} is missing.", where=self.where)
+            return default
+        if a.type in _PLAIN:
+            return _PLAIN[a.type](a)
+        if a.type in (AttributeProto.STRING, AttributeProto.STRINGS):
+            try:
+                many = a.type == AttributeProto.STRINGS
+                return tuple(s.decode() for s in a.strings) if many else a.s.decode()
+            except UnicodeDecodeError:
+                raise ModelError(f"the attribute {name!r} is no UTF-8.", where=self.where) from None
+        if a.type == AttributeProto.TENSOR:
+            return self._reader.array(a.t, self.where)
+        kind = AttributeProto.AttributeType.keys()
+        known = a.type in AttributeProto.AttributeType.values()
+        text = kind[AttributeProto.AttributeType.values().index(a.type)] if known else a.type
+        return self.unsupported(f"the attribute {name!r} has the type {text}")
+
+    # -- inputs
+
+    def type(self, i: int) -> TensorType | None:
+        """The type of input ``i``; None when it is absent."""
+        name = self.input(i)
+        return self._emitter.builder.types[name] if name else None
+
+    def typeof(self, name: str) -> TensorType:
+        """The type of a tensor by its weft name, also of one just added."""
+        return self._emitter.builder.types[name]
+
+    def is_const(self, i: int) -> bool:
+        """Whether the value of input ``i`` is known at compile time (not so for an absent one)."""
+        return self.input(i) in self._emitter.builder.constants
+
+    def const(self, i: int) -> np.ndarray | None:
+        """The value of input ``i``, which must be known at compile time; None when absent."""
+        name = self.input(i)
+        if not name:
+            return None
+        value = self._emitter.builder.constants.get(name)
+        if value is None:
+            roots = self._emitter.ancestors(name)
+            listed = ", ".join(map(repr, roots)) or "no graph input"
+            raise ModelError(
+                f"input {i} ({name!r}) must be known at compile time, but depends on {listed}.",
+                where=self.where,
+                hint="bind it: constants={" + ", ".join(f"{r!r}: value" for r in roots) + "}"
+                if roots
+                else "the value was too large to compute at compile time",
+            )
+        return value
+
+    # -- results
+
+    def add(self, op: str, inputs: Sequence[str], **attrs: Any) -> str:
+        """Add an operator of one output; gives its name. Constant at once if its inputs are."""
+        (name,) = self.add_many(op, inputs, 1, **attrs)
+        return name
+
+    def add_many(
+        self, op: str, inputs: Sequence[str], n_outputs: int, **attrs: Any
+    ) -> tuple[str, ...]:
+        """Add an operator of ``n_outputs`` outputs; gives their names."""
+        names = self._emitter.add(op, inputs, attrs, self._hint, self.source)
+        assert len(names) == n_outputs, f"{op} has {len(names)} outputs, not {n_outputs}"
+        return names
+
+    def constant(self, array: np.ndarray) -> str:
+        """A constant tensor. Check the size of what a file asks for before making ``array``."""
+        return self._emitter.constant(np.asarray(array), self._hint)
+
+    # -- errors
+
+    def error(self, message: str, hint: str | None = None) -> NoReturn:
+        """Raise :class:`ModelError`: the file is wrong at this node."""
+        raise ModelError(message, where=self.where, hint=hint)
+
+    def unsupported(self, message: str) -> NoReturn:
+        """Raise :class:`UnsupportedError`: the file is sound, but weft has not got this."""
+        raise UnsupportedError(message, where=self.where)
+
+
+Converter = Callable[[NodeContext], "Sequence[str] | str"]
