@@ -260,7 +260,8 @@ def comm_reducer(
             if not isinstance(a, IterVar) or a.kind != "reduce":
                 raise ExprError(f"{name} reduces over axes made by te.reduce_axis, not {a!r}")
         reducer = reducer_for(tuple(e.dtype for e in exprs))
-        out = tuple(Reduce(reducer, exprs, axes, where or TRUE, k) for k in range(len(exprs)))
+        cond = TRUE if where is None else where
+        out = tuple(Reduce(reducer, exprs, axes, cond, k) for k in range(len(exprs)))
         return out if many else out[0]
 
     reduce.__name__ = name
