@@ -1,3 +1,67 @@
-"""weft: a tensor compiler. One kernel definition, woven into every target."""
+"""weft: a tensor compiler. One kernel definition, woven into every target.
+
+>>> import weft
+>>> exe = weft.compile("model.onnx")                    # doctest: +SKIP
+>>> scores = exe(image)                                 # doctest: +SKIP
+>>> exe.save("model.weft")                              # doctest: +SKIP
+>>> exe = weft.runtime.load("model.weft")               # doctest: +SKIP
+
+Nothing below is imported before it is asked for: a machine that only runs packages never loads the
+compiler, and ``import weft`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import runtime
+    from .compiler.build import build
+    from .compiler.driver import compile
+    from .compiler.frontends import load
+    from .ir import te
+    from .ir.target import Target
+    from .runtime.errors import WeftError
+    from .runtime.executor import Executable
+
+# public name -> (module, attribute of it; empty: the module itself)
+_LAZY = {
+    "load": (".compiler.frontends", "load"),
+    "compile": (".compiler.driver", "compile"),
+    "build": (".compiler.build", "build"),
+    "te": (".ir.te", ""),
+    "runtime": (".runtime", ""),
+    "Target": (".ir.target", "Target"),
+    "WeftError": (".runtime.errors", "WeftError"),
+    "Executable": (".runtime.executor", "Executable"),
+}
+
+__all__ = [
+    "Executable",
+    "Target",
+    "WeftError",
+    "__version__",
+    "build",
+    "compile",
+    "load",
+    "runtime",
+    "te",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'weft' has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    value = import_module(module, __name__)
+    if attribute:
+        value = getattr(value, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..ir import tensor as te
 from ..ir.expr import Const, const
-from ..ir.tensor import ComputeOp, PlaceholderOp, Tensor
+from ..ir.tensor import PlaceholderOp, Tensor
 from ..runtime.errors import WeftError
 from .graph import Graph, Node, TensorType
 from .ops import get

@@ -3,3 +3,21 @@
 Imports nothing else of weft, so that a machine that only runs models needs only this folder (and
 numpy, ml_dtypes, llvmlite). ``weft.runtime.load("m.weft")`` is the entry.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .executor import Executable, load
+
+__all__ = ["Executable", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    # lazily: the compiler imports runtime.dtype and errors, and needs no executor for that
+    if name in __all__:
+        from . import executor
+
+        return getattr(executor, name)
+    raise AttributeError(f"module 'weft.runtime' has no attribute {name!r}")

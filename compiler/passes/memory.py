@@ -1,0 +1,145 @@
+"""The memory plan: which bytes of one arena each intermediate tensor has.
+
+Tensors whose lifetimes do not meet share bytes. Offsets are chosen greedily, the largest tensor
+first, each in the smallest gap that takes it (Pisarchyk & Lee, *Efficient Memory Management for
+Deep Neural Net Inference*, 2020, §5.3, "Greedy by Size for Offset Calculation"):
+
+    offset
+      ^      +-----------+
+      |      |  relu1    |  +---------+
+      |  +---+-----------+  |  conv3  |
+      |  | conv1  |         +---------+-----+
+      |  |        |         |     add       |
+      +--+--------+---------+---------------+--> step
+
+A reshape of a row-major tensor moves no byte: it becomes an alias and needs no kernel. Results are
+never computed in place, although some could be: kernels rely on their buffers not overlapping.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..graph import Graph, TensorType
+from ..group import Group
+from ..ops import get
+
+ALIGNMENT = 64  # bytes
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """A tensor of ``nbytes`` that must keep its bytes from step ``first`` to step ``last``."""
+
+    name: str
+    nbytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """``steps`` are the groups that need a kernel. ``roots`` maps each tensor that lies in the
+    storage of another one to it; ``offsets`` has the intermediate tensors that own bytes of the
+    arena. ``arena`` is its size, ``without_reuse`` what it would be if nothing were shared."""
+
+    steps: tuple[Group, ...]
+    roots: Mapping[str, str]
+    offsets: Mapping[str, int]
+    arena: int
+    without_reuse: int
+
+    def root(self, name: str) -> str:
+        return self.roots.get(name, name)
+
+
+def plan_memory(graph: Graph, groups: Sequence[Group]) -> MemoryPlan:
+    """The plan for the groups of a graph in execution order."""
+    roots: dict[str, str] = {}
+    steps: list[Group] = []
+    for group in groups:
+        source = alias_source(graph, group)
+        if source is None:
+            steps.append(group)
+        else:
+            roots[group.outputs[0]] = roots.get(source, source)
+    lives = lifetimes(graph, steps, roots)
+    offsets, arena = place(lives)
+    total = sum(_round(t.nbytes) for t in lives)
+    return MemoryPlan(tuple(steps), roots, offsets, arena, total)
+
+
+def alias_source(graph: Graph, group: Group) -> str | None:
+    """The tensor whose bytes are the group's result, if the group only reinterprets them."""
+    if len(group.nodes) != 1 or len(group.outputs) != 1:
+        return None
+    node = group.nodes[0]
+    if "reinterpret" not in get(node.op).facts and node.op != "reshape":
+        return None
+    before, after = graph.types[node.inputs[0]], graph.types[node.outputs[0]]
+    plain = _row_major(before) and _row_major(after)
+    same = before.dtype == after.dtype and before.size == after.size
+    return node.inputs[0] if plain and same else None
+
+
+def _row_major(t: TensorType) -> bool:
+    return t.layout is None or t.layout.is_row_major
+
+
+def lifetimes(
+    graph: Graph, steps: Sequence[Group], roots: Mapping[str, str]
+) -> tuple[Lifetime, ...]:
+    """The intermediate tensors that need arena space: made by a step, and neither an output of the
+    graph nor the storage of one (those belong to the caller)."""
+    public = {roots.get(o, o) for o in graph.outputs}
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for k, group in enumerate(steps):
+        for o in group.outputs:
+            if o not in public:
+                first[o] = last[o] = k
+        for i in group.inputs:
+            root = roots.get(i, i)
+            if root in first:
+                last[root] = k
+    return tuple(Lifetime(n, graph.types[n].nbytes, first[n], last[n]) for n in first)
+
+
+def _round(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def place(lives: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
+    """Aligned offsets such that tensors alive at the same step never overlap, and the arena's size.
+
+    O(n²) for n tensors, with vectorised inner loops.
+    """
+    order = sorted(lives, key=lambda t: (-t.nbytes, t.first, t.name))
+    first = np.array([t.first for t in order], np.int64)
+    last = np.array([t.last for t in order], np.int64)
+    begins: list[int] = []  # offsets of the tensors placed so far, ascending
+    ranks: list[int] = []  # their positions in ``order``
+    offsets: dict[str, int] = {}
+    arena = 0
+    for k, t in enumerate(order):
+        meets = (first <= t.last) & (last >= t.first)
+        need = _round(t.nbytes)
+        best, best_gap, end = None, None, 0
+        for begin, r in zip(begins, ranks):
+            if not meets[r]:
+                continue
+            gap = begin - end
+            if gap >= need and (best_gap is None or gap < best_gap):
+                best, best_gap = end, gap
+            end = max(end, begin + _round(order[r].nbytes))
+        offset = end if best is None else best
+        where = bisect.bisect_right(begins, offset)
+        begins.insert(where, offset)
+        ranks.insert(where, k)
+        offsets[t.name] = offset
+        arena = max(arena, offset + need)
+    return offsets, arena

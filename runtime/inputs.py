@@ -1,0 +1,149 @@
+"""Checks what a user gives to an executable: names, number, shapes, dtypes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .dtype import DType
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of an executable."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+def bind(
+    specs: Mapping[str, TensorSpec],
+    positional: Sequence[Any],
+    by_name: Mapping[str, Any],
+    where: str,
+) -> list[np.ndarray]:
+    """One array per spec, in order, of its dtype and shape.
+
+    Raises :class:`InputError` that lists what was expected and what was given.
+    """
+
+    def wrong(message: str, hint: str | None = None) -> InputError:
+        expected = "".join(f"\n    {s}" for s in specs.values()) or "\n    nothing"
+        given = [f"#{k}: {_describe(v)}" for k, v in enumerate(positional)]
+        given += [f"{k}: {_describe(v)}" for k, v in by_name.items()]
+        got = "".join(f"\n    {g}" for g in given) or "\n    nothing"
+        return InputError(
+            f"{message}\n  expected:{expected}\n  given:{got}", where=where, hint=hint
+        )
+
+    names = list(specs)
+    if len(positional) > len(names):
+        raise wrong(f"{len(positional)} arrays were given for {len(names)} inputs.")
+    table = dict(zip(names, positional))
+    for name, value in by_name.items():
+        if name not in specs:
+            near = difflib.get_close_matches(name, names, 1, 0.4)
+            raise wrong(
+                f"there is no input {name!r}.", f"did you mean {near[0]!r}?" if near else None
+            )
+        if name in table:
+            raise wrong(f"the input {name!r} was given twice, by position and by name.")
+        table[name] = value
+    missing = [n for n in names if n not in table]
+    if missing:
+        raise wrong(
+            f"the input{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))} "
+            f"{'are' if len(missing) > 1 else 'is'} missing."
+        )
+    arrays = []
+    for name, spec in specs.items():
+        try:
+            arrays.append(convert(table[name], spec))
+        except _Mismatch as e:
+            raise wrong(f"the input {name!r} {e}.", e.hint) from None
+    return arrays
+
+
+class _Mismatch(Exception):
+    def __init__(self, message: str, hint: str | None = None):
+        super().__init__(message)
+        self.hint = hint
+
+
+def convert(value: Any, spec: TensorSpec) -> np.ndarray:
+    """``value`` as an array of the spec's dtype and shape.
+
+    Arrays (numpy's, or anything with ``__array__``) must have the dtype already: a silent
+    conversion would hide a mistake and cost time. Python numbers and nested lists have no dtype of
+    their own and are converted as numpy converts Python scalars: integers to any integer type that
+    holds them and to floats that represent them exactly, floats to floats (rounded, never
+    overflowing to infinity), bools to bool.
+    """
+    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
+        array = np.asarray(value)
+        if array.dtype != spec.dtype.numpy:
+            raise _Mismatch(
+                f"has dtype {array.dtype}, not {spec.dtype}",
+                f"convert it with .astype({str(spec.dtype)!r})",
+            )
+    else:
+        array = _from_python(value, spec.dtype)
+    if array.shape != spec.shape:
+        raise _Mismatch(f"has shape {array.shape}, not {spec.shape}", _shape_hint(array, spec))
+    return array
+
+
+def _shape_hint(array: np.ndarray, spec: TensorSpec) -> str | None:
+    if array.size == int(np.prod(spec.shape)):
+        return f"it has as many elements: .reshape({spec.shape}), or .transpose(…) first"
+    if len(array.shape) == len(spec.shape):
+        return "compile the model for this size: weft.compile(model, shapes={…})"
+    return None
+
+
+def _from_python(value: Any, dtype: DType) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):
+        raise _Mismatch("is a ragged list or no array at all") from None
+    empty = array.size == 0
+    if array.dtype.kind not in "biuf" and not empty:
+        raise _Mismatch(f"is {type(value).__name__}, not an array or numbers")
+    if empty:
+        return np.zeros(array.shape, dtype.numpy)
+    kind = array.dtype.kind
+    fits = (kind == "b") == dtype.is_bool and not (kind == "f" and not dtype.is_float)
+    if fits and not dtype.is_float and not dtype.is_bool:
+        fits = int(array.min()) >= dtype.min and int(array.max()) <= dtype.max
+    if not fits:
+        raise _Mismatch(f"has values that {dtype} does not hold")
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype.numpy)
+    if dtype.is_float and not _holds(array, result.astype(np.float64)):
+        raise _Mismatch(f"has values that {dtype} does not hold")
+    return result
+
+
+def _holds(given: np.ndarray, stored: np.ndarray) -> bool:
+    """Whether floats stand for the numbers given: integers exactly, floats without overflow."""
+    finite = np.isfinite(stored)
+    if given.dtype.kind == "f":
+        return bool((finite == np.isfinite(given)).all())
+    return bool(finite.all()) and all(int(a) == int(b) for a, b in zip(given.flat, stored.flat))
+
+
+def _describe(value: Any) -> str:
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    if dtype is not None and shape is not None:
+        return f"{dtype}[{', '.join(map(str, shape))}]"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"

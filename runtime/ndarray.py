@@ -1,0 +1,45 @@
+"""Aligned numpy arrays: what kernels may be given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .dtype import DType
+
+ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
+
+
+def address(array: np.ndarray) -> int:
+    """The address of the first element."""
+    return array.__array_interface__["data"][0]
+
+
+def aligned_bytes(nbytes: int, alignment: int = ALIGNMENT) -> np.ndarray:
+    """``nbytes`` uninitialised bytes whose address is a multiple of ``alignment``.
+
+    The block behind it is one alignment longer than asked for at both ends of the address range, so
+    the address of an empty array is valid and aligned, too.
+    """
+    block = np.empty(nbytes + alignment, np.uint8)
+    start = -address(block) % alignment
+    return block[start : start + nbytes]
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+    """An uninitialised C-contiguous array at an aligned address."""
+    count = int(np.prod(shape, dtype=np.int64))
+    return aligned_bytes(count * dtype.bytes).view(dtype.numpy).reshape(shape)
+
+
+def is_ready(array: np.ndarray, alignment: int = ALIGNMENT) -> bool:
+    """Whether a kernel may read ``array`` in place: C-contiguous and aligned."""
+    return array.flags.c_contiguous and address(array) % alignment == 0
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """``array`` itself when it is ready for a kernel, else an aligned copy."""
+    if is_ready(array):
+        return array
+    copy = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy

@@ -1,0 +1,66 @@
+"""What measurements of an executable look like."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One kernel call: the graph nodes that it computes, the kernel, its milliseconds."""
+
+    label: str
+    kernel: str
+    ms: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The kernel calls of one run, in order; ``str`` is a table, slowest first."""
+
+    name: str
+    rows: tuple[ProfileRow, ...]
+
+    @property
+    def total_ms(self) -> float:
+        return sum(r.ms for r in self.rows)
+
+    def share(self, row: ProfileRow) -> float:
+        """The part of the total that ``row`` took, 0 to 1."""
+        return row.ms / self.total_ms if self.total_ms else 0.0
+
+    def by_kernel(self) -> dict[str, float]:
+        """Milliseconds of each kernel over all its calls, slowest first."""
+        sums: dict[str, float] = {}
+        for r in self.rows:
+            sums[r.kernel] = sums.get(r.kernel, 0.0) + r.ms
+        return dict(sorted(sums.items(), key=lambda kv: -kv[1]))
+
+    def __str__(self) -> str:
+        rows = sorted(self.rows, key=lambda r: -r.ms)
+        wide = max([len(r.kernel) for r in rows], default=6)
+        lines = [f"{'ms':>9}  {'share':>6}  {'kernel':<{wide}}  nodes"]
+        for r in rows:
+            label = r.label if len(r.label) <= 60 else r.label[:57] + "..."
+            lines.append(f"{r.ms:9.4f}  {self.share(r):6.1%}  {r.kernel:<{wide}}  {label}")
+        lines.append(f"{self.total_ms:9.4f}  100.0%  {len(rows)} calls of {self.name}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Milliseconds per call, one number per measurement."""
+
+    times: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.times)
+
+    @property
+    def best_ms(self) -> float:
+        return min(self.times)
+
+    def __str__(self) -> str:
+        return f"median {self.median_ms:.4f} ms, best {self.best_ms:.4f} ms of {len(self.times)}"

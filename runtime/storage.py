@@ -1,0 +1,153 @@
+"""Where the tensors of a program lie: its slots resolved and checked.
+
+A package may be damaged in ways that its hashes do not show (a faulty writer), so nothing here
+trusts a number: whatever does not fit together is a :class:`PackageError` before memory is touched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .artifact import Program, Slot
+from .dtype import DType, dtype_of
+from .errors import PackageError, WeftError
+from .inputs import TensorSpec
+from .ndarray import ALIGNMENT, aligned
+
+_KINDS = ("input", "output", "constant", "arena", "alias")
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """Bytes that an executable needs. ``arena`` holds all intermediate tensors and is their peak;
+    ``without_reuse`` is what they would need without sharing."""
+
+    arena: int
+    without_reuse: int
+    constants: int
+    inputs: int
+    outputs: int
+
+    def __str__(self) -> str:
+        def mib(n: int) -> str:
+            return f"{n / 2**20:.2f} MiB"
+
+        saved = 1 - self.arena / self.without_reuse if self.without_reuse else 0.0
+        return (
+            f"arena {mib(self.arena)} ({mib(self.without_reuse)} without reuse, {saved:.0%} saved),"
+            f" constants {mib(self.constants)}, inputs {mib(self.inputs)},"
+            f" outputs {mib(self.outputs)}"
+        )
+
+
+class Storage:
+    """The slots of a program, each with its dtype and its root: the slot that owns its bytes.
+
+    Raises :class:`PackageError` when slots, kernels and parameters do not fit together.
+    """
+
+    def __init__(self, program: Program, params: Mapping[str, np.ndarray]):
+        self.program = program
+        self.slots = program.slots
+        self.index = {s.name: k for k, s in enumerate(self.slots)}
+        if len(self.index) != len(self.slots):
+            raise self.error("two slots have the same name")
+        if program.alignment != ALIGNMENT or program.arena < 0:
+            raise self.error(f"arena {program.arena}, alignment {program.alignment}")
+        self.dtypes = [self._dtype(s) for s in self.slots]
+        self.roots = [self._root(k) for k in range(len(self.slots))]
+        self.constants = {
+            k: self._constant(s, params) for k, s in enumerate(self.slots) if s.kind == "constant"
+        }
+        self.inputs = self._specs(program.inputs)
+        self.outputs = self._specs(program.outputs)
+        self._check_inputs()
+        self._check_calls()
+
+    def error(self, why: str) -> PackageError:
+        return PackageError(
+            f"the program does not fit together: {why}.",
+            where=self.program.name,
+            hint="compile the model again",
+        )
+
+    def _dtype(self, s: Slot) -> DType:
+        try:
+            dtype = dtype_of(s.dtype)
+        except WeftError as e:
+            raise self.error(f"the slot {s.name!r}: {e.message}") from None
+        sizes = (*s.shape, *s.physical, s.nbytes, s.offset)
+        if s.kind not in _KINDS or dtype.lanes != 1 or min(sizes) < 0:
+            raise self.error(f"the slot {s.name!r} is malformed")
+        if math.prod(s.physical) * dtype.bytes != s.nbytes:
+            raise self.error(f"the slot {s.name!r} has {s.nbytes} bytes for {list(s.physical)}")
+        if s.kind == "arena" and s.offset % ALIGNMENT:
+            raise self.error(f"the slot {s.name!r} is not aligned")
+        return dtype
+
+    def _root(self, k: int) -> int:
+        for _ in range(len(self.slots)):
+            s = self.slots[k]
+            if s.kind != "alias":
+                return k
+            source = self.index.get(s.source, -1)
+            if source < 0 or self.slots[source].nbytes < s.nbytes:
+                raise self.error(f"the slot {s.name!r} is no alias of {s.source!r}")
+            k = source
+        raise self.error(f"the slot {self.slots[k].name!r} is an alias of itself")
+
+    def _constant(self, s: Slot, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        array = params.get(s.source)
+        if array is None:
+            raise self.error(f"the parameter {s.source!r} is missing")
+        if array.nbytes != s.nbytes:
+            raise self.error(f"the parameter {s.source!r} has {array.nbytes} bytes, not {s.nbytes}")
+        return aligned(array)
+
+    def _specs(self, table: Mapping[str, int]) -> dict[str, TensorSpec]:
+        specs = {}
+        for name, k in table.items():
+            s = self.slots[k]
+            if math.prod(s.shape) * self.dtypes[k].bytes != s.nbytes:
+                raise self.error(f"{name!r} is not stored plainly")
+            specs[name] = TensorSpec(name, self.dtypes[k], s.shape)
+        return specs
+
+    def _check_inputs(self) -> None:
+        places = list(self.program.inputs.values())
+        if len(set(places)) != len(places) or any(self.slots[k].kind != "input" for k in places):
+            raise self.error("an input has no slot of its own")
+        given = set(places)
+        for k, s in enumerate(self.slots):
+            if s.kind == "input" and k not in given:
+                raise self.error(f"nothing gives the slot {s.name!r}")
+
+    def _check_calls(self) -> None:
+        kernels = {k.name: k for k in self.program.kernels}
+        for step in self.program.steps:
+            for param, k in zip(kernels[step.kernel].params, step.args):
+                s, root = self.slots[k], self.slots[self.roots[k]]
+                if param.dtype != s.dtype or math.prod(param.shape) * self.dtypes[k].bytes > (
+                    s.nbytes
+                ):
+                    raise self.error(f"{step.kernel!r} cannot take the slot {s.name!r}")
+                if param.access not in ("r", "w") or (
+                    param.access == "w" and root.kind in ("input", "constant")
+                ):
+                    raise self.error(f"{step.kernel!r} must not write the slot {s.name!r}")
+
+    def report(self) -> MemoryReport:
+        def total(kind: str) -> int:
+            return sum(s.nbytes for s in self.slots if s.kind == kind)
+
+        return MemoryReport(
+            self.program.arena,
+            total("arena"),
+            total("constant"),
+            total("input"),
+            total("output"),
+        )
