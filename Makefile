@@ -1,0 +1,36 @@
+# Everything sets itself up: `make demo` or `make test` is all that a newcomer types.
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick check bench clean
+
+python := .venv/bin/python
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: ## compile a trained image classifier and show it four photographs
+	@tools/setup.sh demo
+	@$(python) -m weft.benchmarks.demo
+
+test: ## the whole test suite
+	@tools/setup.sh test
+	@$(python) -m weft.benchmarks.zoo.packages
+	@tools/test.sh $(ARGS)
+
+quick: ## the tests without the slow ones (under two minutes)
+	@tools/setup.sh test
+	@tools/test.sh -m "not slow" $(ARGS)
+
+check: ## ruff, pyright, import-linter
+	@tools/setup.sh check
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+
+bench: ## time weft beside ONNX Runtime, OpenVINO and PyTorch (ARGS="--quick" for a short run)
+	@tools/setup.sh bench
+	@$(python) -m weft.benchmarks $(ARGS)
+
+clean: ## remove what was built here, the virtual environment too
+	rm -rf build dist *.egg-info .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
