@@ -14,7 +14,7 @@ from .opdef import Attr, Kind, OpDef
 
 __all__ = ["Attr", "Kind", "OpDef", "all_ops", "get"]
 
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = ("conv", "pool", "shape", "gather")
 
 
 @cache

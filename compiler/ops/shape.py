@@ -1,0 +1,414 @@
+"""Operators that only move elements: reshape, transpose, concat, slice, pad, expand, tile, …"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...ir.expr import ZERO, Expr, all_of, const, if_then_else, maximum, minimum
+from ...ir.tensor import Tensor, compute
+from ...runtime.errors import GraphError
+from ..graph import TensorType
+from .opdef import Attr, Attrs, Kind, OpDef, Types
+from .windows import extents
+
+
+def _one(shape: Sequence[int], fn, name: str, **facts) -> list[Tensor]:
+    result = compute(tuple(shape), fn, name=name, attrs={"kind": "injective", **facts})
+    assert isinstance(result, Tensor)
+    return [result]
+
+
+def _first(types: Types) -> TensorType:
+    t = types[0]
+    assert t is not None
+    return t
+
+
+# --- reshape ----------------------------------------------------------------------------------
+
+
+def _reshape_infer(types: Types, attrs: Attrs) -> list[TensorType]:
+    x, shape = _first(types), tuple(attrs["shape"])
+    if any(d < 0 for d in shape) or math.prod(shape) != x.size:
+        raise GraphError(
+            f"reshape of {x} ({x.size} elements) to {list(shape)} ({math.prod(shape)} elements) "
+            "would change the number of elements."
+        )
+    return [TensorType(x.dtype, shape)]
+
+
+def reshape_groups(
+    a: Sequence[int], b: Sequence[int]
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Splits two shapes of one size (not 0) into the shortest runs of axes of equal size.
+
+    Indices mix inside a run only: ``[N, C, H, W] -> [N, C*H*W]`` keeps N as it is.
+
+    >>> reshape_groups((2, 3, 4), (2, 12))
+    [((0, 1), (0, 1)), ((1, 3), (1, 2))]
+    """
+    runs = []
+    i = j = 0
+    while i < len(a) or j < len(b):
+        i0, j0 = i, j
+        if i < len(a) and j < len(b):
+            left, right = a[i], b[j]
+            i, j = i + 1, j + 1
+            while left != right:
+                if left < right:
+                    left, i = left * a[i], i + 1
+                else:
+                    right, j = right * b[j], j + 1
+        else:  # what is left over has extent 1
+            i, j = len(a), len(b)
+        runs.append(((i0, i), (j0, j)))
+    return runs
+
+
+def _flat(index: Sequence[Expr], shape: Sequence[int]) -> Expr:
+    total: Expr = ZERO
+    for i, n in zip(index, shape):
+        if n != 1:
+            total = i if total is ZERO else total * n + i
+    return total
+
+
+def _unflat(flat: Expr, shape: Sequence[int]) -> list[Expr]:
+    index: list[Expr] = []
+    rest = math.prod(shape)
+    outer = True
+    for n in shape:
+        rest //= n
+        if n == 1:
+            index.append(ZERO)
+            continue
+        i = flat if rest == 1 else flat // rest
+        index.append(i if outer else i % n)
+        outer = False
+    return index
+
+
+def _reshape_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
+    x = inputs[0]
+    shape, target = extents(x), out[0].shape
+
+    def body(*o: Expr) -> Expr:
+        if 0 in shape:
+            return const(0, x.dtype)  # there is nothing to read
+        at: list[Expr] = []
+        for (a0, a1), (b0, b1) in reshape_groups(shape, target):
+            at += _unflat(_flat(o[b0:b1], target[b0:b1]), shape[a0:a1])
+        return x[tuple(at)]
+
+    return _one(target, body, "reshape")
+
+
+# --- transpose --------------------------------------------------------------------------------
+
+
+def _transpose_infer(types: Types, attrs: Attrs) -> list[TensorType]:
+    x, perm = _first(types), attrs["perm"]
+    if sorted(perm) != list(range(len(x.shape))):
+        raise GraphError(f"transpose: {tuple(perm)} is not a permutation of the axes of {x}.")
+    return [TensorType(x.dtype, tuple(x.shape[p] for p in perm))]
+
+
+def _transpose_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
+    x, perm = inputs[0], attrs["perm"]
+    source = [perm.index(k) for k in range(len(perm))]
+    return _one(out[0].shape, lambda *o: x[tuple(o[k] for k in source)], "transpose")
+
+
+# --- concat -----------------------------------------------------------------------------------
+
+
+def _concat_infer(types: Types, attrs: Attrs) -> list[TensorType]:
+    x, axis = _first(types), attrs["axis"]
+    if not 0 <= axis < len(x.shape):
+        raise GraphError(f"concat: {x} has no axis {axis}.")
+    total = 0
+    for t in types:
+        same = t is not None and len(t.shape) == len(x.shape) and t.dtype == x.dtype
+        if not same or any(p != q for k, (p, q) in enumerate(zip(t.shape, x.shape)) if k != axis):
+            raise GraphError(
+                f"concat along axis {axis} takes tensors that agree in the rest, not {x} and {t}."
+            )
+        total += t.shape[axis]
+    return [TensorType(x.dtype, (*x.shape[:axis], total, *x.shape[axis + 1 :]))]
+
+
+def _concat_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
+    axis = attrs["axis"]
+    parts: list[tuple[Tensor, int]] = []
+    offset = 0
+    for t in inputs:
+        if extents(t)[axis]:
+            parts.append((t, offset))
+            offset += extents(t)[axis]
+    if not parts:
+        return _one(out[0].shape, lambda *o: const(0, inputs[0].dtype), "concat")
+
+    def pick(some: list[tuple[Tensor, int]], o: tuple[Expr, ...]) -> Expr:
+        if len(some) == 1:
+            t, start = some[0]
+            return t[(*o[:axis], o[axis] - start if start else o[axis], *o[axis + 1 :])]
+        half = len(some) // 2  # a balanced tree: its depth is the logarithm of the inputs
+        return if_then_else(o[axis] < some[half][1], pick(some[:half], o), pick(some[half:], o))
+
+    return _one(out[0].shape, lambda *o: pick(parts, o), "concat")
+
+
+# --- slice ------------------------------------------------------------------------------------
+
+
+def _slice_infer(types: Types, attrs: Attrs) -> list[TensorType]:
+    x = _first(types)
+    starts, steps, shape = attrs["starts"], _steps(attrs), attrs["shape"]
+    if not len(starts) == len(steps) == len(shape) == len(x.shape):
+        raise GraphError(f"slice of {x} takes one start, step and extent for each axis.")
+    for n, start, step, count in zip(x.shape, starts, steps, shape):
+        last = start + (count - 1) * step
+        if count < 0 or step == 0 or (count and not (0 <= start < n and 0 <= last < n)):
+            raise GraphError(
+                f"slice of {x}: {count} elements from {start} in steps of {step} leave an axis of "
+                f"{n}."
+            )
+    return [TensorType(x.dtype, tuple(shape))]
+
+
+def _steps(attrs: Attrs) -> tuple[int, ...]:
+    given = attrs["steps"]
+    return (1,) * len(attrs["starts"]) if given is None else tuple(given)
+
+
+def _slice_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
+    x = inputs[0]
+
+    def at(o: Expr, start: int, step: int) -> Expr:
+        scaled = o if step == 1 else o * step
+        return scaled + start if start else scaled
+
+    return _one(
+        out[0].shape,
+        lambda *o: x[tuple(at(*p) for p in zip(o, attrs["starts"], _steps(attrs)))],
+        "slice",
+    )
+
+
+def _slice_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    result = inputs[0]
+    for axis, (start, step, count) in enumerate(
+        zip(attrs["starts"], _steps(attrs), attrs["shape"])
+    ):
+        result = np.take(result, np.arange(count) * step + start, axis=axis)
+    return [result]
+
+
+# --- pad --------------------------------------------------------------------------------------
+
+PAD_MODES = ("constant", "edge", "reflect", "wrap")
+
+
+def _pad_infer(types: Types, attrs: Attrs) -> list[TensorType]:
+    x, pads, mode = _first(types), attrs["pads"], attrs["mode"]
+    n = len(x.shape)
+    value = types[1] if len(types) > 1 else None
+    if len(pads) != 2 * n:
+        raise GraphError(f"pad of {x} takes {2 * n} pads, not {len(pads)}.")
+    if mode not in PAD_MODES:
+        raise GraphError(f"pad has no mode {mode!r}.", hint=", ".join(PAD_MODES))
+    if value is not None and (value.dtype != x.dtype or value.shape != ()):
+        raise GraphError(f"the value of pad must be {x.dtype}[], not {value}.")
+    shape = tuple(d + b + a for d, b, a in zip(x.shape, pads[:n], pads[n:]))
+    if min(shape, default=0) < 0:
+        raise GraphError(f"pad: {pads} take more from {x} than there is.")
+    if mode != "constant" and any(d == 0 < s for d, s in zip(x.shape, shape)):
+        raise GraphError(f"pad of {x}: there is nothing to repeat along an empty axis.")
+    return [TensorType(x.dtype, shape)]
+
+
+def _pad_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
+    x, value = (*inputs, None)[:2]
+    shape, mode = extents(x), attrs["mode"]
+    before, after = attrs["pads"][: x.ndim], attrs["pads"][x.ndim :]
+    d = x.dtype
+
+    def constant(*o: Expr) -> Expr:
+        inside: list[Expr] = []
+        for i, n, b, a in zip(o, shape, before, after):
+            if b > 0:
+                inside.append(i >= b)
+            if a > 0:
+                inside.append(i < b + n)
+        read = x[tuple(i - b if b else i for i, b in zip(o, before))] if 0 not in shape else None
+        fill = value[()] if value is not None else const(_as(attrs["value"], d), d)
+        if read is None:
+            return fill
+        return if_then_else(all_of(inside), read, fill) if inside else read
+
+    def moved(*o: Expr) -> Expr:
+        if 0 in shape:
+            return const(0, d)
+        return x[
+            tuple(
+                _wrapped(i - b if b else i, n, b, a, mode)
+                for i, n, b, a in zip(o, shape, before, after)
+            )
+        ]
+
+    return _one(out[0].shape, constant if mode == "constant" else moved, "pad", pads=attrs["pads"])
+
+
+def _as(value: float, d) -> float | int | bool:
+    """A number of Python's for a value of type ``d``."""
+    return bool(value) if d.is_bool else float(value) if d.is_float else int(value)
+
+
+def _wrapped(i: Expr, n: int, before: int, after: int, mode: str) -> Expr:
+    """The position in ``[0, n)`` that position ``i`` of the padded axis repeats."""
+    if before <= 0 and after <= 0:
+        return i
+    if n == 1:
+        return ZERO
+    if mode == "edge":
+        return minimum(maximum(i, 0), n - 1)
+    if mode == "wrap":
+        return i % n
+    if before < n and after < n:  # one reflection at either end
+        return (n - 1) - abs((n - 1) - abs(i))
+    period = 2 * (n - 1)
+    return (n - 1) - abs((n - 1) - i % period)
+
+
+def _pad_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    x, value = (*inputs, None)[:2]
+    before, after = attrs["pads"][: x.ndim], attrs["pads"][x.ndim :]
+    widths = [(max(b, 0), max(a, 0)) for b, a in zip(before, after)]
+    if attrs["mode"] == "constant":
+        fill = np.array(attrs["value"]).astype(x.dtype) if value is None else value
+        wide = np.full([b + n + a for (b, a), n in zip(widths, x.shape)], fill, x.dtype)
+        wide[tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape))] = x
+    else:
+        wide = np.pad(x, widths, mode=attrs["mode"]) if any(map(any, widths)) else x
+    crop = tuple(slice(max(-b, 0), n - max(-a, 0)) for b, a, n in zip(before, after, wide.shape))
+    return [wide[crop]]
+
+
+# --- expand, tile -----------------------------------------------------------------------------
+
+
+def _expand_infer(types: Types, attrs: Attrs) -> list[TensorType]:
+    x, shape = _first(types), tuple(attrs["shape"])
+    lead = len(shape) - len(x.shape)
+    if lead < 0 or any(d not in (1, s) for d, s in zip(x.shape, shape[max(lead, 0) :])):
+        raise GraphError(f"expand: {x} cannot be broadcast to {list(shape)}.")
+    return [TensorType(x.dtype, shape)]
+
+
+def _expand_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
+    x = inputs[0]
+    lead = len(out[0].shape) - x.ndim
+
+    def body(*o: Expr) -> Expr:
+        return x[tuple(ZERO if n == 1 else i for i, n in zip(o[lead:], extents(x)))]
+
+    return _one(out[0].shape, body, "expand")
+
+
+def _tile_infer(types: Types, attrs: Attrs) -> list[TensorType]:
+    x, repeats = _first(types), attrs["repeats"]
+    if len(repeats) != len(x.shape) or any(r < 0 for r in repeats):
+        raise GraphError(f"tile: {tuple(repeats)} is not one count for each axis of {x}.")
+    return [TensorType(x.dtype, tuple(d * r for d, r in zip(x.shape, repeats)))]
+
+
+def _tile_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
+    x = inputs[0]
+
+    def body(*o: Expr) -> Expr:
+        if 0 in extents(x):
+            return const(0, x.dtype)
+        return x[
+            tuple(
+                i if r == 1 else ZERO if n == 1 else i % n
+                for i, n, r in zip(o, extents(x), attrs["repeats"])
+            )
+        ]
+
+    return _one(out[0].shape, body, "tile")
+
+
+OPS: tuple[OpDef, ...] = (
+    OpDef(
+        "reshape",
+        Kind.INJECTIVE,
+        _reshape_infer,
+        _reshape_compute,
+        lambda i, a: [i[0].reshape(a["shape"])],
+        attrs={"shape": Attr(tuple, doc="the new shape, every extent given")},
+        doc="The same elements in row-major order under another shape.",
+    ),
+    OpDef(
+        "transpose",
+        Kind.INJECTIVE,
+        _transpose_infer,
+        _transpose_compute,
+        lambda i, a: [np.transpose(i[0], a["perm"])],
+        attrs={"perm": Attr(tuple, doc="axis k of the result is axis perm[k] of the input")},
+    ),
+    OpDef(
+        "concat",
+        Kind.INJECTIVE,
+        _concat_infer,
+        _concat_compute,
+        lambda i, a: [np.concatenate(i, axis=a["axis"])],
+        attrs={"axis": Attr(int, doc="not negative")},
+        max_inputs=None,
+    ),
+    OpDef(
+        "slice",
+        Kind.INJECTIVE,
+        _slice_infer,
+        _slice_compute,
+        _slice_reference,
+        attrs={
+            "starts": Attr(tuple, doc="first position along every axis"),
+            "shape": Attr(tuple, doc="extents of the result"),
+            "steps": Attr(tuple, None, "distance along every axis, may be negative; None: ones"),
+        },
+        doc="result[i] = x[start + i * step] along every axis.",
+    ),
+    OpDef(
+        "pad",
+        Kind.INJECTIVE,
+        _pad_infer,
+        _pad_compute,
+        _pad_reference,
+        attrs={
+            "pads": Attr(tuple, doc="begins, then ends, of every axis; negative ones crop"),
+            "mode": Attr(str, "constant", ", ".join(PAD_MODES)),
+            "value": Attr(object, 0, "what the mode 'constant' writes, without a second input"),
+        },
+        max_inputs=2,
+        doc="x with more elements around; a second input is the scalar to pad with.",
+    ),
+    OpDef(
+        "expand",
+        Kind.BROADCAST,
+        _expand_infer,
+        _expand_compute,
+        lambda i, a: [np.broadcast_to(i[0], a["shape"])],
+        attrs={"shape": Attr(tuple, doc="the new shape; axes of extent 1 are stretched")},
+    ),
+    OpDef(
+        "tile",
+        Kind.INJECTIVE,
+        _tile_infer,
+        _tile_compute,
+        lambda i, a: [np.tile(i[0], a["repeats"])],
+        attrs={"repeats": Attr(tuple, doc="how often along every axis")},
+    ),
+)
