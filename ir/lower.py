@@ -1,0 +1,107 @@
+"""Lowering: from a schedule to the loop nest that a code generator takes.
+
+``PASSES`` is the whole pipeline, in order; :func:`run_passes` is the one runner, which logs, times,
+verifies and dumps each (``WEFT_DEBUG``, ``WEFT_DUMP``). A pass is a function
+``(Function, Target) -> Function`` and gives back the same object when it has nothing to do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from ..runtime import knobs
+from .expr import Var
+from .layout import Layout
+from .passes.barriers import insert_barriers
+from .passes.loopnest import build_loop_nest
+from .passes.math import lower_math
+from .passes.partition import partition_loops
+from .passes.reuse import reuse_storage
+from .passes.split import split_host_device
+from .passes.storage import flatten_storage
+from .passes.unroll import unroll_loops
+from .passes.vectorize import vectorize_loops
+from .schedule import Schedule
+from .simplify import simplify
+from .stmt import Function
+from .target import Target
+from .tensor import Tensor
+from .verify import verify
+
+Pass = Callable[[Function, Target], Function]
+
+
+def simplify_body(f: Function, target: Target) -> Function:
+    """Simplify index arithmetic, decided conditions, loops of one trip."""
+    return f.with_body(simplify(f.body))
+
+
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("simplify", simplify_body),
+    ("partition", partition_loops),  # before flattening: guards are still about logical indices
+    ("reuse", reuse_storage),
+    ("storage", flatten_storage),
+    ("vectorize", vectorize_loops),  # before unrolling: one vector body is copied, not n scalars
+    ("unroll", unroll_loops),
+    ("simplify again", simplify_body),
+    ("barriers", insert_barriers),
+    ("host/device split", split_host_device),
+    ("math", lower_math),
+)
+FLAT_AFTER = "storage"
+
+_serial = itertools.count()
+
+
+def lower(
+    schedule: Schedule,
+    args: Sequence[Tensor | Var],
+    target: Target | str = "llvm",
+    name: str = "main",
+    layouts: Mapping[Tensor, Layout] | None = None,
+) -> Function:
+    """The flat, vectorised loop nest of a schedule.
+
+    Parameters
+    ----------
+    args : the parameters of the function in order: inputs, results, scalar variables.
+    layouts : how argument tensors lie in storage; row major where not given.
+
+    Raises
+    ------
+    ScheduleError, LoweringError : when the schedule cannot be carried out, with the loop nest.
+    """
+    f = build_loop_nest(schedule, args, name, layouts)
+    return run_passes(f, Target.parse(target))
+
+
+def run_passes(
+    f: Function, target: Target, passes: Sequence[tuple[str, Pass]] = PASSES
+) -> Function:
+    """Apply passes in order; every one is logged, timed, verified and dumped as asked for."""
+    debug, folder, serial = knobs.debug(), knobs.dump_dir(), next(_serial)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{serial:03}-{f.name}-00-loop-nest.txt").write_text(str(f))
+    flat = False
+    for k, (name, fn) in enumerate(passes, start=1):
+        start = time.perf_counter()
+        new = fn(f, target)
+        flat = flat or name == FLAT_AFTER
+        if debug >= 2:
+            ms = (time.perf_counter() - start) * 1e3
+            same = " (unchanged)" if new is f else ""
+            print(f"weft: {f.name}: {name} {ms:.2f} ms{same}", file=sys.stderr)
+        if debug >= 3:
+            verify(new, flat=flat and k == len(passes))
+        if debug >= 4 and new is not f:
+            print(new, file=sys.stderr)
+        if folder is not None and new is not f:
+            label = name.replace(" ", "-").replace("/", "-")
+            (folder / f"{serial:03}-{f.name}-{k:02}-{label}.txt").write_text(str(new))
+        f = new
+    verify(f, flat=flat)
+    return f

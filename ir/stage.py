@@ -1,0 +1,512 @@
+"""A stage: the loops of one operation, and the primitives that change them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..runtime.dtype import INT32
+from ..runtime.errors import ScheduleError
+from .expr import ZERO, Expr, IterVar, Op, Read, Reduce, as_int, binary, const
+from .stmt import ForKind
+from .tensor import ComputeOp, Operation, Tensor
+from .visit import walk
+
+if TYPE_CHECKING:
+    from .schedule import Schedule
+    from .tensorize import TensorIntrin
+
+SCOPES = ("global", "shared", "local")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """``parent = outer * factor + inner``; exactly one of ``factor`` and ``nparts`` is given."""
+
+    parent: IterVar
+    outer: IterVar
+    inner: IterVar
+    factor: int | None
+    nparts: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Fuse:
+    """``fused = outer * extent(inner) + inner``."""
+
+    outer: IterVar
+    inner: IterVar
+    fused: IterVar
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What is special about a loop."""
+
+    kind: ForKind = ForKind.SERIAL
+    tag: str = ""
+    pragmas: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Attach:
+    """Where a stage is computed: ``"root"``, ``"inline"``, or ``"at"`` loop ``axis`` of ``stage``."""
+
+    kind: str = "root"
+    stage: Stage | None = None
+    axis: IterVar | None = None
+
+
+ROOT = Attach()
+
+
+class Stage:
+    """The loops of one operation. ``leaves`` are the loops, outermost first; ``relations`` say how
+    they came from ``axes`` and ``reduce_axes``."""
+
+    def __init__(self, schedule: Schedule, op: Operation, name: str):
+        self.schedule, self.op, self.name = schedule, op, name
+        self.axes: tuple[IterVar, ...] = op.axes if isinstance(op, ComputeOp) else ()
+        self.body: tuple[Expr, ...] = op.body if isinstance(op, ComputeOp) else ()
+        self.is_output = False
+        self.scope = "global"
+        self.attach = ROOT
+        self.alignment: dict[int, tuple[int, int]] = {}  # axis number -> (factor, offset)
+        self.intrin: tuple[IterVar, TensorIntrin] | None = None
+        self.relations: list[Split | Fuse] = []
+        self.annotations: dict[IterVar, Annotation] = {}
+        self.leaves: list[IterVar] = []
+        self.reset_leaves()
+
+    def reset_leaves(self) -> None:
+        """Plain loops again: all data axes, then all reduce axes."""
+        self.relations, self.annotations = [], {}
+        self.leaves = [*self.axes, *self.reduce_axes]
+
+    def drop_reduce_loops(self, axes: Sequence[IterVar]) -> None:
+        """Replace the reduce loops by plain ones over ``axes`` (after rfactor)."""
+        keep = [a for a in self.leaves if not self.is_reduce(a)]
+        self.relations = [r for r in self.relations if not self.is_reduce(_parts(r)[0])]
+        self.leaves = [*keep, *axes]
+
+    @property
+    def reduce_axes(self) -> tuple[IterVar, ...]:
+        return self.body[0].axes if self.body and isinstance(self.body[0], Reduce) else ()
+
+    def producers(self) -> list[Stage]:
+        """The stages whose results this one reads."""
+        seen: dict[Stage, None] = {}
+        for b in self.body:
+            for n in walk(b):
+                if isinstance(n, Read):
+                    seen[self.schedule[n.tensor]] = None
+        return list(seen)
+
+    def reads(self) -> list[Read]:
+        return [n for b in self.body for n in walk(b) if isinstance(n, Read)]
+
+    @staticmethod
+    def is_reduce(axis: IterVar) -> bool:
+        return axis.kind == "reduce"
+
+    def axis_named(self, name: str) -> IterVar:
+        for a in self.leaves:
+            if a.name == name:
+                return a
+        raise self._error(f"{self.name} has no loop {name!r}.")
+
+    def nest(self) -> str:
+        """The loops of this stage as text."""
+        if not isinstance(self.op, ComputeOp):
+            return f"{self.name} is an input"
+        lines, pad = [], ""
+        where = {
+            "root": "",
+            "inline": "  # computed inline",
+            "at": f"  # at {self.attach.axis.name} of {self.attach.stage.name}"
+            if self.attach.stage and self.attach.axis
+            else "",
+        }[self.attach.kind]
+        for a in self.leaves:
+            ann = self.annotations.get(a, Annotation())
+            kind = ann.tag or ("" if ann.kind is ForKind.SERIAL else ann.kind.value)
+            marks = ", ".join(m for m in ("reduce" if self.is_reduce(a) else "", kind) if m)
+            lines.append(f"{pad}for {a.name} in {a.extent}:" + (f"  # {marks}" if marks else ""))
+            pad += "  "
+        names = ", ".join(a.name for a in self.axes)
+        lines.append(f"{pad}{self.name}[{names}] {'+=' if self.reduce_axes else '='} …")
+        lines[0] += where
+        return "\n".join(lines)
+
+    def _error(self, message: str, hint: str = "") -> ScheduleError:
+        loops = ", ".join(a.name for a in self.leaves) or "none"
+        return ScheduleError(
+            f"{message}\nThe loop nest of {self.name} is\n{self.nest()}",
+            hint=hint or f"its loops: {loops}",
+        )
+
+    def _loop(self, axis: object, what: str) -> IterVar:
+        if not isinstance(self.op, ComputeOp):
+            raise ScheduleError(f"{what}: {self.name} is an input and has no loops.")
+        if self.attach.kind == "inline":
+            raise self._error(f"{what}: {self.name} is computed inline and has no loops.")
+        if not isinstance(axis, IterVar) or axis not in self.leaves:
+            name = axis.name if isinstance(axis, IterVar) else repr(axis)
+            raise self._error(f"{what}: {name} is not a loop of {self.name}.")
+        return axis
+
+    def _fresh(self, name: str, extent: Expr, kind: str) -> IterVar:
+        taken = {a.name for a in self.leaves} | {p.name for r in self.relations for p in _parts(r)}
+        unique, k = name, 0
+        while unique in taken:
+            k += 1
+            unique = f"{name}{k}"
+        return IterVar(unique, INT32, ZERO, extent, kind)
+
+    # Loop primitives -------------------------------------------------------------------------
+
+    def split(
+        self, axis: IterVar, factor: int | None = None, nparts: int | None = None
+    ) -> tuple[IterVar, IterVar]:
+        """Split a loop in two; extents that do not divide are guarded.
+
+        for i in 10   ->(factor=4)   for i.outer in 3: for i.inner in 4: if i < 10
+        """
+        loop = self._loop(axis, "split")
+        if (factor is None) == (nparts is None):
+            raise self._error(f"split of {loop.name} takes either factor or nparts.")
+        size = factor if factor is not None else nparts
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise self._error(f"split of {loop.name}: {size!r} is not a positive integer.")
+        self._plain(loop, "split")
+        outer_extent, inner_extent = split_extents(loop.extent, factor, nparts)
+        outer = self._fresh(f"{loop.name}.outer", outer_extent, loop.kind)
+        inner = self._fresh(f"{loop.name}.inner", inner_extent, loop.kind)
+        self.schedule.record(self, "split", loop.name, factor, nparts)
+        self.relations.append(Split(loop, outer, inner, factor, nparts))
+        at = self.leaves.index(loop)
+        self.leaves[at : at + 1] = [outer, inner]
+        return outer, inner
+
+    def tile(
+        self, x: IterVar, y: IterVar, x_factor: int, y_factor: int
+    ) -> tuple[IterVar, IterVar, IterVar, IterVar]:
+        """Split two loops and order them ``x.outer, y.outer, x.inner, y.inner``.
+
+        for x: for y:   ->   for x.outer: for y.outer: for x.inner: for y.inner
+        """
+        xo, xi = self.split(x, x_factor)
+        yo, yi = self.split(y, y_factor)
+        self.reorder(xo, yo, xi, yi)
+        return xo, yo, xi, yi
+
+    def fuse(self, *axes: IterVar) -> IterVar:
+        """Make one loop of neighbouring loops, outermost first.
+
+        for i in 4: for j in 8   ->   for i.j.fused in 32
+        """
+        if len(axes) < 2:
+            raise self._error("fuse takes two or more neighbouring loops.")
+        loops = [self._loop(a, "fuse") for a in axes]
+        at = self.leaves.index(loops[0])
+        if self.leaves[at : at + len(loops)] != loops:
+            names = ", ".join(a.name for a in loops)
+            raise self._error(f"fuse: {names} are not neighbours, outermost first.")
+        if len({self.is_reduce(a) for a in loops}) > 1:
+            raise self._error("fuse: a data loop and a reduce loop cannot become one.")
+        for a in loops:
+            self._plain(a, "fuse")
+        self.schedule.record(self, "fuse", tuple(a.name for a in loops))
+        fused = loops[0]
+        for inner in loops[1:]:
+            extent = binary(Op.MUL, fused.extent, inner.extent)
+            name = f"{fused.name.removesuffix('.fused')}.{inner.name}.fused"
+            new = self._fresh(name, extent, fused.kind)
+            self.relations.append(Fuse(fused, inner, new))
+            fused = new
+        self.leaves[at : at + len(loops)] = [fused]
+        return fused
+
+    def reorder(self, *axes: IterVar) -> None:
+        """Put the given loops in this order, into the places that they occupy together.
+
+        for i: for j: for k   ->(k, i)   for k: for j: for i
+        """
+        loops = [self._loop(a, "reorder") for a in axes]
+        if len(set(loops)) != len(loops):
+            raise self._error("reorder: a loop is named twice.")
+        places = sorted(self.leaves.index(a) for a in loops)
+        order = list(self.leaves)
+        for p, a in zip(places, loops):
+            order[p] = a
+        for k, a in enumerate(order):
+            ann = self.annotations.get(a)
+            after = order[k + 1 :]
+            if ann and ann.kind is ForKind.VECTORIZED and any(map(self.is_reduce, after)):
+                raise self._error(
+                    f"reorder would put the reduction inside the vectorized loop {a.name}, which "
+                    "breaks it: every lane would need a reduction loop of its own.",
+                    hint="keep vectorized loops inside the reduce loops",
+                )
+        self.schedule.record(self, "reorder", tuple(a.name for a in loops))
+        self.leaves = order
+
+    def _plain(self, loop: IterVar, what: str) -> None:
+        ann = self.annotations.get(loop)
+        if ann is not None and ann.kind is not ForKind.SERIAL:
+            raise self._error(
+                f"{what}: the loop {loop.name} is already {ann.tag or ann.kind.value}."
+            )
+        for s in self.schedule.stages:
+            if s.attach.kind == "at" and s.attach.stage is self and s.attach.axis is loop:
+                raise self._error(f"{what}: {s.name} is computed at the loop {loop.name}.")
+
+    def _annotate(self, axis: IterVar, what: str, kind: ForKind, tag: str = "") -> IterVar:
+        loop = self._loop(axis, what)
+        ann = self.annotations.get(loop, Annotation())
+        if ann.kind is not ForKind.SERIAL:
+            raise self._error(
+                f"{what}: the loop {loop.name} is already {ann.tag or ann.kind.value}."
+            )
+        self.annotations[loop] = Annotation(kind, tag, ann.pragmas)
+        return loop
+
+    def vectorize(self, axis: IterVar) -> None:
+        """Run a loop as the lanes of one vector.
+
+        for i in 8: B[i] = A[i]   ->   B[0:8] = A[0:8]
+        """
+        loop = self._loop(axis, "vectorize")
+        if self.is_reduce(loop):
+            raise self._error(
+                f"vectorize: {loop.name} is a reduce loop, its iterations depend on each other.",
+                hint="rfactor the loop first, or vectorize a data loop",
+            )
+        n = as_int(loop.extent)
+        if n is None:
+            raise self._error(
+                f"vectorize: the extent {loop.extent} of {loop.name} is known only when the kernel "
+                "runs.",
+                hint="split the loop by a constant factor and vectorize the inner one",
+            )
+        if n > 1024:
+            raise self._error(
+                f"vectorize: {loop.name} has {n} iterations, 1024 lanes are the most.",
+                hint="split the loop first",
+            )
+        for a, ann in self.annotations.items():
+            if ann.kind is ForKind.VECTORIZED and a in self.leaves:
+                raise self._error(f"vectorize: the loop {a.name} is vectorized already.")
+        after = self.leaves[self.leaves.index(loop) + 1 :]
+        if any(map(self.is_reduce, after)):
+            raise self._error(
+                f"vectorize: the reduction lies inside {loop.name}; every lane would need a "
+                "reduction loop of its own.",
+                hint=f"reorder so that {loop.name} is inside the reduce loops",
+            )
+        self._annotate(loop, "vectorize", ForKind.VECTORIZED)
+        self.schedule.record(self, "vectorize", loop.name)
+
+    def unroll(self, axis: IterVar) -> None:
+        """Write the iterations of a loop one after another.
+
+        for i in 2: f(i)   ->   f(0); f(1)
+        """
+        loop = self._loop(axis, "unroll")
+        if as_int(loop.extent) is None:
+            raise self._error(
+                f"unroll: the extent {loop.extent} of {loop.name} is known only when the kernel "
+                "runs.",
+                hint="split the loop by a constant factor and unroll the inner one",
+            )
+        self._annotate(loop, "unroll", ForKind.UNROLLED)
+        self.schedule.record(self, "unroll", loop.name)
+
+    def parallel(self, axis: IterVar) -> None:
+        """Run the iterations of a loop on several threads."""
+        loop = self._loop(axis, "parallel")
+        if self.is_reduce(loop):
+            raise self._error(
+                f"parallel: {loop.name} is a reduce loop; threads would race for the result.",
+                hint="rfactor the loop first",
+            )
+        self._annotate(loop, "parallel", ForKind.PARALLEL)
+        self.schedule.record(self, "parallel", loop.name)
+
+    def bind(self, axis: IterVar, thread: IterVar) -> None:
+        """Run the iterations of a loop on a hardware index (see ``thread_axis``)."""
+        if not isinstance(thread, IterVar) or thread.kind != "thread":
+            raise self._error("bind: the second argument must come from te.thread_axis.")
+        loop = self._loop(axis, "bind")
+        if self.is_reduce(loop):
+            raise self._error(
+                f"bind: {loop.name} is a reduce loop; threads would race for the result.",
+                hint="rfactor the loop and bind the axis of the partial results",
+            )
+        if any(a.tag == thread.tag for a in self.annotations.values()):
+            raise self._error(f"bind: a loop of {self.name} is bound to {thread.tag} already.")
+        self._annotate(loop, "bind", ForKind.BOUND, thread.tag)
+        self.schedule.record(self, "bind", loop.name, thread.tag)
+
+    def pragma(self, axis: IterVar, key: str, value: object = True) -> None:
+        """A hint for later passes: ``"unroll_max"`` (int), ``"partition"``."""
+        loop = self._loop(axis, "pragma")
+        ann = self.annotations.get(loop, Annotation())
+        self.annotations[loop] = Annotation(ann.kind, ann.tag, {**ann.pragmas, key: value})
+        self.schedule.record(self, "pragma", loop.name, key, value)
+
+    def tensorize(self, axis: IterVar, intrin: TensorIntrin) -> None:
+        """Replace the loops from ``axis`` inwards by a tensor intrinsic that computes the same."""
+        from .tensorize import check_match
+
+        loop = self._loop(axis, "tensorize")
+        check_match(self, loop, intrin)
+        self.intrin = (loop, intrin)
+        self.schedule.record(self, "tensorize", loop.name, intrin.name)
+
+    # Where and how the result is stored ----------------------------------------------------------
+
+    def compute_at(self, parent: Stage, axis: IterVar) -> None:
+        """Compute what each iteration of ``axis`` of ``parent`` needs, inside that loop.
+
+        for i: B[i] = …               ->   for i: B[i] = …
+        for i: C[i] = f(B[i])                     C[i] = f(B[i])
+        """
+        self._compute("compute_at")
+        if self.is_output:
+            raise self._error(f"compute_at: {self.name} is a result and stays at the root.")
+        if not isinstance(parent, Stage):
+            parent = self.schedule[parent]
+        if parent is self or not self._feeds(parent):
+            readers = ", ".join(s.name for s in self.schedule.consumers(self)) or "none"
+            raise self._error(
+                f"compute_at: {parent.name} does not use {self.name}.",
+                hint=f"stages that read {self.name}: {readers}",
+            )
+        loop = parent._loop(axis, "compute_at")
+        ann = parent.annotations.get(loop)
+        if ann is not None and ann.kind is ForKind.VECTORIZED:
+            raise parent._error(f"compute_at: the loop {loop.name} is vectorized.")
+        self.attach = Attach("at", parent, loop)
+        self.schedule.record(self, "compute_at", parent.name, loop.name)
+
+    def _feeds(self, other: Stage) -> bool:
+        seen: set[Stage] = set()
+        stack = [self]
+        while stack:
+            for c in self.schedule.consumers(stack.pop()):
+                if c is other:
+                    return True
+                if c not in seen:
+                    seen.add(c)
+                    stack.append(c)
+        return False
+
+    def compute_inline(self) -> None:
+        """Put the expression of each element where it is read.
+
+        for i: B[i] = A[i] + 1            ->   for i: C[i] = (A[i] + 1) * 2
+        for i: C[i] = B[i] * 2
+        """
+        self._compute("compute_inline")
+        if self.reduce_axes:
+            raise self._error("compute_inline: a reduction cannot be written inside an expression.")
+        if self.is_output:
+            raise self._error(f"compute_inline: {self.name} is a result and must be stored.")
+        self.attach = Attach("inline")
+        self.schedule.record(self, "compute_inline")
+
+    def compute_root(self) -> None:
+        """Compute the whole result before its first reader (the default)."""
+        self._compute("compute_root")
+        self.attach = ROOT
+        self.schedule.record(self, "compute_root")
+
+    def set_scope(self, scope: str) -> None:
+        """Keep the result in ``"global"``, ``"shared"`` or ``"local"`` storage."""
+        self._compute("set_scope")
+        if scope not in SCOPES:
+            raise self._error(f"set_scope: there is no scope {scope!r}.", ", ".join(SCOPES))
+        if self.is_output and scope != "global":
+            raise self._error(f"set_scope: {self.name} is a result and stays in global memory.")
+        self.scope = scope
+        self.schedule.record(self, "set_scope", scope)
+
+    def storage_align(self, axis: IterVar, factor: int, offset: int = 0) -> None:
+        """Pad storage so that the stride of ``axis`` is ``offset`` modulo ``factor`` elements
+        (against bank conflicts, for aligned vector loads)."""
+        self._compute("storage_align")
+        if axis not in self.axes:
+            raise self._error(f"storage_align: {axis.name} is not an axis of the result.")
+        if self.is_output:
+            raise self._error(f"storage_align: the layout of the result {self.name} is given.")
+        if not 0 <= offset < factor:
+            raise self._error(f"storage_align: 0 <= offset {offset} < factor {factor} must hold.")
+        self.alignment[self.axes.index(axis)] = (factor, offset)
+        self.schedule.record(self, "storage_align", axis.name, factor, offset)
+
+    def _compute(self, what: str) -> None:
+        if not isinstance(self.op, ComputeOp):
+            raise ScheduleError(f"{what}: {self.name} is an input; it is there already.")
+
+    # What the loops mean ----------------------------------------------------------------------
+
+    def extents(self, roots: Mapping[IterVar, Expr] | None = None) -> dict[IterVar, Expr]:
+        """The extent of every axis and loop, for the given extents of the root axes."""
+        result = {a: (roots or {}).get(a, a.extent) for a in (*self.axes, *self.reduce_axes)}
+        for r in self.relations:
+            if isinstance(r, Split):
+                sizes = split_extents(result[r.parent], r.factor, r.nparts)
+                result[r.outer], result[r.inner] = sizes
+            else:
+                result[r.fused] = binary(Op.MUL, result[r.outer], result[r.inner])
+        return result
+
+    def index_values(
+        self, extents: Mapping[IterVar, Expr] | None = None
+    ) -> tuple[dict[IterVar, Expr], list[tuple[IterVar, Expr]]]:
+        """Every axis as an expression in the loops, counted from 0, and the guards
+        ``(axis, condition)`` that splits which do not divide ask for."""
+        ext = extents if extents is not None else self.extents()
+        value: dict[IterVar, Expr] = {a: a for a in self.leaves}
+        guards: list[tuple[IterVar, Expr]] = []
+        for r in reversed(self.relations):
+            if isinstance(r, Fuse):
+                inner = ext[r.inner]
+                value[r.outer] = binary(Op.FLOORDIV, value[r.fused], inner)
+                value[r.inner] = binary(Op.FLOORMOD, value[r.fused], inner)
+                continue
+            inner = ext[r.inner]
+            index = binary(Op.ADD, binary(Op.MUL, value[r.outer], inner), value[r.inner])
+            value[r.parent] = index
+            covered, wanted = binary(Op.MUL, ext[r.outer], inner), ext[r.parent]
+            if as_int(covered) is None or as_int(covered) != as_int(wanted):
+                guards.append((r.parent, binary(Op.LT, index, wanted)))
+        guards.reverse()
+        return value, guards
+
+
+def split_extents(extent: Expr, factor: int | None, nparts: int | None) -> tuple[Expr, Expr]:
+    """Extents of the outer and the inner loop of a split. The inner one is never longer than the
+    loop that is split, so that a short loop needs no guard."""
+    n = as_int(extent)
+    if n is not None:
+        if factor is not None:
+            inner = max(1, min(factor, n))
+            return const(-(-n // inner)), const(inner)
+        outer = max(1, min(nparts or 1, n))
+        return const(outer), const(-(-n // outer))
+    if factor is not None:
+        return (extent + (factor - 1)) // factor, const(factor)
+    assert nparts is not None
+    return const(nparts), (extent + (nparts - 1)) // nparts
+
+
+def _parts(r: Split | Fuse) -> tuple[IterVar, IterVar, IterVar]:
+    return (r.parent, r.outer, r.inner) if isinstance(r, Split) else (r.fused, r.outer, r.inner)
+
+
+def result_tensors(stage: Stage) -> tuple[Tensor, ...]:
+    """The tensors that a stage computes."""
+    return stage.op.outputs  # type: ignore[attr-defined]
