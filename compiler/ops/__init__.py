@@ -14,7 +14,17 @@ from .opdef import Attr, Kind, OpDef
 
 __all__ = ["Attr", "Kind", "OpDef", "all_ops", "get"]
 
-_MODULES: tuple[str, ...] = ("conv", "pool", "shape", "gather")
+_MODULES: tuple[str, ...] = (
+    "elementwise",
+    "binary",
+    "cast",
+    "reduce",
+    "matmul",
+    "conv",
+    "pool",
+    "shape",
+    "gather",
+)
 
 
 @cache

@@ -1,0 +1,66 @@
+"""Conversion of elements to another type: by value (``cast``) and by bits (``bitcast``)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ir.expr import Reinterpret
+from ...ir.expr import cast as convert
+from ...runtime.dtype import dtype_of
+from ...runtime.errors import GraphError
+from ..graph import TensorType
+from .common import convert_array, make, some
+from .opdef import Attr, Kind, OpDef
+
+
+def _infer(types, a):
+    return [TensorType(dtype_of(a["to"]), some(types[0]).shape)]
+
+
+def _infer_bits(types, a):
+    source, to = some(types[0]), dtype_of(a["to"])
+    if source.dtype != to and (
+        source.dtype.bytes != to.bytes or source.dtype.is_bool or to.is_bool
+    ):
+        raise GraphError(
+            f"bitcast: {source.dtype} and {to} are not number types of the same width."
+        )
+    return [TensorType(to, source.shape)]
+
+
+def _cast(inputs, a, out):
+    return [make(out[0].shape, lambda *i: convert(inputs[0][i], a["to"]), "cast")]
+
+
+def _bitcast(inputs, a, out):
+    x, to = inputs[0], dtype_of(a["to"])
+
+    def body(*i):
+        return x[i] if x.dtype == to else Reinterpret(x[i], to)
+
+    return [make(out[0].shape, body, "bitcast")]
+
+
+_TO = {"to": Attr(str, doc="the name of a dtype")}
+
+OPS: tuple[OpDef, ...] = (
+    OpDef(
+        "cast",
+        Kind.ELEMENTWISE,
+        _infer,
+        _cast,
+        lambda arrays, a: [convert_array(arrays[0], dtype_of(a["to"]))],
+        _TO,
+        doc="As ir.expr.Cast: float to integer truncates and saturates, NaN gives 0.",
+    ),
+    OpDef(
+        "bitcast",
+        Kind.ELEMENTWISE,
+        _infer_bits,
+        _bitcast,
+        lambda arrays, a: [
+            np.ascontiguousarray(arrays[0]).reshape(arrays[0].shape).view(dtype_of(a["to"]).numpy)
+        ],
+        _TO,
+    ),
+)
