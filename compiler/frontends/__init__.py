@@ -1,1 +1,36 @@
-"""Readers of model files; each gives a Graph."""
+"""Readers of model files; each gives a Graph. ``signature`` holds symbolic shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..graph import Graph
+from .signature import Constants, Shapes, UnboundGraph, bind
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["UnboundGraph", "bind", "load"]
+
+
+def load(
+    source: str | Path | bytes | ModelProto,
+    shapes: Shapes | None = None,
+    constants: Constants | None = None,
+) -> Graph:
+    """The graph of an ONNX model: a path, the bytes of a file, or an ``onnx.ModelProto``.
+
+    Parameters
+    ----------
+    shapes : an input's name to its shape, or a symbolic dimension's name to its size.
+    constants : an input's name to its value at compile time; it is then no input of the graph.
+
+    When shapes of inputs are still not known, the result is an :class:`UnboundGraph`: its
+    ``symbols`` lists what is missing and ``bind`` takes it. Raises :class:`ModelError` for a file
+    that cannot be read, :class:`UnsupportedError` for a sound one that needs what weft has not
+    got, :class:`GraphError` for ill-typed nodes, :class:`InputError` for wrong ``shapes``.
+    """
+    from .onnx import load as load_onnx
+
+    return load_onnx(source, shapes, constants)

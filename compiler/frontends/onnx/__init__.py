@@ -1,1 +1,27 @@
-"""ONNX models: reading, checking, and one converter per ONNX operator."""
+"""ONNX models: reading, checking, and one converter per ONNX operator.
+
+``reader`` opens the file, ``importer`` walks its nodes, ``context`` is what a converter sees,
+``ops_*`` are the converters, ``functions``, ``scope``, ``schema``, ``tensors`` are what their names
+say, ``emit`` adds to the graph and folds constants at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto
+
+from ...graph import Graph
+from .importer import import_model
+from .reader import open_model
+
+
+def load(
+    source: str | Path | bytes | ModelProto,
+    shapes: Mapping[str, Any] | None = None,
+    constants: Mapping[str, Any] | None = None,
+) -> Graph:
+    """See :func:`weft.compiler.frontends.load`."""
+    return import_model(open_model(source), shapes or {}, constants or {})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ class Emitter:
     What is too large to fold stays a node.
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, reserved: Collection[str] = ()):
         self.builder = GraphBuilder(name)
+        self.reserved = frozenset(reserved)  # names that only :meth:`rename` may give
+        self.made: set[str] = set()  # tensors added since the importer last cleared it
         self._budget = FOLD_BUDGET
 
     def add(
@@ -49,10 +52,35 @@ class Emitter:
         names = [
             b.fresh(f"{hint}/{op}" if k == 0 else f"{hint}/{op}:{k}") for k in range(len(types))
         ]
+        self.made.update(names)
         return b.add(op, inputs, full, outputs=names, source=source)
 
     def constant(self, array: np.ndarray, hint: str) -> str:
-        return self.builder.constant(array, hint)
+        name = self.builder.constant(array, self.fresh(hint))
+        self.made.add(name)
+        return name
+
+    def fresh(self, hint: str) -> str:
+        """A name that neither a tensor has nor the model uses."""
+        name = self.builder.fresh(hint)
+        while name in self.reserved:
+            name = self.builder.fresh(f"{name}'")
+        return name
+
+    def rename(self, old: str, new: str, start: int) -> None:
+        """Give the tensor ``old``, made by the nodes from ``start`` on or constant, the free name
+        ``new``."""
+        b = self.builder
+        assert new not in b.types and old not in b.inputs
+        b.types[new] = b.types.pop(old)
+        if old in b.constants:
+            b.constants[new] = b.constants.pop(old)
+        for k in range(start, len(b.nodes)):
+            n = b.nodes[k]
+            if old in n.inputs or old in n.outputs:
+                ins = tuple(new if i == old else i for i in n.inputs)
+                outs = tuple(new if o == old else o for o in n.outputs)
+                b.nodes[k] = replace(n, inputs=ins, outputs=outs)
 
     def ancestors(self, name: str) -> list[str]:
         """The graph inputs that the tensor ``name`` depends on, in the graph's order."""

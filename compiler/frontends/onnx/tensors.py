@@ -49,6 +49,11 @@ def onnx_dtype(code: int, where: str = "") -> DType:
     )
 
 
+def known_dtype(code: int) -> DType | None:
+    """As :func:`onnx_dtype`, None where weft has no such element type."""
+    return _DTYPES.get(code)
+
+
 class TensorReader:
     """Decodes tensors of one model.
 

@@ -1,0 +1,28 @@
+"""Converters of operators that only carry a value."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .context import Converter, NodeContext
+
+
+def _constant(n: NodeContext) -> str:
+    """``Constant`` in each of its forms; strings and sparse tensors are not supported."""
+    if n.has_attr("value"):
+        return n.constant(n.attr("value"))
+    for name, dtype in (
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+    ):
+        if n.has_attr(name):
+            return n.constant(np.asarray(n.attr(name), dtype))
+    for name in ("value_string", "value_strings", "sparse_value"):
+        if n.has_attr(name):
+            n.unsupported(f"a constant with {name}")
+    return n.error("the constant has no value")
+
+
+CONVERTERS: dict[str, Converter] = {"Constant": _constant}

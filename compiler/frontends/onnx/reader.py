@@ -1,0 +1,120 @@
+"""Opening a model: bytes to ``ModelProto``, versions, and the signature of its graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TypeProto, ValueInfoProto
+
+from ....runtime.errors import ModelError, UnsupportedError
+from ..signature import SymbolicType
+from .tensors import TensorReader, onnx_dtype
+
+OLDEST_IR, OLDEST_OPSET = 3, 7
+DEFAULT_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be walked: its proto, the name for messages, opsets by domain."""
+
+    proto: ModelProto
+    file: str
+    reader: TensorReader
+    opsets: dict[str, int]
+
+
+def open_model(source: str | Path | bytes | ModelProto) -> Model:
+    """Read and check the frame of a model. Raises :class:`ModelError`."""
+    folder, file = None, ""
+    if isinstance(source, ModelProto):
+        proto = source
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        proto = _parse(bytes(source), file)
+    else:
+        path = Path(source)
+        folder, file = path.absolute().parent, path.name
+        try:
+            data = path.read_bytes()
+        except (OSError, ValueError) as e:  # ValueError: a NUL in the name
+            raise ModelError(f"{str(source)!r} cannot be read: {e}.") from None
+        proto = _parse(data, file)
+    _check_versions(proto, file)
+    if not proto.HasField("graph"):
+        raise ModelError("the file holds no graph.", where=file, hint="is it an ONNX model?")
+    return Model(proto, file, TensorReader(folder), opsets_of(proto.opset_import, file))
+
+
+def _parse(data: bytes, file: str) -> ModelProto:
+    hint = "the file is damaged, or not an ONNX model"
+    if not data:
+        raise ModelError("the model is empty.", where=file, hint=hint)
+    try:
+        return onnx.load_model_from_string(data)
+    except (DecodeError, UnicodeDecodeError) as e:
+        raise ModelError(f"it is not readable as ONNX ({e}).", where=file, hint=hint) from None
+
+
+def _check_versions(proto: ModelProto, file: str) -> None:
+    if proto.ir_version <= 0:
+        raise ModelError(
+            "the IR version is missing.",
+            where=file,
+            hint="the file is damaged, or not an ONNX model",
+        )
+    if not OLDEST_IR <= proto.ir_version <= onnx.IR_VERSION:
+        raise UnsupportedError(
+            f"the IR version is {proto.ir_version}; weft reads {OLDEST_IR} to {onnx.IR_VERSION}.",
+            where=file,
+        )
+
+
+def opsets_of(imports, file: str) -> dict[str, int]:
+    """Version by domain (``""`` is ai.onnx) of an ``opset_import``, checked."""
+    table: dict[str, int] = {}
+    for entry in imports:
+        domain = "" if entry.domain in DEFAULT_DOMAINS else entry.domain
+        if table.setdefault(domain, entry.version) != entry.version:
+            raise ModelError(f"two versions of the operator set {domain!r}.", where=file)
+    if "" in table:
+        newest = onnx.defs.onnx_opset_version()
+        if not OLDEST_OPSET <= table[""] <= newest:
+            raise UnsupportedError(
+                f"the operator set is {table['']}; {OLDEST_OPSET} to {newest} are supported.",
+                where=file,
+                hint="onnx.version_converter can convert older models",
+            )
+    return table
+
+
+def symbolic_type(value: ValueInfoProto, file: str) -> SymbolicType:
+    """The declared type of a graph input or output.
+
+    An anonymous dimension gets the name ``input[axis]``. -1 is written for an unknown dimension
+    by several exporters, against the standard, and understood so.
+    """
+    where = f"{file}, {value.name!r}" if file else repr(value.name)
+    kind = value.type.WhichOneof("value")
+    if kind is None:
+        raise ModelError("it has no type.", where=where)
+    if kind != "tensor_type":
+        raise UnsupportedError(f"it is a {kind}; weft has only tensors.", where=where)
+    return SymbolicType(onnx_dtype(value.type.tensor_type.elem_type, where), _dims(value, where))
+
+
+def _dims(value: ValueInfoProto, where: str) -> tuple[int | str, ...] | None:
+    tensor: TypeProto.Tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    dims: list[int | str] = []
+    for axis, d in enumerate(tensor.shape.dim):
+        if d.HasField("dim_value") and d.dim_value != -1:
+            if d.dim_value < 0:
+                raise ModelError(f"dimension {axis} is {d.dim_value}.", where=where)
+            dims.append(d.dim_value)
+        else:
+            dims.append(d.dim_param or f"{value.name}[{axis}]")
+    return tuple(dims)

@@ -1,0 +1,102 @@
+"""Names in an ONNX graph, its subgraphs and functions; and the order of their nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+
+from onnx import AttributeProto, GraphProto, NodeProto
+
+from ....runtime.errors import ModelError
+
+UNKNOWN = "\0unknown"  # stands for the results of a node that could not be converted
+
+
+class Scope:
+    """ONNX value name to weft tensor name; subgraphs also see the names around them."""
+
+    def __init__(self, parent: Scope | None = None):
+        self.values: dict[str, str] = {}
+        self.parent = parent
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values or (self.parent is not None and name in self.parent)
+
+    def get(self, name: str) -> str | None:
+        found = self.values.get(name)
+        return self.parent.get(name) if found is None and self.parent else found
+
+    def define(self, name: str, tensor: str, where: str) -> None:
+        if name in self.values:
+            raise ModelError(f"the value {name!r} is defined twice.", where=where)
+        self.values[name] = tensor
+
+
+def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    for a in node.attribute:
+        if a.type == AttributeProto.GRAPH:
+            yield a.g
+        elif a.type == AttributeProto.GRAPHS:
+            yield from a.graphs
+
+
+def reads(node: NodeProto) -> set[str]:
+    """Every name that ``node`` may read, those inside its subgraphs included."""
+    names = {i for i in node.input if i}
+    stack = list(subgraphs(node))
+    while stack:
+        g = stack.pop()
+        names.update(o.name for o in g.output)
+        for n in g.node:
+            names.update(i for i in n.input if i)
+            stack.extend(subgraphs(n))
+    return names
+
+
+def all_names(nodes: Iterable[NodeProto]) -> set[str]:
+    return {name for n in nodes for name in (*n.input, *n.output)}
+
+
+def ordered(nodes: Sequence[NodeProto], where: str) -> list[NodeProto]:
+    """``nodes`` so that each comes after those it reads from, else in the order of the file.
+
+    The standard demands that order of the file, but not every writer keeps it. Raises
+    :class:`ModelError` for a cycle and for a value made twice.
+    """
+    maker: dict[str, int] = {}
+    for k, n in enumerate(nodes):
+        for o in n.output:
+            if o and maker.setdefault(o, k) != k:
+                raise ModelError(f"the value {o!r} is made by two nodes.", where=where)
+        if len({o for o in n.output if o}) != sum(map(bool, n.output)):
+            raise ModelError(f"the node {_label(n)} makes one value twice.", where=where)
+    needs = [{maker[r] for r in reads(n) if r in maker} for n in nodes]
+    if all(k > max(need, default=-1) for k, need in enumerate(needs)):
+        return list(nodes)
+    readers: list[list[int]] = [[] for _ in nodes]
+    waiting = [len(need) for need in needs]
+    for k, need in enumerate(needs):
+        for m in need:
+            readers[m].append(k)
+    ready = [k for k, w in enumerate(waiting) if not w]
+    heapify(ready)
+    result: list[NodeProto] = []
+    while ready:
+        k = heappop(ready)
+        result.append(nodes[k])
+        for r in readers[k]:
+            waiting[r] -= 1
+            if not waiting[r]:
+                heappush(ready, r)
+    if len(result) < len(nodes):
+        stuck = [_label(n) for n, w in zip(nodes, waiting) if w]
+        more = f" and {len(stuck) - 5} more" if len(stuck) > 5 else ""
+        raise ModelError(
+            f"the graph is cyclic: {', '.join(stuck[:5])}{more} wait for each other.", where=where
+        )
+    return result
+
+
+def _label(node: NodeProto) -> str:
+    name = node.name or next((o for o in node.output if o), "")
+    return f"{name!r} ({node.op_type})"
