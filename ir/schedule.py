@@ -1,8 +1,8 @@
 """Schedules: how a computation is carried out, without changing what it computes.
 
-A :class:`Schedule` has one :class:`~weft.ir.stage.Stage` per operation. Loop primitives live on the
-stage, primitives that change the dataflow (``cache_read``, ``cache_write``, ``rfactor``) here. Every
-call is checked when it is made and appends a step to ``schedule.trace``.
+A :class:`Schedule` has one :class:`~weft.ir.stage.Stage` per operation. Loop primitives live on
+the stage, primitives that change the dataflow (``cache_read``, ``cache_write``, ``rfactor``) here.
+Every call is checked when it is made and appends a step to ``schedule.trace``.
 
 The primitives and their names are those of TVM (Chen et al., OSDI'18, §4) after Halide
 (Ragan-Kelley et al., PLDI'13).

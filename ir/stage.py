@@ -51,7 +51,7 @@ class Annotation:
 
 @dataclass(frozen=True, eq=False)
 class Attach:
-    """Where a stage is computed: ``"root"``, ``"inline"``, or ``"at"`` loop ``axis`` of ``stage``."""
+    """Where a stage is computed: ``"root"``, ``"inline"``, or ``"at"`` a loop of ``stage``."""
 
     kind: str = "root"
     stage: Stage | None = None

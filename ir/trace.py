@@ -1,4 +1,4 @@
-"""The trace of a schedule: one frozen step per primitive. Trace, tuning record and ``repr`` are one.
+"""The trace of a schedule: one frozen step per primitive; trace and tuning record are one thing.
 
 A step names stages and axes by their names, which are deterministic, so that it can be replayed on
 a fresh schedule of the same computation:

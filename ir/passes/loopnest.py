@@ -199,8 +199,8 @@ class _Builder:
             if is_const(low, 0) and extent is a.extent:
                 continue
             index = b.index[a]
-            edges = [e for e in (binary(Op.LE, ZERO, index), binary(Op.LT, index, a.extent))]
-            edges = [e for e in edges if not an.prove(e)]
+            both = (binary(Op.LE, ZERO, index), binary(Op.LT, index, a.extent))
+            edges = [e for e in both if not an.prove(e)]
             if edges and not self._harmless(s, b, a, an):
                 guards += [(a, e) for e in edges]
         return [(a, g) for a, g in guards if not an.prove(g)]
