@@ -45,6 +45,13 @@ def sizes(batch: int = 1, tokens: int = 128) -> dict[str, int]:
     return {"batch": batch, "tokens": tokens, "N": batch}
 
 
+def shapes(model: onnx.ModelProto, **extents: int) -> dict[str, int]:
+    """What to pass to ``weft.compile`` as ``shapes``: the symbolic dimensions of the inputs."""
+    known = {**sizes(), **extents}
+    dims = [d.dim_param for v in model.graph.input for d in v.type.tensor_type.shape.dim]
+    return {name: known[name] for name in dims if name}
+
+
 def feed(model: onnx.ModelProto, seed: int = 0, **extents: int) -> dict[str, np.ndarray]:
     """Random inputs of a zoo model: normal floats, token ids, a mask whose tail is zero."""
     rng, known = np.random.default_rng(seed), {**sizes(), **extents}
