@@ -20,6 +20,8 @@ _MODULES: tuple[str, ...] = (
     "cast",
     "reduce",
     "matmul",
+    "normalize",
+    "softmax",
     "conv",
     "pool",
     "shape",

@@ -41,6 +41,15 @@ def _bitcast(inputs, a, out):
     return [make(out[0].shape, body, "bitcast")]
 
 
+def _np_cast(arrays, a):
+    return [convert_array(some(arrays[0]), dtype_of(a["to"]))]
+
+
+def _np_bitcast(arrays, a):
+    x = some(arrays[0])
+    return [np.ascontiguousarray(x).reshape(x.shape).view(dtype_of(a["to"]).numpy)]
+
+
 _TO = {"to": Attr(str, doc="the name of a dtype")}
 
 OPS: tuple[OpDef, ...] = (
@@ -49,18 +58,9 @@ OPS: tuple[OpDef, ...] = (
         Kind.ELEMENTWISE,
         _infer,
         _cast,
-        lambda arrays, a: [convert_array(arrays[0], dtype_of(a["to"]))],
+        _np_cast,
         _TO,
         doc="As ir.expr.Cast: float to integer truncates and saturates, NaN gives 0.",
     ),
-    OpDef(
-        "bitcast",
-        Kind.ELEMENTWISE,
-        _infer_bits,
-        _bitcast,
-        lambda arrays, a: [
-            np.ascontiguousarray(arrays[0]).reshape(arrays[0].shape).view(dtype_of(a["to"]).numpy)
-        ],
-        _TO,
-    ),
+    OpDef("bitcast", Kind.ELEMENTWISE, _infer_bits, _bitcast, _np_bitcast, _TO),
 )

@@ -167,6 +167,12 @@ def present(types: Types) -> list[TensorType]:
     return [t for t in types if t is not None]
 
 
+def required(arrays: Sequence[Any]) -> list[Any]:
+    """The inputs of an operator that has no optional ones."""
+    assert all(a is not None for a in arrays)
+    return list(arrays)
+
+
 def same_type(types: Types, attrs: Attrs) -> list[TensorType]:
     """Inference of what keeps shape and type of its first input."""
     t = some(types[0])

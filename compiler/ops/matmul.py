@@ -21,6 +21,7 @@ from .common import (
     make,
     round_to,
     same_dtype,
+    some,
     stretch,
     wide,
     widen_array,
@@ -73,7 +74,8 @@ def _wide_operand(x: Expr, index: Sequence[Expr]) -> Expr:
 
 
 def _matmul(inputs, a, out):
-    t = product(*inputs, out[0].shape, _wide_operand, _wide_operand, "matmul")
+    x, y = inputs
+    t = product(x, y, out[0].shape, _wide_operand, _wide_operand, "matmul")
     return [round_to(t, out[0].dtype, "matmul.round")]
 
 
@@ -134,7 +136,7 @@ def _gemm(inputs, a, out):
     def finish(i, j):
         value = scaled(total[i, j], a["alpha"])
         if add_c:
-            value = value + scaled(cast(stretch(c, (i, j), shape), d), a["beta"])
+            value = value + scaled(cast(stretch(some(c), (i, j), shape), d), a["beta"])
         return cast(value, to)
 
     return [make(shape, finish, "gemm.out")]

@@ -103,9 +103,9 @@ def _reduction(
             pick = reducers.any if name == "reduce_max" else reducers.all
         total = reduce_over(x, axes, a["keepdims"], lambda v, _: source(cast(v, d)), pick, name)
         if finish is not None:
-            value = total
+            post, value = finish, total
             total = make(
-                out[0].shape, lambda *i: cast(finish(value[i], n), out[0].dtype), f"{name}.out"
+                out[0].shape, lambda *i: cast(post(value[i], n), out[0].dtype), f"{name}.out"
             )
         return [round_to(total, out[0].dtype, f"{name}.out")]
 
