@@ -58,6 +58,8 @@ class Op(enum.Enum):
     NOT = "not"  # bool: negation; integers: bitwise complement
     ABS = "abs"  # the lowest int wraps to itself
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code
+
 
 UNARY = frozenset({Op.NEG, Op.NOT, Op.ABS})
 COMPARE = frozenset({Op.EQ, Op.NE, Op.LT, Op.LE})
