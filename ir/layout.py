@@ -83,6 +83,21 @@ class Layout:
                 axes.append((Digit(i, inner[i], int(n)),))
         return cls(tuple(shape), tuple(axes))
 
+    @classmethod
+    def from_text(cls, text: str, shape: Sequence[int]) -> Layout:
+        """The layout that ``str(layout)`` describes, for a tensor of ``shape``."""
+        axes = tuple(
+            tuple(
+                Digit(int(a), int(s or 1), int(n))
+                for a, s, n in re.findall(r"a(\d+)(?:/(\d+))?:(\d+)", part)
+            )
+            for part in text.strip("[]").split("|")
+        )
+        made = cls(tuple(shape), axes)
+        if str(made) != text:
+            raise ExprError(f"the layout {text!r} is malformed.")
+        return made
+
     @cached_property
     def is_row_major(self) -> bool:
         return self.axes == Layout.row_major(self.shape).axes
@@ -119,6 +134,34 @@ class Layout:
             value = e if value is None else value * d.extent + e
         assert value is not None
         return value
+
+    def resized(self, shape: Sequence[int]) -> Layout:
+        """The same blocking for a tensor of another shape."""
+        top = {a: max(d.stride for d in self._digits if d.axis == a) for a in range(len(shape))}
+        axes = tuple(
+            tuple(
+                Digit(d.axis, d.stride, -(-shape[d.axis] // d.stride))
+                if d.stride == top[d.axis] and d.extent == -(-self.shape[d.axis] // d.stride)
+                else d
+                for d in ax
+            )
+            for ax in self.axes
+        )
+        return Layout(tuple(shape), axes)
+
+    @cached_property
+    def _digits(self) -> tuple[Digit, ...]:
+        return tuple(d for ax in self.axes for d in ax)
+
+    def block(self, axis: int) -> int:
+        """Extent of the innermost digit of a logical axis when it is split, else 1."""
+        inner = [d for d in self._digits if d.axis == axis]
+        return inner[-1].extent if len(inner) > 1 else 1
+
+    @property
+    def lane(self) -> Digit:
+        """The digit that neighbours in memory differ in."""
+        return self.axes[-1][-1]
 
     def pack(self, array: np.ndarray) -> np.ndarray:
         """The physical array of a logical one; padding is zero."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..runtime.dtype import INT32
 from ..runtime.errors import ScheduleError
 from .expr import ZERO, Expr, IterVar, Op, Read, Reduce, as_int, binary, const
+from .layout import Layout
 from .stmt import ForKind
 from .tensor import ComputeOp, Operation, Tensor
 from .visit import walk
@@ -73,6 +74,7 @@ class Stage:
         self.scope = "global"
         self.attach = ROOT
         self.alignment: dict[int, tuple[int, int]] = {}  # axis number -> (factor, offset)
+        self.layout: Layout | None = None
         self.intrin: tuple[IterVar, TensorIntrin] | None = None
         self.relations: list[Split | Fuse] = []
         self.annotations: dict[IterVar, Annotation] = {}
@@ -432,6 +434,22 @@ class Stage:
             raise self._error(f"set_scope: {self.name} is a result and stays in global memory.")
         self.scope = scope
         self.schedule.record(self, "set_scope", scope)
+
+    def set_layout(self, layout: Layout | str) -> None:
+        """Store a result at the root in a blocked layout such as ``"NCHW16c"``."""
+        self._compute("set_layout")
+        shape = [as_int(a.extent) for a in self.axes]
+        if self.is_output or self.attach.kind != "root" or None in shape:
+            raise self._error(
+                f"set_layout: {self.name} must be an intermediate result at the root with constant "
+                "extents."
+            )
+        extents = [n for n in shape if n is not None]
+        new = Layout.parse(layout, extents) if isinstance(layout, str) else layout
+        if new.shape != tuple(extents):
+            raise self._error(f"set_layout: {layout} is a layout of {new.shape}, not {extents}.")
+        self.layout = new
+        self.schedule.record(self, "set_layout", str(new))
 
     def storage_align(self, axis: IterVar, factor: int, offset: int = 0) -> None:
         """Pad storage so that the stride of ``axis`` is ``offset`` modulo ``factor`` elements

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..runtime.errors import ScheduleError
+from .expr import as_int
+from .layout import Layout
 
 if TYPE_CHECKING:
     from .schedule import Schedule
@@ -123,6 +125,11 @@ def _tensorize(schedule, stage, axis, name):
     return stage.tensorize(stage.axis_named(axis), find_intrin(name))
 
 
+def _set_layout(schedule, stage, text):
+    shape = [as_int(a.extent) for a in stage.axes]
+    return stage.set_layout(Layout.from_text(text, [n or 0 for n in shape]))
+
+
 _PRIMITIVES = {
     "split": lambda schedule, stage, axis, factor, nparts: stage.split(
         stage.axis_named(axis), factor, nparts
@@ -139,6 +146,7 @@ _PRIMITIVES = {
     "compute_inline": lambda schedule, stage: stage.compute_inline(),
     "compute_root": lambda schedule, stage: stage.compute_root(),
     "set_scope": lambda schedule, stage, scope: stage.set_scope(scope),
+    "set_layout": _set_layout,
     "storage_align": _on_axis("storage_align"),
     "cache_read": _cache_read,
     "cache_write": lambda schedule, stage, scope: schedule.cache_write(stage.op.outputs, scope),

@@ -49,8 +49,11 @@ class _Builder:
     def __init__(
         self, schedule: Schedule, args: Sequence[Tensor | Var], layouts: Mapping[Tensor, Layout]
     ):
-        self.schedule, self.args, self.layouts = schedule, args, layouts
+        self.schedule, self.args, self.layouts = schedule, args, dict(layouts)
         self.bounds = infer_bounds(schedule)
+        for s in self.bounds:
+            if s.layout is not None:
+                self.layouts.update(dict.fromkeys(s.op.outputs, s.layout))  # type: ignore[attr-defined]
         self.buffers: dict[Tensor, Buffer] = {}
         self.params: list[Buffer | Var] = []
         self.children: dict[IterVar, list[Stage]] = {}
@@ -112,7 +115,8 @@ class _Builder:
         for t in s.op.outputs:  # type: ignore[attr-defined]
             if t not in self.buffers:
                 shape = tuple(e for _, e in b.box)
-                buffer = Buffer(t.name, t.dtype, shape, s.scope, _aligned_layout(s, shape))
+                layout = self.layouts.get(t) or _aligned_layout(s, shape)
+                buffer = Buffer(t.name, t.dtype, shape, s.scope, layout)
                 self.buffers[t] = buffer
                 made.append(buffer)
         return made
