@@ -1,0 +1,319 @@
+"""Shapes and the movement of elements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ....runtime.dtype import dtype_of
+from .context import Converter, NodeContext
+from .ops_conv import required
+from .tensors import onnx_dtype
+
+MAX_MADE = 1 << 27  # elements of a constant that a node may ask for out of nothing
+
+
+def _values(n: NodeContext, i: int) -> list[int] | None:
+    """The integers of an input that must be known at compile time; None when it is absent."""
+    value = n.const(i)
+    return None if value is None else [int(v) for v in value.reshape(-1)]
+
+
+def axis_of(n: NodeContext, axis: int, ndim: int) -> int:
+    """``axis`` counted from the front."""
+    if not -ndim <= axis < ndim:
+        n.error(f"the axis {axis} is out of range for {ndim} axes.")
+    return axis % ndim
+
+
+def _axes_of(n: NodeContext, axes: Sequence[int], ndim: int) -> list[int]:
+    found = [axis_of(n, int(a), ndim) for a in axes]
+    if len(set(found)) != len(found):
+        n.error(f"the axes {list(axes)} name one axis twice.")
+    return found
+
+
+def _moved(n: NodeContext, name: str, i: int, since: int) -> list[int] | None:
+    """Integers that were the attribute ``name`` before opset ``since`` and are input ``i`` now."""
+    if n.opset >= since:
+        return _values(n, i)
+    given = n.attr(name, None)
+    return None if given is None else [int(v) for v in given]
+
+
+# --- reshape and its special cases ------------------------------------------------------------
+
+
+def _reshape(n: NodeContext) -> str:
+    x, shape = required(n, 0), _values(n, 1)
+    if shape is None:
+        n.error("the shape is absent.")
+    if not n.attr("allowzero", 0):
+        for k, d in enumerate(shape):
+            if d == 0:
+                if k >= len(x.shape):
+                    n.error(f"extent {k} of {shape} copies an axis that {x} does not have.")
+                shape[k] = x.shape[k]
+    free = [k for k, d in enumerate(shape) if d == -1]
+    if len(free) > 1:
+        n.error(f"{shape} leaves more than one extent open.")
+    if free:
+        rest = math.prod(d for d in shape if d != -1)
+        if rest == 0 or x.size % rest:
+            n.error(f"{x} with {x.size} elements cannot become {shape}.")
+        shape[free[0]] = x.size // rest
+    return n.add("reshape", n.inputs[:1], shape=tuple(shape))
+
+
+def _flatten(n: NodeContext) -> str:
+    x, axis = required(n, 0), n.attr("axis", 1)
+    if not -len(x.shape) <= axis <= len(x.shape):
+        n.error(f"the axis {axis} is out of range for {x}.")
+    axis = axis + len(x.shape) if axis < 0 else axis
+    shape = (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+    return n.add("reshape", n.inputs[:1], shape=shape)
+
+
+def _squeeze(n: NodeContext) -> str:
+    x, axes = required(n, 0), _moved(n, "axes", 1, 13)
+    if axes is None:
+        drop = [k for k, d in enumerate(x.shape) if d == 1]
+    else:
+        drop = _axes_of(n, axes, len(x.shape))
+    for k in drop:
+        if x.shape[k] != 1:
+            n.error(f"axis {k} of {x} is not 1 and cannot be dropped.")
+    shape = tuple(d for k, d in enumerate(x.shape) if k not in drop)
+    return n.add("reshape", n.inputs[:1], shape=shape)
+
+
+def _unsqueeze(n: NodeContext) -> str:
+    x, axes = required(n, 0), _moved(n, "axes", 1, 13)
+    if axes is None:
+        n.error("the axes are absent.")
+    ndim = len(x.shape) + len(axes)
+    new = _axes_of(n, axes, ndim)
+    rest = iter(x.shape)
+    return n.add(
+        "reshape", n.inputs[:1], shape=tuple(1 if k in new else next(rest) for k in range(ndim))
+    )
+
+
+# --- movement ---------------------------------------------------------------------------------
+
+
+def _transpose(n: NodeContext) -> str:
+    ndim = len(required(n, 0).shape)
+    perm = n.attr("perm", None)
+    return n.add("transpose", n.inputs[:1], perm=tuple(perm or reversed(range(ndim))))
+
+
+def _concat(n: NodeContext) -> str:
+    axis = axis_of(n, n.attr("axis", 1), len(required(n, 0).shape))
+    return n.add("concat", n.inputs, axis=axis)
+
+
+def cut(n: NodeContext, name: str, axis: int, start: int, count: int) -> str:
+    """``count`` elements of a tensor from ``start`` along ``axis``."""
+    shape = n.typeof(name).shape
+    if count == shape[axis]:
+        return name
+    return n.add(
+        "slice",
+        [name],
+        starts=tuple(start if k == axis else 0 for k in range(len(shape))),
+        shape=tuple(count if k == axis else d for k, d in enumerate(shape)),
+    )
+
+
+def _split(n: NodeContext) -> Sequence[str]:
+    x = required(n, 0)
+    axis = axis_of(n, n.attr("axis", 0), len(x.shape))
+    sizes, total = _moved(n, "split", 1, 13), x.shape[axis]
+    if sizes is None:
+        count = n.attr("num_outputs", n.n_outputs)
+        if count < 1:
+            n.error(f"num_outputs is {count}.")
+        each = -(-total // count)
+        sizes = [max(min(each, total - k * each), 0) for k in range(count)]
+    if sum(sizes) != total or min(sizes, default=0) < 0 or len(sizes) < n.n_outputs:
+        n.error(f"parts of {sizes} for {n.n_outputs} outputs do not make up {total}.")
+    starts = np.cumsum([0, *sizes])
+    return [cut(n, n.inputs[0], axis, int(b), c) for b, c in zip(starts, sizes)]
+
+
+def _slice(n: NodeContext) -> str:
+    x = required(n, 0)
+    if n.opset >= 10:
+        starts, ends, axes, steps = (_values(n, k) for k in (1, 2, 3, 4))
+    else:
+        starts, ends, axes = (_moved(n, k, 0, 99) for k in ("starts", "ends", "axes"))
+        steps = None
+    if starts is None or ends is None or len(starts) != len(ends):
+        n.error(f"starts {starts} and ends {ends} are not one for each axis.")
+    axes = _axes_of(n, range(len(starts)) if axes is None else axes, len(x.shape))
+    steps = [1] * len(starts) if steps is None else steps
+    if not len(axes) == len(steps) == len(starts) or 0 in steps:
+        n.error(f"{len(starts)} starts go with the axes {axes} and the steps {steps}.")
+    first, step, shape = [0] * len(x.shape), [1] * len(x.shape), list(x.shape)
+    for a, b, e, s in zip(axes, starts, ends, steps):
+        taken = range(*slice(b, e, s).indices(x.shape[a]))
+        first[a], step[a], shape[a] = taken.start if taken else 0, s, len(taken)
+    return n.add("slice", n.inputs[:1], starts=tuple(first), steps=tuple(step), shape=tuple(shape))
+
+
+def _pad(n: NodeContext) -> str:
+    x = required(n, 0)
+    ndim = len(x.shape)
+    pads = _moved(n, "pads", 1, 11)
+    axes = _values(n, 3) if n.opset >= 18 else None
+    axes = list(range(ndim)) if axes is None else _axes_of(n, axes, ndim)
+    if pads is None or len(pads) != 2 * len(axes):
+        n.error(f"pads are {pads}; the axes {axes} need {2 * len(axes)}.")
+    full = [0] * (2 * ndim)
+    for k, a in enumerate(axes):
+        full[a], full[ndim + a] = pads[k], pads[len(axes) + k]
+    mode = n.attr("mode", "constant")
+    if mode not in ("constant", "edge", "reflect", "wrap"):
+        n.unsupported(f"the mode is {mode!r}")
+    inputs, value = n.inputs[:1], 0
+    if n.opset < 11:
+        value = n.attr("value", 0.0)
+    elif mode == "constant" and n.input(2):
+        if n.is_const(2):
+            given = n.const(2)
+            assert given is not None
+            value = given.reshape(-1)[0].item()
+        else:
+            inputs = [*inputs, n.add("reshape", [n.inputs[2]], shape=())]
+    return n.add("pad", inputs, pads=tuple(full), mode=mode, value=value)
+
+
+def _expand(n: NodeContext) -> str:
+    x, shape = required(n, 0), _values(n, 1)
+    if shape is None:
+        n.error("the shape is absent.")
+    shape = list(np.broadcast_shapes(x.shape, tuple(shape)))
+    return n.add("expand", n.inputs[:1], shape=tuple(int(d) for d in shape))
+
+
+def _tile(n: NodeContext) -> str:
+    repeats = _values(n, 1)
+    if repeats is None:
+        n.error("the repeats are absent.")
+    return n.add("tile", n.inputs[:1], repeats=tuple(repeats))
+
+
+def _center_crop_pad(n: NodeContext) -> str:
+    x, wanted = required(n, 0), _values(n, 1)
+    axes = n.attr("axes", None)
+    axes = list(range(len(x.shape))) if axes is None else _axes_of(n, axes, len(x.shape))
+    if wanted is None or len(wanted) != len(axes):
+        n.error(f"the shape is {wanted}; the axes {axes} need {len(axes)} extents.")
+    ndim = len(x.shape)
+    starts, shape = [0] * ndim, list(x.shape)
+    pads = [0] * (2 * ndim)
+    for a, w in zip(axes, wanted):
+        more = w - x.shape[a]
+        if more < 0:
+            starts[a], shape[a] = -more // 2, w
+        pads[a], pads[ndim + a] = max(more, 0) // 2, max(more, 0) - max(more, 0) // 2
+    cropped = n.add("slice", n.inputs[:1], starts=tuple(starts), shape=tuple(shape))
+    return n.add("pad", [cropped], pads=tuple(pads))
+
+
+def _depth_space(to_space: bool) -> Converter:
+    def convert(n: NodeContext) -> str:
+        block = n.attr("blocksize")
+        if not to_space:
+            return n.add("space_to_depth", n.inputs[:1], block=block)
+        mode = n.attr("mode", "DCR")
+        if mode not in ("DCR", "CRD"):
+            n.unsupported(f"the mode is {mode!r}")
+        return n.add("depth_to_space", n.inputs[:1], block=block, depth_first=mode == "DCR")
+
+    return convert
+
+
+# --- constants --------------------------------------------------------------------------------
+
+
+def _shape(n: NodeContext) -> str:
+    shape = required(n, 0).shape
+    return n.constant(np.array(shape[n.attr("start", 0) : n.attr("end", None)], np.int64))
+
+
+def _size(n: NodeContext) -> str:
+    return n.constant(np.array(required(n, 0).size, np.int64))
+
+
+def _made(n: NodeContext, shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape that the model asks for, if it is one and not absurdly large."""
+    if min(shape, default=0) < 0:
+        n.error(f"the shape {list(shape)} has a negative extent.")
+    if math.prod(shape) > MAX_MADE:
+        n.unsupported(f"a constant of the shape {list(shape)} is larger than {MAX_MADE} elements")
+    return tuple(int(d) for d in shape)
+
+
+def _constant_of_shape(n: NodeContext) -> str:
+    shape = _values(n, 0)
+    value = np.asarray(n.attr("value", np.zeros(1, np.float32)))
+    if value.size != 1:
+        n.error(f"its value has {value.size} elements, not one.")
+    return n.constant(np.full(_made(n, shape or []), value.reshape(-1)[0], value.dtype))
+
+
+def _eye_like(n: NodeContext) -> str:
+    x = required(n, 0)
+    if len(x.shape) != 2:
+        n.error(f"it takes a matrix, not {x}.")
+    code = n.attr("dtype", None)
+    dtype = x.dtype if code is None else onnx_dtype(code, n.where)
+    rows, columns = _made(n, x.shape)
+    offset = max(min(n.attr("k", 0), columns), -rows)
+    return n.constant(np.eye(rows, columns, offset).astype(dtype.numpy))
+
+
+def _range(n: NodeContext) -> str:
+    parts = [n.const(k) for k in range(3)]
+    if any(p is None or p.size != 1 for p in parts):
+        n.error("it takes three scalars.")
+    start, limit, delta = (p.reshape(-1)[0] for p in parts if p is not None)
+    if delta == 0:
+        n.error("its step is 0.")
+    d = dtype_of(start.dtype)
+    if d.is_float:
+        steps = (float(limit) - float(start)) / float(delta)
+        count = max(math.ceil(steps), 0) if math.isfinite(steps) else MAX_MADE + 1
+    else:
+        count = max(-(-(int(limit) - int(start)) // int(delta)), 0)
+    (count,) = _made(n, [count])
+    wide = np.float64 if d.is_float else np.int64
+    values = wide(start) + np.arange(count, dtype=wide) * wide(delta)
+    return n.constant(values.astype(d.numpy))
+
+
+CONVERTERS: dict[str, Converter] = {
+    "CenterCropPad": _center_crop_pad,
+    "Concat": _concat,
+    "ConstantOfShape": _constant_of_shape,
+    "DepthToSpace": _depth_space(True),
+    "Expand": _expand,
+    "EyeLike": _eye_like,
+    "Flatten": _flatten,
+    "Pad": _pad,
+    "Range": _range,
+    "Reshape": _reshape,
+    "Shape": _shape,
+    "Size": _size,
+    "Slice": _slice,
+    "SpaceToDepth": _depth_space(False),
+    "Split": _split,
+    "Squeeze": _squeeze,
+    "Tile": _tile,
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
+}
