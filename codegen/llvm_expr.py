@@ -24,7 +24,7 @@ from ..ir.expr import (
     as_int,
 )
 from ..ir.stmt import Buffer, Store
-from ..runtime.dtype import BOOL, FLOAT64, INT32, DType
+from ..runtime.dtype import INT32, DType
 from ..runtime.errors import CodegenError
 from .llvm_ranges import Ranges, multiple
 from .llvm_values import FAST, Values, literal, mangle, register, register_element, small, vector
@@ -34,28 +34,10 @@ _NATIVE = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
            "round": "roundeven"}  # fmt: skip
 # What is left after lower_math: functions of libm, called for one lane at a time.
 _LIBM = frozenset(
-    [
-        "exp",
-        "exp2",
-        "log",
-        "log2",
-        "log1p",
-        "expm1",
-        "tanh",
-        "erf",
-        "sin",
-        "cos",
-        "tan",
-        "asin",
-        "acos",
-        "atan",
-        "sinh",
-        "cosh",
-        "asinh",
-        "acosh",
-        "atanh",
-        "pow",
-    ]
+    {
+        *("exp", "exp2", "log", "log2", "log1p", "expm1", "tanh", "erf", "sin", "cos", "tan"),
+        *("asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "pow"),
+    }
 )
 
 
@@ -428,6 +410,3 @@ def _number(e: Expr) -> bool:
     """Whether ``e`` is a constant that is not NaN."""
     c = e.value if isinstance(e, Broadcast) else e
     return isinstance(c, Const) and c.value == c.value
-
-
-__all__ = ["BOOL", "FLOAT64", "Expressions", "Storage"]

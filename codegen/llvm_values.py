@@ -272,7 +272,7 @@ class Values:
             if quotient:
                 return self.op(f"ashr {t} {a}, {literal(divisor.bit_length() - 1, d)}")
             return self.op(f"and {t} {a}, {literal(divisor - 1, d)}")
-        kind = "s" if signed and not (positive and (divisor or 0) > 0) else "u"
+        kind = "s" if signed and not plain else "u"
         is_zero = minus = ""
         if divisor is None:
             is_zero = self.op(f"icmp eq {t} {b}, {zero}")
