@@ -1,0 +1,200 @@
+"""Fusion: cutting a graph into groups, each of which becomes one kernel.
+
+After Chen et al., "TVM" (OSDI 2018), section 3: a node may be computed together with its
+immediate post-dominator -- the first node through which all of its results pass -- and with
+everything on the ways between, if the kinds of the operators allow it::
+
+        conv                    conv
+       /    \\                  |    \\
+    sigmoid  |                 relu   conv        (b)
+       \\    /                  |    /
+         mul      (a)            add
+
+(a) ``mul`` post-dominates ``conv``: one kernel. (b) ``add`` post-dominates the upper ``conv``, but
+another convolution lies between: two kernels.
+
+Every group has one root, which post-dominates its other members; so everything that leaves a group
+leaves from its root, and a cycle of groups would be a cycle of nodes: groups cannot be cyclic, and
+their roots' order is an order for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import networkx as nx
+
+from ..graph import Graph, Node
+from ..group import Group
+from ..ops import Kind, get
+
+MAX_NODES = 32
+MAX_BUFFERS = 16  # inputs and output: kernels on a GPU take no more
+MAX_TERMS = 64  # operators in the expression after inlining, shared ones counted each time
+
+# Worth computing again where a result is stretched: no more than a few instructions an element.
+_CHEAP_ELEMENTWISE = frozenset(
+    {"identity", "cast", "bitcast", "neg", "abs", "sign", "relu", "clip", "leaky_relu", "not"}
+    | {"bitwise_not", "is_nan", "is_inf", "floor", "ceil", "round"}
+)
+_DEAR_BROADCAST = frozenset({"pow", "div", "mod"})
+
+_EXIT = -1
+
+
+def fuse(graph: Graph) -> list[Group]:
+    """The groups of ``graph``, in topological order; together they have each node once.
+
+    A convolution or matrix product takes the elementwise and broadcasting operators after it that
+    keep its shape; a reduction the injective ones before it; injective ones chain. A result that
+    several groups read is computed once, in a group that ends with it.
+    """
+    return _Fusion(graph).run()
+
+
+class _Fusion:
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.nodes = graph.nodes
+        self.kinds = [_kind(n) for n in graph.nodes]
+        position = {id(n): k for k, n in enumerate(graph.nodes)}
+        outputs = set(graph.outputs)
+        self.readers: list[list[int]] = []
+        self.final: list[bool] = []  # somebody outside of the graph reads it
+        for n in graph.nodes:
+            made = [o for o in n.outputs if o]
+            self.readers.append(
+                sorted({position[id(c)] for o in made for c in graph.consumers.get(o, ())})
+            )
+            self.final.append(any(o in outputs for o in made))
+        self.group = [{k} for k in range(len(graph.nodes))]  # shared by the members
+
+    def run(self) -> list[Group]:
+        parent = self._post_dominators()
+        # Convolutions first: an epilogue is worth more in them than in a chain of its own.
+        for admit in (self._is_complex, self._is_broadcast, lambda k: True):
+            for k, sink in enumerate(parent):
+                if sink != _EXIT and admit(k):
+                    self._try(k, sink)
+        roots = {max(g): g for g in self.group}
+        return [
+            Group.of(self.graph, [self.nodes[k] for k in sorted(roots[r])]) for r in sorted(roots)
+        ]
+
+    def _is_complex(self, k: int) -> bool:
+        return any(self.kinds[m] == Kind.COMPLEX for m in self.group[k])
+
+    def _is_broadcast(self, k: int) -> bool:
+        return self.kinds[k] <= Kind.BROADCAST
+
+    def _post_dominators(self) -> list[int]:
+        """Each node's immediate post-dominator; ``_EXIT`` for what leaves the graph."""
+        backwards = nx.DiGraph()
+        backwards.add_node(_EXIT)
+        for k, readers in enumerate(self.readers):
+            backwards.add_edges_from((r, k) for r in readers)
+            if self.final[k] or not readers:
+                backwards.add_edge(_EXIT, k)
+        table = nx.immediate_dominators(backwards, _EXIT)
+        return [table[k] for k in range(len(self.nodes))]
+
+    def _try(self, k: int, sink: int) -> None:
+        """Unite the groups of ``k``, of ``sink`` and of what lies between, if that is allowed."""
+        if sink in self.group[k]:
+            return
+        union = set(self.group[k]) | self.group[sink]
+        seen, stack = {k, sink}, [k]
+        while stack:
+            for r in self.readers[stack.pop()]:
+                if r not in seen:
+                    seen.add(r)
+                    stack.append(r)
+                    union |= self.group[r]
+            if len(union) > MAX_NODES:
+                return
+        if self._allowed(sorted(union)):
+            for m in union:
+                self.group[m] = union
+
+    def _allowed(self, members: Sequence[int]) -> bool:
+        """Whether ``members`` (ascending) can be one kernel. The last one is its root."""
+        root, inside = members[-1], set(members)
+        if len(members) > MAX_NODES or any(self.kinds[m] == Kind.OPAQUE for m in members):
+            return False
+        if any(self.final[m] or not inside.issuperset(self.readers[m]) for m in members[:-1]):
+            return False
+        group = [self.nodes[m] for m in members]
+        if self._buffers(group) > MAX_BUFFERS:
+            return False
+        masters = [m for m in members if self.kinds[m] >= Kind.REDUCTION]
+        if len(masters) > 1:
+            return False
+        if not masters:
+            points = self._size(root)
+        elif self.kinds[masters[0]] == Kind.REDUCTION:
+            if masters[0] != root:
+                return False
+            points = max((self._type(i).size for i in self.nodes[root].inputs if i), default=0)
+        else:
+            if not self._is_epilogue(members, masters[0]):
+                return False
+            points = self._size(root)
+        return self._worthwhile(members, set(masters), points)
+
+    def _buffers(self, group: Iterable[Node]) -> int:
+        made = {o for n in group for o in n.outputs}
+        read = {i for n in group for i in n.inputs if i and i not in made}
+        return 1 + sum(i not in self.graph.constants or self._type(i).size != 1 for i in read)
+
+    def _is_epilogue(self, members: Sequence[int], master: int) -> bool:
+        """Whether all but ``master`` can be computed with each tile of its result: they come not
+        before it, read only elements at the same place, and keep its shape."""
+        shape = self._type(self.nodes[master].outputs[0]).shape
+        if any(master in self.readers[m] for m in members):
+            return False
+        after = {master}
+        for m in members:
+            if m == master:
+                continue
+            if self.kinds[m] > Kind.BROADCAST:
+                return False
+            made = self.nodes[m].outputs[0]
+            if any(m in self.readers[a] for a in after):
+                if self._type(made).shape != shape:
+                    return False
+                after.add(m)
+        return True
+
+    def _worthwhile(self, members: Sequence[int], masters: set[int], points: int) -> bool:
+        """Whether inlining repeats no dear computation, and the expression stays small."""
+        inside = set(members)
+        terms: dict[int, int] = {}
+        for m in reversed(members):
+            readers = [r for r in self.readers[m] if r in inside and r not in masters]
+            into_master = any(r in masters for r in self.readers[m])
+            used = set(self.nodes[m].outputs)
+            terms[m] = sum(
+                terms[r] * sum(i in used for i in self.nodes[r].inputs) for r in readers
+            ) + (1 if into_master or m == members[-1] else 0)
+            if m in masters:
+                terms[m] = 1  # stays a stage of its own, however often it is read
+            elif points > self._size(m) and not _cheap(self.nodes[m], self.kinds[m]):
+                return False
+        return sum(terms.values()) <= MAX_TERMS
+
+    def _type(self, name: str):
+        return self.graph.types[name]
+
+    def _size(self, k: int) -> int:
+        return self._type(self.nodes[k].outputs[0]).size
+
+
+def _kind(node: Node) -> Kind:
+    """The operator's kind; what has several results stays alone."""
+    return Kind.OPAQUE if len(node.outputs) != 1 or not node.outputs[0] else get(node.op).kind
+
+
+def _cheap(node: Node, kind: Kind) -> bool:
+    if kind == Kind.ELEMENTWISE:
+        return node.op in _CHEAP_ELEMENTWISE
+    return node.op not in _DEAR_BROADCAST
