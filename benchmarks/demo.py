@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import weft
 from rich.console import Console
 from rich.table import Table
 
+from .. import compile as compile_model
 from .zoo import judge, real
 
 ABOUT = {
@@ -38,7 +38,7 @@ def main() -> int:
         console.print(f"   {path.name}: {len(model.graph.node)} operators, {size:.1f} MB")
         with console.status("compiling for this machine …"):
             begin = time.perf_counter()
-            exe = weft.compile(path, shapes={"N": 1})
+            exe = compile_model(path, shapes={"N": 1})
             seconds = time.perf_counter() - begin
     console.print(f"[bold]2.[/] Compiled in {seconds:.1f} s for {exe.program.target}:")
     console.print(f"   {len(exe.program.steps)} kernel calls; {exe.memory}")
