@@ -27,7 +27,7 @@ from ..ir.stmt import Buffer, Store
 from ..runtime.dtype import INT32, DType
 from ..runtime.errors import CodegenError
 from .llvm_ranges import Ranges, multiple
-from .llvm_values import FAST, Values, literal, mangle, register, register_element, small, vector
+from .llvm_values import FAST, Values, literal, mangle, register, register_element, vector
 
 _INTEGER_DIVISION = (Op.FLOORDIV, Op.FLOORMOD, Op.TRUNCDIV, Op.TRUNCMOD)
 _NATIVE = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
@@ -189,21 +189,18 @@ class Expressions(Values):
         d = e.args[0].dtype
         t = register(d)
 
-        def rounded(value: str) -> str:
-            return self.round_small(value, d) if small(d) else value
-
         if e.name in _NATIVE:
             name = f"llvm.{_NATIVE[e.name]}.{mangle(t)}"
-            return rounded(self.intrinsic(name, t, [(t, args[0])]))
+            return self.rounded(self.intrinsic(name, t, [(t, args[0])]), d)
         if e.name == "fma":
             if self.has_fma:
                 name = f"llvm.fma.{mangle(t)}"
-                return rounded(self.intrinsic(name, t, [(t, a) for a in args]))
+                return self.rounded(self.intrinsic(name, t, [(t, a) for a in args]), d)
             product = self.op(f"fmul {t} {args[0]}, {args[1]}")
-            return rounded(self.op(f"fadd {t} {product}, {args[2]}"))
+            return self.rounded(self.op(f"fadd {t} {product}, {args[2]}"), d)
         if e.name == "rsqrt":
             root = self.intrinsic(f"llvm.sqrt.{mangle(t)}", t, [(t, args[0])])
-            return rounded(self.op(f"fdiv {FAST} {t} {literal(1, d)}, {root}"))
+            return self.rounded(self.op(f"fdiv {FAST} {t} {literal(1, d)}, {root}"), d)
         if e.name == "isnan":
             return self.op(f"fcmp uno {t} {args[0]}, {args[0]}")
         if e.name == "isinf":
@@ -212,7 +209,7 @@ class Expressions(Values):
         if e.name == "popcount":
             return self.intrinsic(f"llvm.ctpop.{mangle(t)}", t, [(t, args[0])])
         if e.name in _LIBM:
-            return rounded(self._libm(e.name, d, args))
+            return self.rounded(self._libm(e.name, d, args), d)
         raise CodegenError(f"the intrinsic {e.name!r} has no LLVM form.", where=self.where)
 
     def _libm(self, name: str, d: DType, args: list[str]) -> str:

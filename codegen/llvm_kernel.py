@@ -75,7 +75,7 @@ class Body(Expressions):
             Store: self._store,
             For: self._for,
             If: self._if,
-            Seq: lambda s: [self.stmt(x) for x in s.stmts] and None,
+            Seq: self._seq,
             Let: self._let,
             Alloc: self._alloc,
         }
@@ -85,6 +85,10 @@ class Body(Expressions):
         if emit is None:
             raise CodegenError(f"{type(s).__name__} has no meaning on a CPU.", where=self.where)
         emit(s)
+
+    def _seq(self, s: Seq) -> None:
+        for x in s.stmts:
+            self.stmt(x)
 
     def _store(self, s: Store) -> None:
         self.fresh()
@@ -163,8 +167,10 @@ class Body(Expressions):
 
     def _bind(self, s: For) -> None:
         low, extent = self.ranges.of(s.minimum), self.ranges.of(s.extent)
-        known = low is not None and extent is not None
-        self.ranges.bind(s.var, (low[0], low[1] + extent[1] - 1) if known else None)
+        if low is None or extent is None:
+            self.ranges.bind(s.var, None)
+        else:
+            self.ranges.bind(s.var, (low[0], low[1] + extent[1] - 1))
 
     def _hints(self, s: For) -> list[str]:
         """LLVM's unroller spills register tiles; its vectoriser has nothing to add where the

@@ -7,13 +7,14 @@ its operand text; its type follows from the expression's dtype:
 dtype                   in a register        in memory
 ======================  ===================  ==================
 float32, float64        float, double        the same
-float16, bfloat16       float (always exact) half or i16
+float16, bfloat16       float                half or i16
 int8 … uint64           i8 … i64             the same
 bool                    i1                   i8, 0 or 1
 ======================  ===================  ==================
 
-Sixteen-bit floats are computed in float32 and rounded after each operation, which for ``+ - * /``
-and ``sqrt`` equals one rounding (24 ≥ 2·11 + 2 bits). Only ``contract`` is allowed of the fast-math
+float16 is computed in float32 and rounded after each operation, which for ``+ - * /`` and ``sqrt``
+equals one rounding (24 ≥ 2·11 + 2 bits). bfloat16 is a storage type: its values are float32 until
+they are stored or cast. Only ``contract`` is allowed of the fast-math
 flags: NaN, infinities and signed zeros survive.
 """
 
@@ -114,6 +115,11 @@ class Values:
         return self.op(f"shufflevector {t} {one}, {t} poison, <{lanes} x i32> zeroinitializer")
 
     # -- sixteen-bit floats ---------------------------------------------------------------------
+
+    def rounded(self, value: str, d: DType) -> str:
+        """The result of an operation on values of type ``d``: float16 is rounded after each one,
+        bfloat16 only when it is stored or cast (it is a storage type)."""
+        return self.round_small(value, d) if small(d) and d.kind == "float" else value
 
     def round_small(self, value: str, d: DType) -> str:
         """A float32 rounded to the values of the 16-bit float ``d``, still in a float register."""
@@ -237,7 +243,7 @@ class Values:
             return self.op(f"{name} {t} {a}, {count}")
         if d.is_float:
             value = self.op(f"{_FLOAT_OP[op]} {FAST} {t} {a}, {b}")
-            return self.round_small(value, d) if small(d) else value
+            return self.rounded(value, d)
         return self.op(f"{_INT_OP[op]} {'nsw ' if nsw else ''}{t} {a}, {b}")
 
     def extremum(self, op: Op, d: DType, a: str, b: str, *, a_is_number: bool = False) -> str:
@@ -265,9 +271,8 @@ class Values:
         signed = d.kind == "int"
         if divisor == -1 and signed:
             return self.op(f"sub {t} {zero}, {a}")
-        floor = (
-            signed and op in (Op.FLOORDIV, Op.FLOORMOD) and not (positive and (divisor or 0) > 0)
-        )
+        plain = positive and divisor is not None and divisor > 0
+        floor = signed and op in (Op.FLOORDIV, Op.FLOORMOD) and not plain
         if floor and divisor is not None and divisor > 0 and divisor & (divisor - 1) == 0:
             if quotient:
                 return self.op(f"ashr {t} {a}, {literal(divisor.bit_length() - 1, d)}")

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -38,7 +39,7 @@ _RELAX_CALL = {
 class Library:
     """Loaded code objects; they stay in memory as long as this object lives."""
 
-    def __init__(self, tracker: Mapping[str, int]):
+    def __init__(self, tracker: Any):
         self._tracker = tracker  # unloads the code when it is collected
 
     def address(self, symbol: str) -> int:
@@ -214,7 +215,11 @@ def _native() -> _Native:
 
 def _pool_source() -> str:
     """``threadpool.ll`` with what differs between processors and systems."""
-    text = resources.files(__package__).joinpath("threadpool.ll").read_text(encoding="utf-8")
+    text = (
+        resources.files(__name__.rpartition(".")[0])
+        .joinpath("threadpool.ll")
+        .read_text(encoding="utf-8")
+    )
     arch = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     clock = 6 if sys.platform == "darwin" else 1  # CLOCK_MONOTONIC
     return "\n".join((
