@@ -12,6 +12,7 @@ that happens to the disk makes a compilation fail.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -180,10 +181,8 @@ class KernelCache:
             log.warning("dropped the damaged cache entry %s: %s", path, e)
             _unlink(path)
             return None
-        try:
+        with contextlib.suppress(OSError):
             os.utime(path)  # its time is when it was last of use
-        except OSError:
-            pass
         return kernel
 
     def _write(self, key: str, kernel: CachedKernel) -> None:

@@ -191,8 +191,8 @@ def _attr_key(value: Any) -> str:
     return f"{type(value).__name__}:{value!r}"
 
 
-def kernel_name(group: Group, key: str) -> str:
-    """A readable C symbol: up to four operators and eight digits of the key."""
+def kernel_name(group: Group, key: str, digits: int = 8) -> str:
+    """A readable C symbol: up to four operators and ``digits`` digits of the key."""
     ops = [n.op for n in group.nodes]
     stem = "_".join(ops if len(ops) <= 4 else [*ops[:3], f"and_{len(ops) - 3}_more"])
-    return f"{re.sub(r'[^0-9A-Za-z_]', '_', stem)[:80]}_{key[:8]}"
+    return f"{re.sub(r'[^0-9A-Za-z_]', '_', stem)[:80]}_{key[:digits]}"

@@ -34,9 +34,9 @@ class MemoryReport:
 
     def __str__(self) -> str:
         def mib(n: int) -> str:
-            return f"{n / 2**20:.2f} MiB"
+            return f"{n / 2**20:.2f} MiB" if n >= 1 << 17 else f"{n / 2**10:.1f} KiB"
 
-        saved = 1 - self.arena / self.without_reuse if self.without_reuse else 0.0
+        saved = max(0.0, 1 - self.arena / self.without_reuse) if self.without_reuse else 0.0
         return (
             f"arena {mib(self.arena)} ({mib(self.without_reuse)} without reuse, {saved:.0%} saved),"
             f" constants {mib(self.constants)}, inputs {mib(self.inputs)},"

@@ -1,0 +1,254 @@
+"""The way of a model through the compiler, from a file to an executable.
+
+front-end -> graph -> PASSES -> groups -> memory plan
+                                  |  each distinct group, unless it is in the cache
+                                  v
+              te graph -> schedule -> loop nest -> object code -> Program -> Executable
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..codegen import llvm
+from ..ir.lower import lower
+from ..ir.target import Target
+from ..runtime import knobs
+from ..runtime.artifact import Kernel, Param, Program, Slot, Step
+from ..runtime.errors import GraphError, WeftError
+from ..runtime.executor import Executable
+from .cache import CachedKernel, KernelCache, kernel_cache, kernel_key
+from .frontends import load
+from .frontends.signature import bind
+from .graph import Graph, TensorType
+from .group import Group, express, is_literal, kernel_name, structural_key
+from .passes.fuse import fuse
+from .passes.memory import MemoryPlan, plan_memory
+from .schedules import schedule
+
+Progress = Callable[[str, int, int], None]
+GraphPass = Callable[[Graph], Graph]
+
+# What happens to a graph before it is cut into kernels, in order.
+PASSES: tuple[GraphPass, ...] = ()
+
+
+def compile(
+    model: Any,
+    target: str | Target = "llvm",
+    shapes: Mapping[str, Sequence[int] | int] | None = None,
+    *,
+    constants: Mapping[str, Any] | None = None,
+    opt_level: int | None = None,
+    progress: Progress | None = None,
+    cache: bool | KernelCache = True,
+) -> Executable:
+    """Compile a model for a target.
+
+    Parameters
+    ----------
+    model : a Graph, or what :func:`weft.load` takes: a path, bytes, an ``onnx.ModelProto``.
+    target : such as ``"llvm"`` (this machine) or ``"llvm -mtriple=aarch64-linux-gnu"``.
+    shapes : an input's name to its shape, or a symbolic dimension's name to its size.
+    constants : an input's name to its value; it is then no input of the executable.
+    opt_level : 0 keeps the graph as it is and makes one kernel of each node; above it, the graph is
+        optimised and fused, and the level is handed to the code generator (up to 3). The
+        target's own ``-opt_level``, by default 3, where it is None.
+    progress : called with a stage's name, how much of it is done, and how much there is.
+    cache : whether to look kernels up in the cache of the environment, or a cache to use.
+
+    Raises
+    ------
+    WeftError : a subclass that says where in the model, what, and what to do.
+    """
+    tell = progress or (lambda stage, done, total: None)
+    goal = Target.parse(target)
+    if opt_level is not None:
+        goal = replace(goal, opt_level=opt_level)
+    goal = llvm.resolve(goal)
+    tell("load", 0, 1)
+    graph = model if isinstance(model, Graph) else load(model)
+    graph = bind(graph, shapes, constants).verify()
+    tell("load", 1, 1)
+    groups: Sequence[Group]
+    if goal.opt_level > 0:
+        graph = optimize(graph, tell)
+        groups = fuse(graph)
+    else:
+        groups = [Group.of(graph, [n]) for n in graph.nodes]
+    store = cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None
+    return assemble(graph, groups, goal, store, tell)
+
+
+def optimize(graph: Graph, tell: Progress = lambda stage, done, total: None) -> Graph:
+    """``graph`` after all of ``PASSES``, logged, timed and dumped as the environment asks."""
+    _dump(0, "graph", graph)
+    for k, run in enumerate(PASSES, 1):
+        tell("optimize", k - 1, len(PASSES))
+        begin = time.perf_counter()
+        before, graph = graph, run(graph)
+        if knobs.debug() >= 1:
+            ms = (time.perf_counter() - begin) * 1e3
+            change = "" if graph is before else f", {len(before.nodes)} -> {len(graph.nodes)} nodes"
+            print(f"weft: {graph.name}: {run.__name__} {ms:.1f} ms{change}", file=sys.stderr)
+        if knobs.debug() >= 3:
+            graph.verify()
+        _dump(k, run.__name__, graph)
+    tell("optimize", len(PASSES), len(PASSES))
+    return graph.verify()
+
+
+def _dump(k: int, name: str, graph: Graph) -> None:
+    folder = knobs.dump_dir()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"graph-{k:02d}-{name}.txt").write_text(f"{graph}\n", encoding="utf-8")
+
+
+def assemble(
+    graph: Graph,
+    groups: Sequence[Group],
+    target: Target,
+    cache: KernelCache | None = None,
+    tell: Progress = lambda stage, done, total: None,
+) -> Executable:
+    """The executable of a graph that is cut into ``groups``, for a resolved target."""
+    if len(set(graph.outputs)) != len(graph.outputs):
+        raise GraphError("two outputs have the same name.", where=graph.name)
+    groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
+    plan = plan_memory(graph, groups)
+    compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell)
+    program = make_program(graph, plan, [compiled[s] for s in symbols], target)
+    codes = {k.symbol: k.code for k in compiled.values()}
+    used = {s.source for s in program.slots if s.kind == "constant"}
+    params = {k: v for k, v in graph.constants.items() if k in used}
+    exe = Executable(program, codes, params)
+    # Code for another processor can be saved here, but not loaded.
+    return exe.prepare() if target.mtriple == llvm.resolve(Target("llvm")).mtriple else exe
+
+
+def compile_groups(
+    graph: Graph,
+    groups: Sequence[Group],
+    target: Target,
+    cache: KernelCache | None = None,
+    tell: Progress = lambda stage, done, total: None,
+) -> tuple[dict[str, CachedKernel], list[str]]:
+    """Each distinct kernel by its symbol, and the symbol of each group."""
+    names: dict[str, str] = {}  # structural key -> symbol
+    work: dict[str, tuple[str, Group]] = {}  # symbol -> key, the first group that needs it
+    symbols: list[str] = []
+    for group in groups:
+        key = structural_key(group, graph.types, graph.constants)
+        if key not in names:
+            symbol = kernel_name(group, key)
+            names[key] = symbol if symbol not in work else kernel_name(group, key, 64)
+            work[names[key]] = (key, group)
+        symbols.append(names[key])
+    compiled: dict[str, CachedKernel] = {}
+    for k, (symbol, (key, group)) in enumerate(work.items()):
+        tell("compile", k, len(work))
+        place = kernel_key(f"{key} {symbol}", str(target))
+        found = cache.get(place) if cache else None
+        if found is None:
+            found = compile_group(group, graph, target, symbol)
+            if cache:
+                cache.put(place, found)
+        compiled[symbol] = found
+    tell("compile", len(work), len(work))
+    return compiled, symbols
+
+
+def compile_group(group: Group, graph: Graph, target: Target, symbol: str) -> CachedKernel:
+    """The kernel of one group. Errors name the nodes of the group."""
+    begin = time.perf_counter()
+    try:
+        expr = express(group, graph.types, graph.constants)
+        tensors = (*expr.placeholders, *expr.outputs)
+        layouts = {
+            tensor: layout
+            for tensor, name in zip(tensors, (*expr.inputs, *group.outputs))
+            if (layout := graph.types[name].layout) is not None
+        }
+        function = lower(schedule(expr.outputs, target), tensors, target, symbol, layouts)
+        code = llvm.emit([function], target).object
+    except WeftError as e:
+        where = group.where if e.where is None else f"{group.where}: {e.where}"
+        raise type(e)(e.message, where=where, hint=e.hint) from e
+    if knobs.debug() >= 1:
+        ms = (time.perf_counter() - begin) * 1e3
+        print(f"weft: kernel {symbol} {ms:.1f} ms: {group.label}", file=sys.stderr)
+    params = []
+    for name, access in [(n, "r") for n in expr.inputs] + [(n, "w") for n in group.outputs]:
+        t = graph.types[name]
+        params.append(Param(f"p{len(params)}", str(t.dtype), physical_shape(t), access))
+    return CachedKernel(symbol, tuple(params), code)
+
+
+def physical_shape(t: TensorType) -> tuple[int, ...]:
+    """The shape in storage."""
+    return t.shape if t.layout is None else t.layout.physical_shape
+
+
+def make_program(
+    graph: Graph, plan: MemoryPlan, kernels: Sequence[CachedKernel], target: Target
+) -> Program:
+    """The program whose step k calls ``kernels[k]`` for ``plan.steps[k]``."""
+    slots: dict[str, Slot] = {}
+    number: dict[str, int] = {}
+    public = {plan.root(o) for o in graph.outputs}
+
+    def slot(name: str) -> int:
+        if name not in slots:
+            root = plan.root(name)
+            if root != name:
+                slot(root)
+            t = graph.types[name]
+            kind, source = "arena", ""
+            if root != name:
+                kind, source = "alias", root
+            elif name in graph.constants:
+                kind, source = "constant", name
+            elif name in graph.inputs:
+                kind = "input"
+            elif name in public:
+                kind = "output"
+            number[name] = len(slots)
+            slots[name] = Slot(
+                name, kind, str(t.dtype), t.shape, physical_shape(t), t.nbytes,
+                plan.offsets.get(name, 0), source,
+            )  # fmt: skip
+        return number[name]
+
+    inputs = {i: slot(i) for i in graph.inputs}
+    steps = []
+    for group, kernel in zip(plan.steps, kernels):
+        names = [*literal_free(group, graph.constants), *group.outputs]
+        assert len(names) == len(kernel.params), (group, kernel.params)
+        steps.append(Step(kernel.symbol, tuple(slot(n) for n in names), group.label))
+    outputs = {o: slot(o) for o in graph.outputs}
+    distinct = {k.symbol: k for k in kernels}
+    return Program(
+        graph.name,
+        str(target),
+        tuple(slots.values()),
+        tuple(Kernel(k.symbol, k.params, k.symbol) for k in distinct.values()),
+        tuple(steps),
+        MappingProxyType(inputs),
+        MappingProxyType(outputs),
+        plan.arena,
+        meta=MappingProxyType({"weft": __version__, "model": dict(graph.meta)}),
+    )
+
+
+def literal_free(group: Group, constants: Mapping[str, np.ndarray]) -> list[str]:
+    """The inputs of a group that its kernel takes: all but the literals."""
+    return [i for i in group.inputs if not is_literal(i, constants)]
