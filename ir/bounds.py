@@ -176,7 +176,7 @@ def _needed(
             span = symbolic_range(an.simplify(substitute(e, b.index)), ranges)
             box[k] = _union(an, box[k], span) if span else (const(0), _upper(s, k))
     return [
-        _settle(an, span, axis.extent) if span is not None else (const(0), const(0))
+        _settle(an, span, axis.extent, s.scope == "local") if span is not None else (const(0), const(0))
         for span, axis in zip(box, s.axes)
     ]
 
@@ -204,9 +204,12 @@ def _union(an: Analyzer, a: tuple[Expr, Expr] | None, b: tuple[Expr, Expr]) -> t
     )
 
 
-def _settle(an: Analyzer, span: tuple[Expr, Expr], domain: Expr) -> tuple[Expr, Expr]:
+def _settle(
+    an: Analyzer, span: tuple[Expr, Expr], domain: Expr, private: bool
+) -> tuple[Expr, Expr]:
     """(minimum, extent) of a (lowest, highest) range: a constant extent where one can be had, and
-    never more than the whole domain."""
+    not more than the whole domain. A private (local) box keeps the size of its reader's tile even
+    where that is larger: a register tile must have the same shape at the edge as elsewhere."""
     low, extent = an.simplify(span[0]), an.simplify(span[1] - span[0] + 1)
     size = as_int(extent)
     if size is None:
@@ -214,9 +217,7 @@ def _settle(an: Analyzer, span: tuple[Expr, Expr], domain: Expr) -> tuple[Expr, 
         if bound is not None:
             size, extent = bound, const(bound)
     whole = as_int(domain)
-    if whole is not None and (size is None or size >= whole):
-        return const(0), domain
-    if size is None:
+    if size is None or (whole is not None and size >= whole and not private):
         return const(0), domain
     return low, extent
 

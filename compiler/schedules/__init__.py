@@ -1,1 +1,54 @@
-"""Schedule rules per kind of computation; they ask the target for capabilities, not names."""
+"""Schedule rules: from a computation and a target's capabilities to a schedule.
+
+``schedule(outputs, target)`` is the entry. It inlines what is cheap to recompute (``inline.py``) and
+then gives every stage that is left the rule for its kind: ``contraction.py`` (sums of products:
+convolution, matmul), ``reduction.py``, ``injective.py`` (everything else). Rules look at the
+structure of the computation and at layouts, never at operator or target names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...ir.layout import Layout
+from ...ir.schedule import Schedule, create_schedule
+from ...ir.target import Target
+from ...ir.tensor import Tensor
+from .common import Context, constant_domain
+from .contraction import schedule_contraction
+from .injective import schedule_injective
+from .inline import inline_cheap_stages
+from .reduction import schedule_reduction
+
+__all__ = ["schedule"]
+
+
+def schedule(
+    outputs: Sequence[Tensor], target: Target, layouts: Mapping[Tensor, Layout] | None = None
+) -> Schedule:
+    """The default schedule of a computation.
+
+    Parameters
+    ----------
+    outputs : the results; the same call with the same computation gives the same schedule.
+    layouts : how inputs and results lie in storage, row major where not given.
+    """
+    s = create_schedule(tuple(outputs))
+    ctx = Context(s, target, dict(layouts or {}))
+    inline_cheap_stages(ctx)
+    done: set = set()
+    for stage in ctx.stored():
+        if stage in done or not constant_domain(stage):
+            continue
+        if stage.reduce_axes:
+            done |= schedule_contraction(ctx, stage) or schedule_reduction(ctx, stage)
+        else:
+            # A consumer that takes a contraction into its tiles is scheduled together with it.
+            if any(p.reduce_axes and ctx.takes_epilogue(p) is stage for p in stage.producers()):
+                continue
+            schedule_injective(ctx, stage)
+            done.add(stage)
+    for stage in ctx.stored():
+        if stage not in done and constant_domain(stage) and stage.attach.kind == "root":
+            (schedule_reduction if stage.reduce_axes else schedule_injective)(ctx, stage)
+    return s

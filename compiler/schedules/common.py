@@ -1,0 +1,147 @@
+"""What the rules share: facts about stages, the axis to vectorise, how to run in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Op, Read, Reduce, Var, as_int
+from ...ir.layout import Layout
+from ...ir.schedule import Schedule
+from ...ir.stage import Stage
+from ...ir.target import Target
+from ...ir.tensor import ComputeOp, Tensor
+from ...ir.visit import walk
+
+# Below this many scalar operations a second thread costs more than it brings (a launch is
+# some microseconds, a core does several operations a nanosecond).
+PARALLEL_WORK = 1 << 15
+
+
+@dataclass
+class Context:
+    """One scheduling job."""
+
+    schedule: Schedule
+    target: Target
+    layouts: dict[Tensor, Layout]
+
+    def stored(self) -> list[Stage]:
+        """The stages that have loops, producers first."""
+        return [
+            s
+            for s in self.schedule.stages
+            if isinstance(s.op, ComputeOp) and s.attach.kind != "inline"
+        ]
+
+    def layout(self, stage: Stage) -> Layout | None:
+        """The layout of a stage's first result."""
+        return self.layouts.get(stage.op.outputs[0]) or stage.layout  # type: ignore[attr-defined]
+
+    def layout_of(self, tensor: Tensor) -> Layout | None:
+        return self.layouts.get(tensor) or self.schedule[tensor].layout
+
+    def readers(self, stage: Stage) -> list[Stage]:
+        """The stored stages that read ``stage``, through inlined ones too."""
+        found: dict[Stage, None] = {}
+        work = [stage]
+        while work:
+            for c in self.schedule.consumers(work.pop()):
+                if c.attach.kind == "inline":
+                    work.append(c)
+                else:
+                    found[c] = None
+        return list(found)
+
+    def takes_epilogue(self, stage: Stage) -> Stage | None:
+        """The one stage that reads the reduction ``stage``, element by element of the same shape:
+        it can be computed tile by tile together with it."""
+        if stage.is_output or len(stage.op.outputs) != 1:  # type: ignore[attr-defined]
+            return None
+        readers = self.readers(stage)
+        if len(readers) != 1 or readers[0].reduce_axes or len(readers[0].body) != 1:
+            return None
+        reader = readers[0]
+        if [as_int(a.extent) for a in reader.axes] != [as_int(a.extent) for a in stage.axes]:
+            return None
+        body = inlined_body(self, reader)[0]
+        reads = [r for r in walk(body) if isinstance(r, Read) and r.tensor.op is stage.op]
+        return reader if reads and all(r.indices == reader.axes for r in reads) else None
+
+
+def inlined_body(ctx: Context, stage: Stage) -> tuple[Expr, ...]:
+    """The body of a stage with inlined producers written out."""
+    from ...ir.bounds import inline_bodies
+
+    return inline_bodies(ctx.schedule)[stage]
+
+
+def constant_domain(stage: Stage) -> bool:
+    """Whether all extents are known (kernels of symbolic extents keep their plain loops)."""
+    return all(as_int(a.extent) is not None for a in (*stage.axes, *stage.reduce_axes))
+
+
+def size(axes: Sequence[IterVar]) -> int:
+    n = 1
+    for a in axes:
+        n *= as_int(a.extent) or 1
+    return n
+
+
+def expensive(e: Expr) -> bool:
+    """Whether an element costs much more than a load: transcendental functions, divisions."""
+    return any(isinstance(n, Call) or (isinstance(n, Binary) and n.op is Op.DIV) for n in walk(e))
+
+
+def work(stage: Stage) -> int:
+    """Scalar operations of a stage, roughly."""
+    per_point = sum(5 if isinstance(n, Call) else 1 for b in stage.body for n in walk(b))
+    return size(stage.axes) * size(stage.reduce_axes) * per_point
+
+
+def lane_axis(stage: Stage, layout: Layout | None) -> int | None:
+    """The number of the axis along which neighbouring elements of the result lie in memory, None
+    for a result of one element. Axes of extent 1 at the end of a row-major shape are passed over."""
+    if layout is not None and layout.block(layout.lane.axis) > 1:
+        return layout.lane.axis
+    long = [k for k, a in enumerate(stage.axes) if (as_int(a.extent) or 0) > 1]
+    return long[-1] if long else None
+
+
+def run_parallel(ctx: Context, stage: Stage, loops: Sequence[IterVar], operations: int) -> None:
+    """Fuse outer loops (neighbours, outermost first) into one parallel loop, if it pays."""
+    long = [a for a in loops if as_int(a.extent) != 1]
+    if operations < PARALLEL_WORK or not long:
+        return
+    first, last = stage.leaves.index(long[0]), stage.leaves.index(long[-1])
+    span = stage.leaves[first : last + 1]
+    stage.parallel(stage.fuse(*span) if len(span) > 1 else span[0])
+
+
+def strip_casts(e: Expr) -> Expr:
+    while isinstance(e, Cast):
+        e = e.value
+    return e
+
+
+def reduce_source(stage: Stage) -> Reduce | None:
+    first = stage.body[0]
+    return first if isinstance(first, Reduce) and len(stage.body) == 1 else None
+
+
+def stride(e: Expr, v: Var) -> int | None:
+    """How much an index grows per step of ``v`` when it is linear in it, else None; 0 when ``v``
+    does not occur."""
+    if e is v:
+        return 1
+    if not any(n is v for n in walk(e)):
+        return 0
+    if isinstance(e, Binary) and e.op in (Op.ADD, Op.SUB, Op.MUL):
+        a, b = stride(e.a, v), stride(e.b, v)
+        if a is None or b is None:
+            return None
+        if e.op is Op.MUL:
+            ka, kb = as_int(e.a), as_int(e.b)
+            return a * kb if kb is not None else b * ka if ka is not None else None
+        return a + b if e.op is Op.ADD else a - b
+    return None

@@ -1,0 +1,90 @@
+"""The rule for stages without a reduction: vectorise along memory, run outer loops in parallel."""
+
+from __future__ import annotations
+
+from ...ir.expr import Read, as_int
+from ...ir.stage import Stage
+from ...ir.visit import walk
+from .common import Context, inlined_body, lane_axis, run_parallel, size, work
+
+
+def schedule_injective(ctx: Context, stage: Stage) -> None:
+    """Loops in the order of storage, the innermost one in vectors.
+
+    Element-wise stages whose operands all lie alike become one flat loop.
+    """
+    layout = ctx.layout(stage)
+    _adopt_layout(ctx, stage)
+    layout = ctx.layout(stage)
+    lanes = ctx.target.lanes(stage.op.outputs[0].dtype)  # type: ignore[attr-defined]
+    axis = lane_axis(stage, layout)
+    if axis is None:
+        return
+    operations = work(stage)
+    if layout is None and len(stage.axes) > 1 and _elementwise(ctx, stage):
+        flat = stage.fuse(*stage.axes)
+        if (as_int(flat.extent) or 0) <= lanes:
+            stage.vectorize(flat)
+            return
+        outer, inner = stage.split(flat, factor=lanes)
+        stage.vectorize(inner)
+        run_parallel(ctx, stage, [outer], operations)
+        return
+    loop = stage.axes[axis]
+    others = [a for a in stage.leaves if a is not loop]
+    block = layout.block(axis) if layout is not None else lanes
+    if (as_int(loop.extent) or 0) > block:
+        outer, inner = stage.split(loop, factor=block)
+        place = axis if layout is not None else len(others)
+        order = [*others[:place], outer, *others[place:], inner]
+    else:
+        order, inner = [*others, loop], loop
+    if len(order) > 1:
+        stage.reorder(*order)
+    stage.vectorize(inner)
+    loops = order[:-1]
+    # A few long chunks are enough: the innermost loop stays a loop inside each of them.
+    enough = 4 * max(ctx.target.num_threads, 16)
+    k = 1
+    while k < len(loops) and size(loops[:k]) < enough:
+        k += 1
+    run_parallel(ctx, stage, loops[:k], operations)
+
+
+def _elementwise(ctx: Context, stage: Stage) -> bool:
+    """Every operand is read at the element that is written, in row-major storage."""
+    for b in inlined_body(ctx, stage):
+        for n in walk(b):
+            if isinstance(n, Read):
+                if n.indices != stage.axes or ctx.layout_of(n.tensor) is not None:
+                    return False
+                if [as_int(e) for e in n.tensor.shape] != [as_int(a.extent) for a in stage.axes]:
+                    return False
+            elif n in stage.axes and not _inside_read(b, stage):
+                return False
+    return True
+
+
+def _inside_read(body, stage: Stage) -> bool:
+    """Whether axes occur only as indices of reads (then a flat loop needs no divisions)."""
+    work_list = [body]
+    while work_list:
+        n = work_list.pop()
+        if n in stage.axes:
+            return False
+        if not isinstance(n, Read):
+            from ...ir.visit import children
+
+            work_list.extend(children(n))
+    return True
+
+
+def _adopt_layout(ctx: Context, stage: Stage) -> None:
+    """An intermediate at the root (padding, mostly) is stored like the tensor that it is made of."""
+    if stage.is_output or stage.layout is not None:
+        return
+    for r in stage.reads():
+        source = ctx.layout_of(r.tensor)
+        if source is not None and len(source.shape) == len(stage.axes):
+            stage.set_layout(source.resized([as_int(a.extent) or 0 for a in stage.axes]))
+            return

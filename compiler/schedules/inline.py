@@ -1,0 +1,55 @@
+"""Which intermediate stages are written out where they are read."""
+
+from __future__ import annotations
+
+from ...ir.expr import Read, Select
+from ...ir.stage import Stage
+from ...ir.visit import walk
+from .common import Context, expensive, size
+
+# A stage is computed again for each read when that repeats at most this much work.
+MAX_REPEAT = 2
+
+
+def inline_cheap_stages(ctx: Context) -> None:
+    """Inline every intermediate stage that is no reduction and cheap to recompute.
+
+    A cheap stage (no transcendental function, no division) is inlined into element-wise readers;
+    an expensive one only where each element is read about once. Padding is kept as a stage of its
+    own in front of a contraction: guards in its inner loop cost more than the copy.
+    """
+    s = ctx.schedule
+    for stage in list(ctx.stored()):
+        if stage.reduce_axes or stage.is_output or not s.consumers(stage):
+            continue
+        points = max(1, size(stage.axes))
+        repeat = 0.0
+        for reader in s.consumers(stage):
+            times = sum(r.tensor.op is stage.op for r in reader.reads())
+            repeat += times * size(reader.axes) * size(reader.reduce_axes) / points
+        if _is_plain_copy(stage) or (
+            repeat <= MAX_REPEAT if _costs(stage) else not _feeds_contraction(ctx, stage)
+        ):
+            stage.compute_inline()
+
+
+def _costs(stage: Stage) -> bool:
+    return any(map(expensive, stage.body))
+
+
+def _is_plain_copy(stage: Stage) -> bool:
+    """No arithmetic on values at all: literals, reshapes, broadcasts."""
+    body = stage.body[0]
+    return len(stage.body) == 1 and (
+        isinstance(body, Read) or not any(isinstance(n, Read) for n in walk(body))
+    )
+
+
+def _feeds_contraction(ctx: Context, stage: Stage) -> bool:
+    """Whether a reduction reads each element of ``stage`` many times, or guards its reads."""
+    guarded = any(isinstance(n, Select) for b in stage.body for n in walk(b))
+    for reader in ctx.readers(stage):
+        reuse = size(reader.axes) * size(reader.reduce_axes) / max(1, size(stage.axes))
+        if reader.reduce_axes and (reuse > MAX_REPEAT or (guarded and reuse > 1)):
+            return True
+    return False

@@ -1,0 +1,120 @@
+"""The rule for reductions that are no sums of products: pooling, softmax, means, argmax."""
+
+from __future__ import annotations
+
+from ...ir.expr import IterVar, Read, as_int
+from ...ir.stage import Stage
+from ...ir.tensor import Tensor
+from ...ir.visit import walk
+from .common import (
+    Context,
+    lane_axis,
+    reduce_source,
+    run_parallel,
+    size,
+    stride,
+    work,
+)
+
+
+def schedule_reduction(ctx: Context, stage: Stage) -> set[Stage]:
+    """Vectorise along a data axis that is contiguous in the operand, else along the reduction.
+
+    Gives the stages that are scheduled.
+    """
+    s, target = ctx.schedule, ctx.target
+    layout = ctx.layout(stage)
+    operations = work(stage)
+    lanes = target.lanes(stage.op.outputs[0].dtype)  # type: ignore[attr-defined]
+    along = _contiguous_reduce_axis(ctx, stage)
+    if along is not None and reduce_source(stage) is not None:
+        n = as_int(along.extent) or 0
+        if n >= 4:
+            return _along_reduction(ctx, stage, along, lanes, operations)
+    axis = lane_axis(stage, layout)
+    if axis is None or len(stage.op.outputs) != 1:  # type: ignore[attr-defined]
+        run_parallel(ctx, stage, _outer(stage), operations)
+        return {stage}
+    # Accumulate a vector of results in a register, then store it.
+    accumulator = s[s.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    loop = stage.axes[axis]
+    others = [a for a in stage.axes if a is not loop]
+    block = layout.block(axis) if layout is not None else lanes
+    if (as_int(loop.extent) or 0) > block:
+        outer, inner = stage.split(loop, factor=block)
+        place = axis if layout is not None else len(others)
+        order = [*others[:place], outer, *others[place:], inner]
+    else:
+        order, inner = [*others, loop], loop
+    if len(order) > 1:
+        stage.reorder(*order)
+    stage.vectorize(inner)
+    data = list(accumulator.axes)
+    lane = data.pop(axis)
+    accumulator.reorder(*data, *accumulator.reduce_axes, lane)
+    accumulator.vectorize(lane)
+    if len(order) > 1:
+        loops = order[:-1]
+        accumulator.compute_at(stage, loops[-1])
+        if len(loops) > 1:
+            run_parallel(ctx, stage, loops[:-1], operations)
+    return {stage, accumulator}
+
+
+def _outer(stage: Stage) -> list[IterVar]:
+    return [a for a in stage.leaves if a.kind != "reduce"]
+
+
+def _contiguous_reduce_axis(ctx: Context, stage: Stage) -> IterVar | None:
+    """The reduce axis along which the largest operand lies in memory, if there is one."""
+    reads = [n for b in stage.body for n in walk(b) if isinstance(n, Read)]
+    reads = [r for r in reads if r.indices]
+    if not reads:
+        return None
+
+    def elements(r: Read) -> int:
+        n = 1
+        for e in r.tensor.shape:
+            n *= as_int(e) or 1
+        return n
+
+    largest = max(reads, key=elements)
+    layout = ctx.layout_of(largest.tensor)
+    position = _lane_position(largest.tensor) if layout is None else layout.lane.axis
+    index = largest.indices[position]
+    for a in stage.reduce_axes:
+        if stride(index, a) == 1:
+            return a
+    return None
+
+
+def _lane_position(t: Tensor) -> int:
+    """The last axis of a row-major tensor that is longer than 1."""
+    long = [k for k, e in enumerate(t.shape) if as_int(e) != 1]
+    return long[-1] if long else len(t.shape) - 1
+
+
+def _along_reduction(
+    ctx: Context, stage: Stage, along: IterVar, lanes: int, operations: int
+) -> set[Stage]:
+    """Partial results in the lanes of one vector, combined at the end."""
+    s = ctx.schedule
+    result = stage.op.outputs[0]  # type: ignore[attr-defined]
+    n = as_int(along.extent) or 1
+    if n > lanes:
+        _, inner = stage.split(along, factor=lanes)
+    else:
+        inner = along
+    partial = s[s.rfactor(result, inner)]
+    partial.set_scope("local")
+    data = list(partial.axes)
+    lane = data.pop(0)
+    partial.reorder(*data, *partial.reduce_axes, lane)
+    partial.vectorize(lane)
+    loops = list(stage.axes)
+    if loops and size(loops) > 1:
+        if operations >= 1:
+            run_parallel(ctx, stage, loops, operations)
+        at = [a for a in stage.leaves if a.kind != "reduce"][-1]
+        partial.compute_at(stage, at)
+    return {stage, partial}
