@@ -1,0 +1,44 @@
+"""A rewriter that knows the ranges of the loop variables around the place it is at."""
+
+from __future__ import annotations
+
+from ..expr import Expr, Var, as_int
+from ..simplify import Analyzer
+from ..stmt import For, Let, Stmt
+from ..visit import Mutator
+
+
+class ScopedMutator(Mutator):
+    """A :class:`Mutator` whose ``analyzer`` has every enclosing loop and let variable bound."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.analyzer = Analyzer()
+
+    def bind_loop(self, var: Var, minimum: Expr, extent: Expr) -> None:
+        """Tell the analyzer ``minimum <= var < minimum + extent``, as far as constants say."""
+        low = self.analyzer.interval(minimum)
+        last = self.analyzer.interval(minimum + extent - 1)
+        self.analyzer.bind(var, low.lo, last.hi)
+
+    def bind_let(self, var: Var, value: Expr) -> None:
+        """Tell the analyzer what is known of a scalar integer that a Let names."""
+        if value.dtype.is_int and value.dtype.lanes == 1:
+            known = self.analyzer.interval(value)
+            self.analyzer.bind(var, known.lo, known.hi)
+
+    def visit_For(self, s: For) -> Stmt:
+        self.bind_loop(s.var, s.minimum, s.extent)
+        return self.rebuild(s)
+
+    def visit_Let(self, s: Let) -> Stmt:
+        value = self(s.value)
+        self.bind_let(s.var, value)
+        body = self(s.body)
+        return s if value is s.value and body is s.body else Let(s.var, value, body)
+
+
+def trip_count(s: For) -> int | None:
+    """The constant number of iterations of a loop, else None."""
+    n = as_int(s.extent)
+    return None if n is None else max(n, 0)

@@ -1,0 +1,166 @@
+"""``unroll_loops``: the iterations of an unrolled loop one after another.
+
+    for j in unrolled(0, 2):          acc[i * 2] = 0.0
+        acc[i * 2 + j] = 0.0    ->    acc[i * 2 + 1] = 0.0
+
+A serial loop with a constant extent is unrolled too where an enclosing loop (or it itself) carries
+the pragma ``unroll_max`` and at most that many stores come out.
+"""
+
+from __future__ import annotations
+
+from ...runtime.errors import LoweringError
+from ..expr import Const, Expr, Load, Select, Var, as_int
+from ..stmt import Barrier, For, ForKind, Function, If, Let, Seq, Stmt, Store, seq
+from ..target import Target
+from ..visit import children
+from .scoped import ScopedMutator, trip_count
+
+MAX_STATEMENTS = 4096  # more straight-line code than this no instruction cache or compiler bears
+
+
+def unroll_loops(f: Function, target: Target) -> Function:
+    """Expand every UNROLLED loop, and small loops under the pragma ``unroll_max``.
+
+    Raises
+    ------
+    LoweringError : the extent is not a constant, or more than 4096 statements would come out.
+    """
+    return f.with_body(_Unroll()(f.body))
+
+
+class _Unroll(ScopedMutator):
+    """One descent with the values of all unrolled variables, so that every statement that comes out
+    is built once; only indices and conditions in which a variable was replaced are simplified."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[Var, Expr] = {}
+        self.limit = 0  # of the pragma unroll_max in force
+
+    def visit_Var(self, v: Var) -> Expr:
+        return self.values.get(v, v)
+
+    visit_IterVar = visit_Var
+
+    def visit_For(self, s: For) -> Stmt:
+        outer = self.limit
+        pragma = s.pragmas.get("unroll_max")
+        if isinstance(pragma, int):
+            self.limit = pragma
+        try:
+            if s.kind is ForKind.UNROLLED or self._is_small(s):
+                return self._expand(s)
+            return self._keep(s)
+        finally:
+            self.limit = outer
+
+    def _is_small(self, s: For) -> bool:
+        if s.kind is not ForKind.SERIAL or self.limit <= 0:
+            return False
+        count = _statements(s, serial_too=True)
+        return count is not None and count <= self.limit
+
+    def _keep(self, s: For) -> Stmt:
+        lo, n = self._simpler(s.minimum), self._simpler(s.extent)
+        self.bind_loop(s.var, lo, n)
+        body = self(s.body)
+        if lo is s.minimum and n is s.extent and body is s.body:
+            return s
+        return For(s.var, lo, n, s.kind, body, s.tag, s.pragmas)
+
+    def _expand(self, s: For) -> Stmt:
+        lo, extent = self._simpler(s.minimum), self._simpler(s.extent)
+        n = as_int(extent)
+        if n is None:
+            raise LoweringError(
+                f"the extent {s.extent} of the unrolled loop {s.var.name} is not a constant:\n{s}",
+                where="unroll_loops",
+                hint="split the axis by a constant factor and unroll the inner part",
+            )
+        if not self.values:  # the outermost one counts for those inside
+            self._check_size(s)
+        bodies = []
+        for k in range(n):
+            self.values[s.var] = lo + k
+            bodies.append(self(s.body))
+        self.values.pop(s.var, None)
+        return bodies[0] if n == 1 else seq(*bodies)
+
+    def _check_size(self, s: For) -> None:
+        count = _statements(s, serial_too=False)
+        if count is not None and count > MAX_STATEMENTS:
+            raise LoweringError(
+                f"unrolling the loop {s.var.name} gives {count} statements; the limit is "
+                f"{MAX_STATEMENTS}:\n{s}",
+                where="unroll_loops",
+                hint="unroll a smaller tile: split the axis and unroll the inner part only",
+            )
+
+    def _simpler(self, e: Expr) -> Expr:
+        new = self(e)
+        return e if new is e else self.analyzer.simplify(new)
+
+    def visit_Load(self, e: Load) -> Expr:
+        idx = tuple(map(self._simpler, e.indices))
+        p = None if e.predicate is None else self._simpler(e.predicate)
+        if p is e.predicate and all(a is b for a, b in zip(idx, e.indices)):
+            return e
+        return Load(e.buffer, idx, p)
+
+    def visit_Select(self, e: Select) -> Expr:
+        c = self._simpler(e.cond)
+        if c is not e.cond and isinstance(c, Const):
+            return self(e.if_true if c.value else e.if_false)
+        t, f = self(e.if_true), self(e.if_false)
+        same = c is e.cond and t is e.if_true and f is e.if_false
+        return e if same else Select(c, t, f)
+
+    def visit_Store(self, s: Store) -> Stmt:
+        idx = tuple(map(self._simpler, s.indices))
+        p = None if s.predicate is None else self._simpler(s.predicate)
+        value = self(s.value)
+        same = value is s.value and p is s.predicate
+        if same and all(a is b for a, b in zip(idx, s.indices)):
+            return s
+        return Store(s.buffer, idx, value, p)
+
+    def visit_If(self, s: If) -> Stmt:
+        c = self._simpler(s.cond)
+        if c is not s.cond and isinstance(c, Const):
+            taken = s.then if c.value else s.otherwise
+            return Seq(()) if taken is None else self(taken)
+        then = self(s.then)
+        other = None if s.otherwise is None else self(s.otherwise)
+        same = c is s.cond and then is s.then and other is s.otherwise
+        return s if same else If(c, then, other, s.likely)
+
+    def visit_Let(self, s: Let) -> Stmt:
+        value = self._simpler(s.value)
+        if value is not s.value and isinstance(value, Const):
+            self.values[s.var] = value
+            return self(s.body)
+        self.bind_let(s.var, value)
+        body = self(s.body)
+        return s if value is s.value and body is s.body else Let(s.var, value, body)
+
+
+def _statements(s: Stmt, serial_too: bool) -> int | None:
+    """Stores and barriers in ``s`` once its unrolled loops are expanded, with ``serial_too`` the
+    serial ones as well; None where one of those has no constant extent or is neither."""
+    if isinstance(s, Store | Barrier):
+        return 1
+    times = 1
+    if isinstance(s, For) and (serial_too or s.kind is ForKind.UNROLLED):
+        n = trip_count(s)
+        if n is None or s.kind not in (ForKind.SERIAL, ForKind.UNROLLED):
+            return None
+        times = n
+    total = 0
+    for c in children(s):
+        if isinstance(c, Stmt):
+            inner = _statements(c, serial_too)
+            if inner is None:
+                return None
+            total += inner
+    return total * times
