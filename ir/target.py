@@ -86,3 +86,8 @@ def _value(kind: type, text: str, given: bool) -> object:
 
 
 _KINDS: dict[str, Target] = {"llvm": Target("llvm")}
+
+
+def kinds() -> tuple[str, ...]:
+    """The words that a target may begin with."""
+    return tuple(_KINDS)
