@@ -75,8 +75,10 @@ def compile(
         goal = replace(goal, opt_level=opt_level)
     goal = llvm.resolve(goal)
     tell("load", 0, 1)
-    graph = model if isinstance(model, Graph) else load(model)
-    graph = bind(graph, shapes, constants).verify()
+    if isinstance(model, Graph):
+        graph = bind(model, shapes, constants).verify()
+    else:
+        graph = bind(load(model, shapes, constants))
     tell("load", 1, 1)
     groups: Sequence[Group]
     if goal.opt_level > 0:

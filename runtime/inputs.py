@@ -51,10 +51,10 @@ def bind(
     table = dict(zip(names, positional))
     for name, value in by_name.items():
         if name not in specs:
-            near = difflib.get_close_matches(name, names, 1, 0.4)
-            raise wrong(
-                f"there is no input {name!r}.", f"did you mean {near[0]!r}?" if near else None
-            )
+            folded = {n.casefold(): n for n in names}
+            near = difflib.get_close_matches(str(name).casefold(), folded, 1, 0.4)
+            hint = f"did you mean {folded[near[0]]!r}?" if near else None
+            raise wrong(f"there is no input {name!r}.", hint)
         if name in table:
             raise wrong(f"the input {name!r} was given twice, by position and by name.")
         table[name] = value

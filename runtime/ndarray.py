@@ -15,11 +15,7 @@ def address(array: np.ndarray) -> int:
 
 
 def aligned_bytes(nbytes: int, alignment: int = ALIGNMENT) -> np.ndarray:
-    """``nbytes`` uninitialised bytes whose address is a multiple of ``alignment``.
-
-    The block behind it is one alignment longer than asked for at both ends of the address range, so
-    the address of an empty array is valid and aligned, too.
-    """
+    """``nbytes`` uninitialised bytes whose address is a multiple of ``alignment``."""
     block = np.empty(nbytes + alignment, np.uint8)
     start = -address(block) % alignment
     return block[start : start + nbytes]
@@ -32,8 +28,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
 
 
 def is_ready(array: np.ndarray, alignment: int = ALIGNMENT) -> bool:
-    """Whether a kernel may read ``array`` in place: C-contiguous and aligned."""
-    return array.flags.c_contiguous and address(array) % alignment == 0
+    """Whether a kernel may read ``array`` in place: C-contiguous and aligned, or empty."""
+    return array.flags.c_contiguous and (address(array) % alignment == 0 or not array.size)
 
 
 def aligned(array: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -215,8 +215,8 @@ class _Reader:
     def raw(self, name: str) -> np.ndarray:
         """The bytes of an entry, at an aligned address."""
         data = aligned_bytes(self.entries[name].file_size)
-        view = memoryview(data)
-        with self.archive.open(name) as source:
+        view = data.data
+        with cast(zipfile.ZipExtFile, self.archive.open(name)) as source:
             done = 0
             while done < data.size:
                 n = source.readinto(view[done : done + (1 << 24)])
@@ -234,7 +234,7 @@ class _Reader:
                 f"the part {name!r} has {self.entries[name].file_size} bytes, not {size}"
             )
         data = self.raw(name)
-        if hashlib.sha256(data).hexdigest() != digest:
+        if hashlib.sha256(data.data).hexdigest() != digest:
             raise self.error(f"the part {name!r} does not have the hash in the manifest")
         return data
 

@@ -42,7 +42,7 @@ def chunks(tensors: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
     yield header
     for name in order:
         flat = np.ascontiguousarray(tensors[name]).reshape(-1)
-        yield memoryview(flat.view(np.uint8))
+        yield flat.view(np.uint8).data
 
 
 def _header(tensors: Mapping[str, np.ndarray]) -> tuple[bytes, list[str]]:

@@ -36,7 +36,7 @@ def test_no_two_live_tensors_overlap(lives):
     assert offsets.keys() == {t.name for t in lives}
     for k, a in enumerate(lives):
         begin = offsets[a.name]
-        assert begin % ALIGNMENT == 0 and 0 <= begin and begin + a.nbytes <= arena
+        assert begin % ALIGNMENT == 0 and begin >= 0 and begin + a.nbytes <= arena
         for b in lives[:k]:
             if a.first <= b.last and b.first <= a.last and a.nbytes and b.nbytes:
                 other = offsets[b.name]
