@@ -26,6 +26,9 @@ _MODULES: tuple[str, ...] = (
     "pool",
     "shape",
     "gather",
+    "scatter",
+    "image",
+    "sample",
 )
 
 
