@@ -24,7 +24,16 @@ from .tensors import known_dtype
 
 # Each module has a literal CONVERTERS: dict[str, Converter], keyed by the ONNX operator
 # ("Conv"), or "domain::Operator" for one outside of the ai.onnx domain.
-_MODULES: tuple[str, ...] = ("ops_core", "ops_conv", "ops_shape", "ops_gather",)
+_MODULES: tuple[str, ...] = (
+    "ops_core",
+    "ops_conv",
+    "ops_shape",
+    "ops_gather",
+    "ops_image",
+    "ops_math",
+    "ops_reduce",
+    "ops_nn",
+)
 
 MAX_DEPTH = 40  # of subgraphs and function calls
 MAX_INLINED = 100_000  # nodes out of functions: calls of calls can grow exponentially
