@@ -1,0 +1,186 @@
+"""The command line: ``weft compile | run | bench | targets | doctor | cache``.
+
+Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
+standard error), 2 a wrong command line. Answers go to standard output, progress to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..runtime.errors import WeftError
+from . import cli_commands as commands
+
+EXAMPLES = """\
+examples:
+  weft compile model.onnx -o model.weft --shape N=1
+  weft run model.weft --input photo.jpg --top 5 --labels names.txt
+  weft run model.onnx --input ids=ids.npy --input mask=mask.npy --output out.npz
+  weft bench model.onnx --shape image=1,3,224,224 --threads 1
+  weft doctor
+
+'weft COMMAND --help' says more. Targets are strings such as
+'llvm' (this machine) or 'llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72'.
+"""
+
+
+def _shape(text: str) -> tuple[str, int | tuple[int, ...]]:
+    """``N=4`` is a dimension (or a vector's length), ``x=1,3,224,224`` a shape."""
+    name, eq, sizes = text.rpartition("=")
+    try:
+        if not (name and eq):
+            raise ValueError
+        numbers = tuple(int(s) for s in sizes.split(",") if s.strip())
+        if any(n < 0 for n in numbers) or not numbers:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=SIZE or NAME=SIZE,SIZE,… (such as N=1 or x=1,3,224,224)"
+        ) from None
+    return name, numbers[0] if "," not in sizes else numbers
+
+
+def _floats(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(v) for v in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number or a list of numbers such as 0.485,0.456,0.406"
+        ) from None
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``224`` or ``HEIGHTxWIDTH``."""
+    try:
+        numbers = [int(v) for v in text.lower().split("x")]
+        if len(numbers) > 2 or min(numbers) < 1:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 224 or 48x320") from None
+    return numbers[0], numbers[-1]
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return number
+
+
+def _model_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("model", help="an ONNX file, or a package made by 'weft compile'")
+    _compile_options(p)
+
+
+def _compile_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--target", default="llvm", help="what to compile for (default: llvm)")
+    p.add_argument(
+        "--shape", action="append", type=_shape, default=[], metavar="NAME=SIZES",
+        help="the size of a symbolic dimension (N=1) or the shape of an input (x=1,3,224,224)",
+    )  # fmt: skip
+    p.add_argument(
+        "-O", dest="opt_level", type=int, choices=range(4), default=None,
+        help="optimisation level; 0 makes one kernel of each operator (default: 3)",
+    )  # fmt: skip
+    p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
+
+
+def parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="weft", description="Compile trained models and run them.", epilog=EXAMPLES,
+        formatter_class=raw,
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=_version())
+    sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    p = sub.add_parser(
+        "compile", help="compile a model into a package", formatter_class=raw,
+        description="Compile an ONNX model into a package that needs no compiler to run.",
+        epilog="examples:\n  weft compile model.onnx -o model.weft --shape N=1 --report\n"
+        "  weft compile model.onnx -o phone.weft --target 'llvm -mtriple=aarch64-linux-gnu'",
+    )  # fmt: skip
+    p.add_argument("model", help="an ONNX file")
+    p.add_argument("-o", "--output", help="the package (default: the model's name with .weft)")
+    _compile_options(p)
+    p.add_argument("--report", action="store_true", help="list the kernels and the memory")
+    p.set_defaults(run=commands.compile_model)
+
+    p = sub.add_parser(
+        "run", help="run a model on pictures or arrays", formatter_class=raw,
+        description="Run a model once and show its outputs.",
+        epilog="Inputs: pictures (any that Pillow reads), .npy (one array), .npz (arrays by input "
+        "name).\nNAME= may be left out when the model has one input. Symbolic dimensions take "
+        "their\nsizes from the arrays.\n\nA picture is made RGB (grey for one channel), scaled so "
+        "that it covers --size and cut\nin the middle, divided by 255, then (x - mean) / std. "
+        "Inputs of type uint8 get the\npixels as they are.\n\nexamples:\n"
+        "  weft run model.onnx --input photo.jpg --top 5 --labels names.txt\n"
+        "  weft run lite0.weft --input cat.png --mean 0.498 --std 0.502 --softmax --top 5\n"
+        "  weft run model.onnx --input ids=ids.npy --input mask=mask.npy --output out.npz",
+    )  # fmt: skip
+    _model_options(p)
+    p.add_argument(
+        "--input", action="append", default=[], metavar="[NAME=]FILE", help="repeat for each input"
+    )
+    g = p.add_argument_group("pictures")
+    g.add_argument("--mean", type=_floats, help="default: 0.485,0.456,0.406 (ImageNet); grey: 0")
+    g.add_argument("--std", type=_floats, help="default: 0.229,0.224,0.225 (ImageNet); grey: 1")
+    g.add_argument("--size", type=_size, help="HEIGHTxWIDTH; default: the model's, else 224")
+    g.add_argument(
+        "--layout", choices=["NCHW", "NHWC"], help="default: seen from the input's shape"
+    )
+    g = p.add_argument_group("results")
+    g.add_argument("--top", type=_positive, metavar="K", help="show the K best along the last axis")
+    g.add_argument("--softmax", action="store_true", help="turn scores into probabilities first")
+    g.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
+    g.add_argument("--output", metavar="OUT.npz", help="write all outputs to this file")
+    p.set_defaults(run=commands.run_model)
+
+    p = sub.add_parser(
+        "bench", help="time a model and each of its kernels", formatter_class=raw,
+        description="Time a model on random input: whole calls, then each kernel.",
+        epilog="example:\n  weft bench model.onnx --shape N=1 --threads 1 --repeat 50",
+    )  # fmt: skip
+    _model_options(p)
+    p.add_argument("--threads", type=_positive, help="default: WEFT_NUM_THREADS, else all cores")
+    p.add_argument("--repeat", type=_positive, default=20, help="calls to time (default: 20)")
+    p.add_argument("--by-kernel", action="store_true", help="add up the calls of equal kernels")
+    p.set_defaults(run=commands.bench_model)
+
+    p = sub.add_parser("targets", help="what weft compiles for")
+    p.set_defaults(run=commands.targets)
+
+    p = sub.add_parser("doctor", help="versions, processor, threads, cache, a test kernel")
+    p.set_defaults(run=commands.doctor)
+
+    p = sub.add_parser("cache", help="show or clear the kernel cache")
+    p.add_argument("--clear", action="store_true", help="remove all kernels from it")
+    p.set_defaults(run=commands.cache)
+    return top
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return f"weft {__version__}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except WeftError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, such as head, has had enough
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,253 @@
+"""The command line: answers, exit codes, errors without a traceback."""
+
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from weft.benchmarks.zoo.builder import Net
+from weft.compiler.cli import main
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEFT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def colour_model(dims=("N", 3, "H", "W"), channels_last=False):
+    """Scores of red, green and blue: the mean of each channel."""
+    n = Net("colours")
+    x = n.input("image", list(dims))
+    y = n.op("ReduceMean", x, axes=[1, 2] if channels_last else [2, 3], keepdims=0)
+    return n.build(y, names=["scores"])
+
+
+def two_inputs():
+    n = Net("two")
+    a, b = n.input("a", ["N", 2]), n.input("ids", ["N"], "int64")
+    b = n.op("Unsqueeze", n.op("Cast", b, to=1), n.ints(1))
+    return n.build(n.op("Add", a, b), names=["sum"])
+
+
+def save(model, name="model.onnx"):
+    onnx.save(model, name)
+    return name
+
+
+def picture(colour, name="photo.png", size=(40, 30)):
+    Image.new("RGB", size, colour).save(name)
+    return name
+
+
+def out(capsys):
+    return capsys.readouterr().out
+
+
+def failure(capsys, *argv):
+    """The error text of a command that must end with exit code 1."""
+    assert main(argv) == 1
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    return text[text.index("error: ") :]
+
+
+def test_run_a_picture(capsys):
+    save(colour_model(), "model.onnx")
+    with open("names.txt", "w") as f:
+        f.write("red\ngreen\nblue\n")
+    words = ["run", "model.onnx", "--input", picture("#00ff00"), "--labels", "names.txt"]
+    assert main([*words, "--top", "2", "--mean", "0", "--std", "1", "--size", "8x6"]) == 0
+    lines = out(capsys).splitlines()
+    assert lines[0] == "scores: float32[1, 3]"
+    assert lines[1].split() == ["1", "green"]
+    assert len(lines) == 3
+
+
+def test_a_picture_is_normalised_as_imagenet_unless_told_otherwise(capsys):
+    save(colour_model())
+    assert main(["run", "model.onnx", "--input", picture("white"), "--output", "o.npz"]) == 0
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    with np.load("o.npz") as data:
+        assert np.allclose(data["scores"][0], (1 - mean) / std, atol=1e-4)
+
+
+def test_channels_last_is_seen_from_the_shape(capsys):
+    save(colour_model((1, 16, 24, 3), channels_last=True))
+    words = ["run", "model.onnx", "--input", picture("blue"), "--mean", "0", "--std", "1"]
+    assert main([*words, "--top", "1"]) == 0
+    assert out(capsys).splitlines()[1].split() == ["1", "#2"]
+
+
+def test_softmax(capsys):
+    save(colour_model())
+    words = ["run", "model.onnx", "--input", picture("red"), "--mean", "0", "--std", "1"]
+    assert main([*words, "--softmax", "--top", "1"]) == 0
+    value = float(out(capsys).splitlines()[1].split()[0])
+    assert value == pytest.approx(np.e / (np.e + 2), rel=1e-4)
+
+
+def test_run_arrays_by_name_and_from_npz(capsys):
+    save(two_inputs())
+    a, ids = np.ones((4, 2), np.float32), np.arange(4)
+    np.save("a.npy", a)
+    np.save("ids.npy", ids.astype(np.int32))  # widened: nothing is lost
+    np.savez("both.npz", a=a.astype(np.float64), ids=ids)
+    for inputs in (["a=a.npy", "ids=ids.npy"], ["both.npz"]):
+        words = [w for i in inputs for w in ("--input", i)]
+        assert main(["run", "model.onnx", *words, "--output", "o.npz"]) == 0
+        assert out(capsys).startswith("sum: float32[4, 2]\n  least 1, greatest 4; 1, 1, 2, 2, 3, 3")
+        with np.load("o.npz") as data:
+            assert np.array_equal(data["sum"], a + ids[:, None])
+
+
+def test_compile_then_run_the_package(capsys):
+    save(two_inputs())
+    assert main(["compile", "model.onnx", "-o", "m.weft", "--shape", "N=3", "--report"]) == 0
+    text = out(capsys)
+    assert text.startswith("m.weft: ")
+    assert "inputs   a: float32[3, 2]; ids: int64[3]" in text
+    assert "outputs  sum: float32[3, 2]" in text
+    assert "arena" in text and "kernels  1 for 1 calls" in text
+    np.savez("in.npz", a=np.zeros((3, 2), np.float32), ids=np.array([7, 8, 9]))
+    assert main(["run", "m.weft", "--input", "in.npz"]) == 0
+    assert "least 7, greatest 9" in out(capsys)
+
+
+def test_compile_names_the_package_after_the_model(capsys, tmp_path):
+    save(two_inputs(), "some.onnx")
+    assert main(["compile", "some.onnx", "--shape", "N=1", "-O", "0"]) == 0
+    assert (tmp_path / "some.weft").is_file()
+
+
+def test_bench_shows_each_kernel(capsys):
+    save(two_inputs())
+    assert main(["bench", "model.onnx", "--shape", "N=5", "--threads", "1", "--repeat", "2"]) == 0
+    text = out(capsys)
+    assert "median" in text and "1 threads" in text and "100.0%" in text
+    assert main(["bench", "model.onnx", "--shape", "N=5", "--by-kernel", "--repeat", "2"]) == 0
+    assert "share" in out(capsys)
+
+
+def test_targets_and_doctor(capsys):
+    assert main(["targets"]) == 0
+    assert "kinds: llvm" in out(capsys)
+    assert main(["doctor"]) == 0
+    text = out(capsys)
+    assert "test kernel  compiles, runs, right numbers" in text
+    assert text.endswith("everything works\n")
+
+
+def test_doctor_finds_a_cache_that_cannot_be_written(capsys, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("WEFT_CACHE_DIR", str(tmp_path / "file"))
+    assert main(["doctor"]) == 1
+    assert "BAD  cache" in out(capsys)
+
+
+def test_cache_shows_and_clears(capsys):
+    save(two_inputs())
+    main(["compile", "model.onnx", "--shape", "N=2"])
+    out(capsys)
+    assert main(["cache"]) == 0
+    assert " 1 kernels" in out(capsys)
+    assert main(["cache", "--clear"]) == 0
+    text = out(capsys)
+    assert text.startswith("removed 1 files\n") and " 0 kernels" in text
+
+
+def test_errors_say_what_and_where(capsys):
+    save(two_inputs())
+    np.save("a.npy", np.ones((4, 2), np.float32))
+    assert "there is no file 'none.onnx'" in failure(capsys, "run", "none.onnx")
+    assert "there is no file 'no.npy'" in failure(
+        capsys, "run", "model.onnx", "--input", "a=no.npy"
+    )
+    assert "the model has no input 'b'" in failure(
+        capsys, "run", "model.onnx", "--input", "b=a.npy"
+    )
+    text = failure(capsys, "run", "model.onnx", "--input", "a.npy")
+    assert "the model has 2 inputs" in text and "inputs: a: float32[?, 2]; ids: int64[?]" in text
+    assert "given twice" in failure(
+        capsys, "run", "model.onnx", "--input", "a=a.npy", "--input", "a=a.npy"
+    )
+    np.save("ids.npy", np.ones(4, np.float32))
+    assert "has the dtype float32, the input is int64[?]" in failure(
+        capsys, "run", "model.onnx", "--input", "ids=ids.npy"
+    )
+    assert "missing: N" in failure(capsys, "compile", "model.onnx")
+    assert "no target" in failure(capsys, "compile", "model.onnx", "--target", "toaster")
+    with open("bad.onnx", "wb") as f:
+        f.write(b"\xff" * 100)
+    assert failure(capsys, "compile", "bad.onnx").startswith("error: ")
+
+
+def test_errors_of_files(capsys):
+    save(colour_model())
+    with open("broken.png", "wb") as f:
+        f.write(b"\x89PNG not really")
+    assert "no readable picture" in failure(capsys, "run", "model.onnx", "--input", "broken.png")
+    with open("broken.npy", "wb") as f:
+        f.write(b"\x93NUMPY")
+    assert "no readable array" in failure(capsys, "run", "model.onnx", "--input", "broken.npy")
+    photo = picture("red")
+    assert "--std [0.0] does not fit 3 channels" in failure(
+        capsys, "run", "model.onnx", "--input", photo, "--std", "0"
+    )
+    save(two_inputs(), "two.onnx")
+    assert "a picture does not fit the input" in failure(
+        capsys, "run", "two.onnx", "--input", f"a={photo}"
+    )
+
+
+def test_a_picture_without_pillow(capsys, monkeypatch):
+    save(colour_model())
+    photo = picture("red")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    text = failure(capsys, "run", "model.onnx", "--input", photo)
+    assert "needs Pillow" in text and "pip install 'weft[images]'" in text
+
+
+def test_integers_that_do_not_fit_are_refused(capsys):
+    n = Net("small")
+    x = n.input("x", [2], "int32")
+    save(n.build(n.op("Cast", n.op("Add", x, x), to=1), names=["y"]))
+    np.save("x.npy", np.array([1, 2**40]))
+    assert "no int32 holds" in failure(capsys, "run", "model.onnx", "--input", "x.npy")
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ([], "required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["compile", "m.onnx", "--shape", "N"], "'N' is not NAME=SIZE"),
+        (["run", "m.onnx", "--size", "0x3"], "is not a size such as 224"),
+        (["run", "m.onnx", "--mean", "a"], "is not a number"),
+        (["run", "m.onnx", "--top", "0"], "is not a positive integer"),
+    ],
+)
+def test_wrong_command_lines_end_with_2(argv, words, capsys):
+    with pytest.raises(SystemExit) as e:
+        main(argv)
+    assert e.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", "compile", "run", "bench", "cache"])
+def test_help_shows_examples(command, capsys):
+    with pytest.raises(SystemExit) as e:
+        main([*command.split(), "--help"])
+    assert e.value.code == 0
+    text = out(capsys)
+    assert "usage: weft" in text
+    assert "example" in text or command == "cache"
+
+
+def test_python_m_weft():
+    done = subprocess.run(
+        [sys.executable, "-m", "weft", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("weft 0.")
