@@ -1,0 +1,584 @@
+"""What is known of integer expressions, and their simplest form.
+
+Three things work together, bottom-up over hash-consed nodes (equal subtrees become one object, so
+that "the same expression" is ``is`` and every result is memoised by identity):
+
+* the table of exact rewrite rules of ``rules.py``, for all types;
+* intervals of integers (``interval.py``);
+* linear forms ``sum(coefficient * term) + constant`` of scalar int32, see ``linear.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..runtime.dtype import BOOL, DType
+from . import interval as iv
+from . import linear as lin
+from . import semantics
+from .expr import (
+    COMMUTATIVE,
+    COMPARE,
+    FALSE,
+    TRUE,
+    Binary,
+    Broadcast,
+    Call,
+    Cast,
+    Const,
+    Expr,
+    IterVar,
+    Load,
+    Op,
+    Ramp,
+    Read,
+    Reduce,
+    Reinterpret,
+    Select,
+    Unary,
+    Var,
+    const,
+)
+from .interval import Interval
+from .linear import Linear
+from .rules import Any_, Apply, Choose, Literal, Pattern, by_operator, domain_of
+from .vectors import vector_binary
+
+_RULES = by_operator()
+
+
+def is_index(d: DType) -> bool:
+    """A scalar int32: the type whose arithmetic is done on linear forms."""
+    return d.bits == 32 and d.kind == "int" and d.lanes == 1
+
+
+class Analyzer:
+    """Simplifies expressions and proves facts about them, knowing the ranges of variables.
+
+    int32 arithmetic on variables is index arithmetic: it is taken not to overflow when terms are
+    moved across comparisons and divisions. Data (loads, casts) and all other integer types wrap
+    exactly. Results are memoised until the next :meth:`bind` that changes something.
+    """
+
+    def __init__(self) -> None:
+        self._bounds: dict[Var, Interval] = {}
+        self._symbolic: dict[Var, tuple[Expr | None, Expr | None]] = {}
+        self._values: dict[Var, Expr] = {}
+        self.facts: list[Linear] = []  # each is >= 0
+        self._simple: dict[Expr, Expr] = {}
+        self._ranges: dict[Expr, Interval] = {}
+        self._nodes: dict[Any, Expr] = {}
+        self.linear_of: dict[Expr, Linear] = {}
+        self._index_like: dict[Expr, bool] = {}
+        for truth in (TRUE, FALSE):
+            self._nodes[repr(truth.value), BOOL] = truth
+
+    # ------------------------------------------------------------------ what is known
+
+    def bind(self, var: Var, lo: int | Expr | None, hi: int | Expr | None) -> None:
+        """``lo <= var <= hi``; None: unknown. A bound may be an expression of other variables."""
+        low, high = self._bound(lo, False), self._bound(hi, True)
+        symbolic = tuple(
+            self.simplify(e) if isinstance(e, Expr) and not isinstance(e, Const) else None
+            for e in (lo, hi)
+        )
+        if (
+            self._bounds.get(var) == (low, high)
+            and self._symbolic.get(var, (None, None)) == symbolic
+        ):
+            return
+        self._bounds[var] = Interval(low, high)
+        self._symbolic.pop(var, None)
+        if symbolic != (None, None):
+            self._symbolic[var] = symbolic  # type: ignore[assignment]
+        self.forget()
+
+    def _bound(self, e: int | Expr | None, high: bool) -> int | None:
+        if isinstance(e, Expr):
+            span = self.interval(e)
+            return span.hi if high else span.lo
+        return e
+
+    @contextmanager
+    def standing_for(self, var: Var, value: Expr) -> Iterator[None]:
+        """``var`` is replaced by the simplified ``value`` for the time of a ``with`` block."""
+        old = self._values.get(var)
+        self._values[var] = value
+        self.forget()
+        try:
+            yield
+        finally:
+            del self._values[var]
+            if old is not None:
+                self._values[var] = old
+            self.forget()
+
+    def forget(self) -> None:
+        """Drop what was derived from bounds, values and facts."""
+        self._simple.clear()
+        self._ranges.clear()
+
+    @contextmanager
+    def bound(self, var: Var, lo: int | Expr | None, hi: int | Expr | None) -> Iterator[None]:
+        """:meth:`bind` for the time of a ``with`` block."""
+        old = self._bounds.get(var), self._symbolic.get(var)
+        self.bind(var, lo, hi)
+        try:
+            yield
+        finally:
+            for table, value in zip((self._bounds, self._symbolic), old):
+                table.pop(var, None)  # type: ignore[arg-type]
+                if value is not None:
+                    table[var] = value  # type: ignore[index]
+            self.forget()
+
+    @contextmanager
+    def assuming(self, cond: Expr) -> Iterator[None]:
+        """``cond`` holds for the time of a ``with`` block: its int32 comparisons are used."""
+        new = list(self._consequences(self.simplify(cond)))
+        if not new:
+            yield
+            return
+        self.facts.extend(new)
+        self.forget()
+        try:
+            yield
+        finally:
+            del self.facts[len(self.facts) - len(new) :]
+            self.forget()
+
+    def _consequences(self, cond: Expr) -> Iterator[Linear]:
+        if not isinstance(cond, Binary):
+            return
+        if cond.op is Op.AND:
+            yield from self._consequences(cond.a)
+            yield from self._consequences(cond.b)
+        elif cond.op in COMPARE and cond.op is not Op.NE and is_index(cond.a.dtype):
+            d = lin.difference(self.linear(cond.b), self.linear(cond.a))
+            if self.exact(d):
+                yield d.plus(-1) if cond.op is Op.LT else d
+                if cond.op is Op.EQ:
+                    yield d.times(-1)
+
+    def interval(self, e: Expr) -> Interval:
+        """The integers that ``e`` can be (for a vector: any lane)."""
+        return self.range_of(self.simplify(e))
+
+    def prove(self, cond: Expr) -> bool:
+        """True only if ``cond`` holds for all values within the bounds."""
+        found = self.simplify(cond)
+        if isinstance(found, Broadcast):
+            found = found.value
+        return isinstance(found, Const) and found.value is True
+
+    # ------------------------------------------------------------------ nodes
+
+    def simplify(self, e: Expr) -> Expr:
+        """The simplest form found; ``e`` itself when it is that already."""
+        hit = self._simple.get(e)
+        if hit is None:
+            hit = _SIMPLIFY[type(e)](self, e)
+            self._simple[e] = self._simple[hit] = hit
+        return hit
+
+    def const(self, value: Any, d: DType) -> Expr:
+        """The constant ``value`` in every lane of ``d``."""
+        if d.lanes != 1:
+            return self.broadcast(self.const(value, d.element), d.lanes)
+        if d.is_bool:
+            return TRUE if value else FALSE
+        key = (repr(value), d)
+        node = self._nodes.get(key)
+        return node if node is not None else self._nodes.setdefault(key, const(value, d))
+
+    def node(self, key: tuple, make: Callable[[], Expr], origin: Expr | None = None) -> Expr:
+        """The one node with this key (type or operator, and parts)."""
+        found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = origin if origin is not None else make()
+        return found
+
+    def existing(self, key: tuple) -> Expr | None:
+        """The node with this key, if it occurs anywhere."""
+        return self._nodes.get(key)
+
+    def known_sum(self, key: tuple) -> Expr | None:
+        """The expression that was built for a linear form."""
+        return self._nodes.get(key)
+
+    def keep_sum(self, key: tuple, node: Expr, form: Linear) -> None:
+        """``node`` is the expression for a linear form from now on."""
+        self._nodes[key] = node
+        self.linear_of[node] = form
+        self._simple[node] = node
+
+    def settle(self, node: Expr) -> Expr:
+        """``node`` is in its simplest form."""
+        self._simple[node] = node
+        return node
+
+    def raw(self, op: Op, a: Expr, b: Expr, origin: Expr | None = None) -> Expr:
+        """``a op b`` as it stands."""
+        key = (op, a, b)
+        found = self._nodes.get(key)
+        if found is None:
+            if op in COMMUTATIVE:
+                found = self._nodes.get((op, b, a))
+            if found is None:
+                found = self._nodes[key] = origin if origin is not None else Binary(op, a, b)
+        return found
+
+    def binary(self, op: Op, a: Expr, b: Expr, origin: Expr | None = None) -> Expr:
+        """``a op b``, simplified, of simplified operands; ``origin`` is a node of this form."""
+        found = self._nodes.get((op, a, b))
+        hit = self._simple.get(found) if found is not None else None
+        if hit is not None:
+            return hit
+        if type(a) is Const and type(b) is Const:
+            folded = self._fold(op, a, b)
+            if folded is not None:
+                return folded
+        d = a.dtype
+        if type(a) is Const and type(b) is not Const and op in COMMUTATIVE and not d.is_float:
+            a, b, origin = b, a, None
+        result = None
+        if d.lanes > 1:
+            result = vector_binary(self, op, a, b)
+        elif is_index(d):
+            rewrite = lin.REWRITE.get(op)
+            result = rewrite(self, op, a, b, origin) if rewrite is not None else None
+        node = origin
+        if result is None:
+            node = self.raw(op, a, b, origin)
+            result = self._rules(op, domain_of(a), node) or node
+        if node is not None:
+            self._simple[node] = result
+        self._simple[result] = result
+        return result
+
+    def unary(self, op: Op, a: Expr, origin: Expr | None = None) -> Expr:
+        if type(a) is Const and a.dtype.kind != "bfloat":
+            value = np.asarray(a.value, semantics.work_dtype(a.dtype))
+            with semantics.quiet():
+                return self.const(semantics.UNARY[op](value).item(), a.dtype)
+        if type(a) is Broadcast:
+            return self.broadcast(self.unary(op, a.value), a.lanes)
+        if op is Op.NEG and is_index(a.dtype):
+            found = lin.negate(self, a, origin)
+            if found is not None:
+                return found
+        node = self.node((op, a), lambda: Unary(op, a), origin)
+        return self._rules(op, domain_of(a), node) or node
+
+    def select(self, c: Expr, t: Expr, f: Expr, origin: Expr | None = None) -> Expr:
+        if type(c) is Broadcast:
+            return self.select(c.value, t, f)
+        if type(t) is Broadcast and type(f) is Broadcast and c.dtype.lanes == 1:
+            return self.broadcast(self.select(c, t.value, f.value), t.lanes)
+        node = self.node((Select, c, t, f), lambda: Select(c, t, f), origin)
+        return self._rules(None, domain_of(t), node) or node
+
+    def broadcast(self, value: Expr, lanes: int, origin: Expr | None = None) -> Expr:
+        return self.node((Broadcast, value, lanes), lambda: Broadcast(value, lanes), origin)
+
+    def ramp(self, base: Expr, stride: Expr, lanes: int, origin: Expr | None = None) -> Expr:
+        if type(stride) is Const and stride.value == 0:
+            return self.broadcast(base, lanes)
+        return self.node((Ramp, base, stride, lanes), lambda: Ramp(base, stride, lanes), origin)
+
+    def cast(self, value: Expr, d: DType, origin: Expr | None = None) -> Expr:
+        if value.dtype == d:
+            return value
+        if type(value) is Const:
+            x = np.asarray(value.value, semantics.work_dtype(value.dtype))
+            with semantics.quiet():
+                return self.const(semantics.cast(x, value.dtype, d).item(), d)
+        if type(value) is Broadcast:
+            return self.broadcast(self.cast(value.value, d.element), value.lanes)
+        return self.node((Cast, value, d), lambda: Cast(value, d), origin)
+
+    def _fold(self, op: Op, a: Const, b: Const) -> Expr | None:
+        d = a.dtype
+        if d.kind == "bfloat":  # its values are rounded only when stored
+            return None
+        t = d.numpy.type
+        with semantics.quiet():
+            value = semantics.BINARY[op](t(a.value), t(b.value)).item()
+        return self.const(value, BOOL if op in COMPARE else d)
+
+    def _rules(self, op: Op | None, domain: str, node: Expr) -> Expr | None:
+        for match, result in _RULES.get((op, domain), ()):
+            letters: dict[str, Expr] = {}
+            if match(node, letters):
+                found = self._build(result, letters, node.dtype)
+                lanes = node.dtype.lanes
+                return found if found.dtype.lanes == lanes else self.broadcast(found, lanes)
+        return None
+
+    def _build(self, p: Pattern, letters: dict[str, Expr], d: DType) -> Expr:
+        if isinstance(p, Any_):
+            return letters[p.name]
+        if isinstance(p, Literal):
+            return self.const(p.value, d)
+        assert isinstance(p, Apply | Choose)
+        args = [self._build(q, letters, d) for q in p.args]
+        if isinstance(p, Choose):
+            return self.select(*args)
+        return self.unary(p.op, *args) if len(args) == 1 else self.binary(p.op, *args)
+
+    # ------------------------------------------------------------------ linear forms
+
+    def linear(self, e: Expr) -> Linear:
+        """The linear form of a simplified scalar int32."""
+        found = self.linear_of.get(e)
+        return found if found is not None else lin.of_node(self, e)
+
+    def exact(self, form: Linear) -> bool:
+        """Whether a linear form may be taken not to wrap: it is made of indices, or its interval
+        says so."""
+        if all(self.index_like(t) for t in form.terms):
+            return True
+        low, high = self.lower(form), self.upper(form)
+        return low is not None and high is not None and low >= -(2**31) and high < 2**31
+
+    def index_like(self, e: Expr) -> bool:
+        """Whether ``e`` is made of variables and constants only, not of data."""
+        found = self._index_like.get(e)
+        if found is None:
+            t = type(e)
+            if t is Binary:
+                found = self.index_like(e.a) and self.index_like(e.b)  # type: ignore[attr-defined]
+            else:
+                found = t is Var or t is IterVar or t is Const
+            self._index_like[e] = found
+        return found
+
+    def lower(self, form: Linear) -> int | None:
+        """A lower bound of a linear form."""
+        total = form.constant
+        for t, k in form.terms.items():
+            span = self._ranges.get(t)
+            span = self.range_of(t) if span is None else span
+            edge = span.lo if k > 0 else span.hi
+            if edge is None:
+                return None
+            total += k * edge
+        return total
+
+    def upper(self, form: Linear) -> int | None:
+        low = self.lower(form.times(-1))
+        return None if low is None else -low
+
+    def nonnegative(self, form: Linear, depth: int = 4) -> bool:
+        """Whether the form is certainly >= 0: by intervals, by a fact, or with a variable replaced
+        by its symbolic bound."""
+        low = self.lower(form)
+        if low is not None:
+            if low >= 0:
+                return True
+            if not self.facts:
+                return False
+        for fact in self.facts:
+            low = self.lower(lin.difference(form, fact))
+            if low is not None and low >= 0:
+                return True
+        if depth and self._symbolic:
+            for t, k in form.terms.items():
+                low_high = self._symbolic.get(t)  # type: ignore[arg-type]
+                edge = low_high[k < 0] if low_high else None
+                if edge is not None and self.nonnegative(
+                    form.replace(t, self.linear(edge)), depth - 1
+                ):
+                    return True
+        return False
+
+    # ------------------------------------------------------------------ intervals
+
+    def range_of(self, e: Expr) -> Interval:
+        """The interval of a simplified expression."""
+        found = self._ranges.get(e)
+        if found is None:
+            rule = _RANGE.get(type(e))
+            found = rule(self, e) if rule is not None else iv.of_dtype(e.dtype)
+            self._ranges[e] = found
+        return found
+
+    def _range_var(self, e: Var) -> Interval:
+        return self._bounds.get(e) or iv.of_dtype(e.dtype)
+
+    def _range_binary(self, e: Binary) -> Interval:
+        if is_index(e.dtype) and e.op in (Op.ADD, Op.SUB, Op.MUL):
+            form = self.linear(e)
+            if e not in form.terms:
+                if not self.exact(form):
+                    return iv.EVERYTHING
+                return Interval(self.lower(form), self.upper(form))
+        rule = _RANGE_OP.get(e.op)
+        if rule is None or not e.dtype.is_int:
+            return iv.of_dtype(e.dtype)
+        found = iv.fit(rule(self.range_of(e.a), self.range_of(e.b)), e.dtype)
+        if is_index(e.dtype) and not self.index_like(e):
+            # Data wraps: a product of loads is unknown when it may leave the type.
+            low, high = found
+            if low is None or high is None or low < -(2**31) or high >= 2**31:
+                return found if e.op in _NO_WRAP else iv.EVERYTHING
+        return found
+
+    def _range_cast(self, e: Cast) -> Interval:
+        if e.value.dtype.is_float or not e.dtype.is_int:
+            return iv.of_dtype(e.dtype)
+        inner, d = self.range_of(e.value), e.dtype
+        if inner.lo is None or inner.hi is None or inner.lo < d.min or inner.hi > d.max:
+            return iv.of_dtype(d)
+        return inner
+
+    def _range_ramp(self, e: Ramp) -> Interval:
+        steps = iv.mul(self.range_of(e.stride), Interval(0, e.lanes - 1))
+        return iv.fit(iv.add(self.range_of(e.base), steps), e.dtype)
+
+    def _range_unary(self, e: Unary) -> Interval:
+        a = self.range_of(e.a)
+        if e.op is Op.NOT or not e.dtype.is_int or e.dtype.kind == "uint":
+            return iv.of_dtype(e.dtype)
+        return iv.fit(iv.neg(a) if e.op is Op.NEG else iv.absolute(a), e.dtype)
+
+    # ------------------------------------------------------------------ simplification by type
+
+    def _leaf(self, e: Expr) -> Expr:
+        if type(e) is Const:
+            return self.node((repr(e.value), e.dtype), lambda: e, e)
+        return e
+
+    def _var(self, e: Var) -> Expr:
+        value = self._values.get(e)
+        if value is not None:
+            return value
+        span = self._bounds.get(e)
+        if span is not None and span.lo is not None and span.lo == span.hi and e.dtype.is_int:
+            return self.const(span.lo, e.dtype)
+        return e
+
+    def _binary(self, e: Binary) -> Expr:
+        a, b = self.simplify(e.a), self.simplify(e.b)
+        return self.binary(e.op, a, b, e if a is e.a and b is e.b else None)
+
+    def _unary(self, e: Unary) -> Expr:
+        a = self.simplify(e.a)
+        return self.unary(e.op, a, e if a is e.a else None)
+
+    def _select(self, e: Select) -> Expr:
+        c = self.simplify(e.cond)
+        scalar = c.value if isinstance(c, Broadcast) else c
+        if isinstance(scalar, Const):
+            return self.simplify(e.if_true if scalar.value else e.if_false)
+        t, f = self.simplify(e.if_true), self.simplify(e.if_false)
+        same = c is e.cond and t is e.if_true and f is e.if_false
+        return self.select(c, t, f, e if same else None)
+
+    def _cast(self, e: Cast) -> Expr:
+        value = self.simplify(e.value)
+        return self.cast(value, e.dtype, e if value is e.value else None)
+
+    def _reinterpret(self, e: Reinterpret) -> Expr:
+        v = self.simplify(e.value)
+        origin = e if v is e.value else None
+        return self.node((Reinterpret, v, e.dtype), lambda: Reinterpret(v, e.dtype), origin)
+
+    def _call(self, e: Call) -> Expr:
+        args, same = self.all(e.args)
+        if e.dtype.lanes > 1 and all(type(a) is Broadcast for a in args):
+            inner = tuple(a.value for a in args)  # type: ignore[attr-defined]
+            d = e.dtype.element
+            one = self.node((e.name, *inner), lambda: Call(e.name, inner, d))
+            return self.broadcast(one, e.dtype.lanes)
+        origin = e if same else None
+        return self.node((e.name, *args), lambda: Call(e.name, args, e.dtype), origin)
+
+    def all(self, exprs: tuple[Expr, ...]) -> tuple[tuple[Expr, ...], bool]:
+        """The simplified expressions, and whether they are the same ones."""
+        new = tuple([self.simplify(x) for x in exprs])
+        return new, all(x is y for x, y in zip(new, exprs))
+
+    def _load(self, e: Load) -> Expr:
+        indices, same = self.all(e.indices)
+        p = None if e.predicate is None else self.simplify(e.predicate)
+        decided = p.value if isinstance(p, Broadcast) else p
+        if isinstance(decided, Const):
+            if not decided.value:
+                return self.const(e.buffer.dtype.numpy.type(0).item(), e.dtype)
+            p = None
+        vector = p is None and e.dtype.lanes > 1
+        if vector and all(i.dtype.lanes == 1 or type(i) is Broadcast for i in indices):
+            one = tuple(i.value if type(i) is Broadcast else i for i in indices)
+            load = self.node((Load, e.buffer, None, *one), lambda: Load(e.buffer, one))
+            return self.broadcast(load, e.dtype.lanes)
+        origin = e if same and p is e.predicate else None
+        key = (Load, e.buffer, p, *indices)
+        return self.node(key, lambda: Load(e.buffer, indices, p), origin)
+
+    def _read(self, e: Read) -> Expr:
+        indices, same = self.all(e.indices)
+        key = (Read, e.tensor, *indices)
+        return self.node(key, lambda: Read(e.tensor, indices), e if same else None)
+
+    def _reduce(self, e: Reduce) -> Expr:
+        sources, same = self.all(e.sources)
+        cond = self.simplify(e.condition)
+        if same and cond is e.condition:
+            return e
+        return Reduce(e.reducer, e.sources if same else sources, e.axes, cond, e.index)
+
+    def _ramp(self, e: Ramp) -> Expr:
+        base, stride = self.simplify(e.base), self.simplify(e.stride)
+        same = base is e.base and stride is e.stride
+        return self.ramp(base, stride, e.lanes, e if same else None)
+
+    def _broadcast(self, e: Broadcast) -> Expr:
+        value = self.simplify(e.value)
+        return self.broadcast(value, e.lanes, e if value is e.value else None)
+
+
+_NO_WRAP = frozenset({Op.FLOORDIV, Op.FLOORMOD, Op.MIN, Op.MAX, Op.AND, Op.TRUNCDIV})
+_RANGE_OP: dict[Op, Callable[[Interval, Interval], Interval]] = {
+    Op.ADD: iv.add,
+    Op.SUB: iv.sub,
+    Op.MUL: iv.mul,
+    Op.FLOORDIV: iv.floordiv,
+    Op.FLOORMOD: iv.floormod,
+    Op.MIN: iv.minimum,
+    Op.MAX: iv.maximum,
+    Op.AND: iv.bitand,
+}
+_RANGE: dict[type, Callable[[Analyzer, Any], Interval]] = {
+    Const: lambda an, e: (
+        iv.EVERYTHING if e.dtype.is_float else Interval(int(e.value), int(e.value))
+    ),
+    Var: Analyzer._range_var,
+    IterVar: Analyzer._range_var,
+    Unary: Analyzer._range_unary,
+    Binary: Analyzer._range_binary,
+    Cast: Analyzer._range_cast,
+    Ramp: Analyzer._range_ramp,
+    Broadcast: lambda an, e: an.range_of(e.value),
+    Select: lambda an, e: iv.union(an.range_of(e.if_true), an.range_of(e.if_false)),
+}
+_SIMPLIFY: dict[type, Callable[[Analyzer, Any], Expr]] = {
+    Const: Analyzer._leaf,
+    Var: Analyzer._var,
+    IterVar: Analyzer._var,
+    Unary: Analyzer._unary,
+    Binary: Analyzer._binary,
+    Cast: Analyzer._cast,
+    Reinterpret: Analyzer._reinterpret,
+    Select: Analyzer._select,
+    Call: Analyzer._call,
+    Load: Analyzer._load,
+    Read: Analyzer._read,
+    Reduce: Analyzer._reduce,
+    Ramp: Analyzer._ramp,
+    Broadcast: Analyzer._broadcast,
+}

@@ -1,0 +1,166 @@
+"""Simplification of loop nests: what is decided disappears, indices take their simplest form.
+
+Expressions are the business of :class:`Analyzer`; here loops bind their variables while the walk
+descends, and statements that do nothing go away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, TypeVar
+
+from .analyzer import Analyzer
+from .expr import Broadcast, Const, Expr, Op, Var, as_int
+from .interval import Interval
+from .linear import Linear, build
+from .stmt import Alloc, Barrier, For, ForKind, If, Let, Seq, Stmt, Store, seq
+from .visit import variables
+
+__all__ = ["Analyzer", "Interval", "linear", "simplify"]
+
+T = TypeVar("T", Expr, Stmt)
+
+
+def simplify(node: T, analyzer: Analyzer | None = None) -> T:
+    """The simplest form that is found; ``node`` itself when it is that already.
+
+    In a statement: loop variables are bound to their ranges; branches with a decided condition,
+    loops without a turn, lets of a constant or a variable, and empty statements go; a loop of one
+    turn becomes its body, unless it is bound to a hardware index, whose tag belongs to the launch.
+    """
+    an = analyzer or Analyzer()
+    return an.simplify(node) if isinstance(node, Expr) else _Nest(an).visit(node)  # type: ignore
+
+
+def linear(e: Expr, over: Collection[Var]) -> tuple[dict[Var, int], Expr] | None:
+    """``(coefficients, rest)`` with ``e = sum(coefficients[v] * v for v in over) + rest`` and a
+    ``rest`` free of ``over``; None when ``e``, a scalar int32, is not of that form."""
+    an = Analyzer()
+    form = an.linear(an.simplify(e))
+    coefficients = {v: form.terms.get(v, 0) for v in over}
+    rest = {t: k for t, k in form.terms.items() if t not in coefficients}
+    if any(not variables(t).isdisjoint(coefficients) for t in rest):
+        return None
+    other = build(an, Linear(rest, form.constant))
+    return None if other is None else (coefficients, other)
+
+
+_NOTHING = Seq(())
+
+
+def _empty(s: Stmt | None) -> bool:
+    return s is None or (type(s) is Seq and not s.stmts)
+
+
+class _Nest:
+    """Rewrites statements; one dictionary look-up a statement, expressions through ``an``."""
+
+    def __init__(self, an: Analyzer):
+        self.an = an
+
+    def visit(self, s: Stmt) -> Stmt:
+        return _VISIT[type(s)](self, s)
+
+    def store(self, s: Store) -> Stmt:
+        an = self.an
+        p = None if s.predicate is None else an.simplify(s.predicate)
+        decided = p.value if isinstance(p, Broadcast) else p
+        if isinstance(decided, Const):
+            if not decided.value:
+                return _NOTHING
+            p = None
+        value = an.simplify(s.value)
+        indices, same = an.all(s.indices)
+        if same and value is s.value and p is s.predicate:
+            return s
+        return Store(s.buffer, s.indices if same else indices, value, p)
+
+    def loop(self, s: For) -> Stmt:
+        an = self.an
+        low, extent = an.simplify(s.minimum), an.simplify(s.extent)
+        n = as_int(extent)
+        if s.kind is not ForKind.BOUND:
+            turns = an.range_of(extent)
+            if turns.hi is not None and turns.hi <= 0:
+                return _NOTHING
+            if n == 1:
+                return self.scoped(s.var, low, s.body)
+        with an.bound(s.var, low, low + (extent - 1)):
+            body = self.visit(s.body)
+        if _empty(body) and s.kind is not ForKind.BOUND:
+            return _NOTHING
+        if low is s.minimum and extent is s.extent and body is s.body:
+            return s
+        return For(s.var, low, extent, s.kind, body, s.tag, s.pragmas)
+
+    def scoped(self, var: Var, value: Expr, body: Stmt) -> Stmt:
+        """``body`` with ``value`` for ``var``."""
+        with self.an.standing_for(var, value):
+            return self.visit(body)
+
+    def branch(self, s: If) -> Stmt:
+        an = self.an
+        cond = an.simplify(s.cond)
+        if isinstance(cond, Const):
+            chosen = s.then if cond.value else s.otherwise
+            return _NOTHING if chosen is None else self.visit(chosen)
+        with an.assuming(cond):
+            then = self.visit(s.then)
+        otherwise = None
+        if s.otherwise is not None:
+            inverse = an.unary(Op.NOT, cond)
+            with an.assuming(inverse):
+                otherwise = self.visit(s.otherwise)
+            if _empty(otherwise):
+                otherwise = None
+        if _empty(then):
+            if otherwise is None:
+                return _NOTHING
+            return If(an.unary(Op.NOT, cond), otherwise, None, s.likely)
+        if cond is s.cond and then is s.then and otherwise is s.otherwise:
+            return s
+        return If(cond, then, otherwise, s.likely)
+
+    def seq(self, s: Seq) -> Stmt:
+        new = [self.visit(c) for c in s.stmts]
+        plain = len(new) != 1 and not any(type(c) is Seq for c in new)
+        if plain and all(x is y for x, y in zip(new, s.stmts)):
+            return s
+        return seq(*new)
+
+    def let(self, s: Let) -> Stmt:
+        an = self.an
+        value = an.simplify(s.value)
+        if isinstance(value, Const | Var):
+            return self.scoped(s.var, value, s.body)
+        if value.dtype.is_int and value.dtype.lanes == 1:
+            span = an.range_of(value)
+            with an.bound(s.var, span.lo, span.hi):
+                body = self.visit(s.body)
+        else:
+            body = self.visit(s.body)
+        if s.var not in variables(body):
+            return body
+        if value is s.value and body is s.body:
+            return s
+        return Let(s.var, value, body)
+
+    def alloc(self, s: Alloc) -> Stmt:
+        body = self.visit(s.body)
+        if _empty(body):
+            return _NOTHING
+        return s if body is s.body else Alloc(s.buffer, body)
+
+    def barrier(self, s: Barrier) -> Stmt:
+        return s
+
+
+_VISIT: dict[type, Any] = {
+    Store: _Nest.store,
+    For: _Nest.loop,
+    If: _Nest.branch,
+    Seq: _Nest.seq,
+    Let: _Nest.let,
+    Alloc: _Nest.alloc,
+    Barrier: _Nest.barrier,
+}
