@@ -30,7 +30,12 @@ from .frontends import load
 from .frontends.signature import bind
 from .graph import Graph, TensorType
 from .group import Group, express, is_literal, kernel_name, structural_key
+from .passes.batchnorm import fold_batch_norm
+from .passes.cse import eliminate_common
+from .passes.dead import eliminate_dead
+from .passes.fold import fold_constants
 from .passes.fuse import fuse
+from .passes.layout import choose_layouts
 from .passes.memory import MemoryPlan, plan_memory
 from .schedules import schedule
 
@@ -38,7 +43,13 @@ Progress = Callable[[str, int, int], None]
 GraphPass = Callable[[Graph], Graph]
 
 # What happens to a graph before it is cut into kernels, in order.
-PASSES: tuple[GraphPass, ...] = ()
+PASSES: tuple[GraphPass, ...] = (
+    fold_constants,
+    eliminate_dead,
+    fold_batch_norm,
+    eliminate_common,
+    eliminate_dead,
+)
 
 
 def compile(
@@ -82,7 +93,7 @@ def compile(
     tell("load", 1, 1)
     groups: Sequence[Group]
     if goal.opt_level > 0:
-        graph = optimize(graph, tell)
+        graph = optimize(graph, goal, tell)
         groups = fuse(graph)
     else:
         groups = [Group.of(graph, [n]) for n in graph.nodes]
@@ -90,21 +101,26 @@ def compile(
     return assemble(graph, groups, goal, store, tell)
 
 
-def optimize(graph: Graph, tell: Progress = lambda stage, done, total: None) -> Graph:
-    """``graph`` after all of ``PASSES``, logged, timed and dumped as the environment asks."""
+def optimize(
+    graph: Graph, target: Target, tell: Progress = lambda stage, done, total: None
+) -> Graph:
+    """``graph`` after ``PASSES`` and with layouts for ``target``; each pass is logged, timed,
+    verified and dumped as the environment asks."""
     _dump(0, "graph", graph)
-    for k, run in enumerate(PASSES, 1):
-        tell("optimize", k - 1, len(PASSES))
+    passes = [(p.__name__, p) for p in PASSES]
+    passes.append(("choose_layouts", lambda g: choose_layouts(g, target)))
+    for k, (name, run) in enumerate(passes, 1):
+        tell("optimize", k - 1, len(passes))
         begin = time.perf_counter()
         before, graph = graph, run(graph)
         if knobs.debug() >= 1:
             ms = (time.perf_counter() - begin) * 1e3
             change = "" if graph is before else f", {len(before.nodes)} -> {len(graph.nodes)} nodes"
-            print(f"weft: {graph.name}: {run.__name__} {ms:.1f} ms{change}", file=sys.stderr)
+            print(f"weft: {graph.name}: {name} {ms:.1f} ms{change}", file=sys.stderr)
         if knobs.debug() >= 3:
             graph.verify()
-        _dump(k, run.__name__, graph)
-    tell("optimize", len(PASSES), len(PASSES))
+        _dump(k, name, graph)
+    tell("optimize", len(passes), len(passes))
     return graph.verify()
 
 
@@ -180,7 +196,7 @@ def compile_group(group: Group, graph: Graph, target: Target, symbol: str) -> Ca
             for tensor, name in zip(tensors, (*expr.inputs, *group.outputs))
             if (layout := graph.types[name].layout) is not None
         }
-        function = lower(schedule(expr.outputs, target), tensors, target, symbol, layouts)
+        function = lower(schedule(expr.outputs, target, layouts), tensors, target, symbol, layouts)
         code = llvm.emit([function], target).object
     except WeftError as e:
         where = group.where if e.where is None else f"{group.where}: {e.where}"

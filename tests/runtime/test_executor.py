@@ -157,7 +157,7 @@ def test_threads_share_an_executable(exe):
         (
             (),
             {},
-            r"the input 'x' is missing.\n  expected:\n    x: float32\[4\]\n  given:\n    noth",
+            r"the input 'x' is missing.\n  expected:\n    x: float32\[4\]\n  given:\n    ",
         ),
         ((X, X), {}, r"2 arrays were given for 1 inputs"),
         ((X,), {"x": X}, r"'x' was given twice"),
