@@ -19,6 +19,8 @@ from .ops.opdef import Attrs, Kind, OpDef
 
 MAX_ELEMENTS = 1 << 26  # a larger result stays a node
 MAX_WORK = 1 << 32  # outputs x inputs of an operator that sums
+GROWTH = 8  # a large result this much larger than what it is made of (expand, tile) stays a node
+LARGE = 1 << 20
 
 
 def affordable(
@@ -27,7 +29,7 @@ def affordable(
     """Whether computing ``op`` now is cheap enough, judged before anything is allocated."""
     made = sum(t.size for t in outputs)
     read = sum(math.prod(i.shape) for i in inputs if i is not None)
-    if made > MAX_ELEMENTS:
+    if made > MAX_ELEMENTS or (made > LARGE and made > GROWTH * read):
         return False
     # The true cost of a convolution or window is outputs x kernel; outputs x inputs bounds it
     # where the kernel is an input. Padding may make a window larger than its input, which the
@@ -60,7 +62,7 @@ def evaluate(
             f"{op.name} cannot be computed on these constants ({type(e).__name__}: {e}).",
             where=where,
         ) from e
-    made = [np.asarray(r) for r in results]
+    made = [np.asarray(r, order="C") for r in results]  # no views with strides; 0-d stays 0-d
     got = [(r.dtype, r.shape) for r in made]
     want = [(t.dtype.numpy, t.shape) for t in outputs]
     assert got == want, f"the reference of {op.name} gave {got}, inferred {want}"
