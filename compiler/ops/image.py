@@ -75,8 +75,11 @@ def _to_depth_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     channels = extents(x)[1]
 
     def body(n: Expr, c: Expr, y: Expr, z: Expr) -> Expr:
-        phase = c // max(channels, 1)
-        return x[n, c % max(channels, 1), y * b + phase // b, z * b + phase % b]
+        if attrs["depth_first"]:
+            phase, channel = c // max(channels, 1), c % max(channels, 1)
+        else:
+            phase, channel = c % (b * b), c // (b * b)
+        return x[n, channel, y * b + phase // b, z * b + phase % b]
 
     return _one(out[0].shape, body, "space_to_depth")
 
@@ -84,7 +87,8 @@ def _to_depth_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
 def _to_depth_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
     x, b = inputs[0], attrs["block"]
     n, c, h, w = x.shape
-    parts = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
+    order = (0, 3, 5, 1, 2, 4) if attrs["depth_first"] else (0, 1, 3, 5, 2, 4)
+    parts = x.reshape(n, c, h // b, b, w // b, b).transpose(order)
     return [parts.reshape(n, c * b * b, h // b, w // b)]
 
 
@@ -269,6 +273,11 @@ def _col2im_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
     return [result[(*every, *crop)].astype(x.dtype)]
 
 
+_BLOCK = {
+    "block": Attr(int, doc="extent of the block in space"),
+    "depth_first": Attr(bool, True, "deep channels are [block, block, C], else [C, block, block]"),
+}
+
 OPS: tuple[OpDef, ...] = (
     OpDef(
         "depth_to_space",
@@ -276,12 +285,7 @@ OPS: tuple[OpDef, ...] = (
         _to_space_infer,
         _to_space_compute,
         _to_space_reference,
-        attrs={
-            "block": Attr(int, doc="extent of the block in space"),
-            "depth_first": Attr(
-                bool, True, "channels are [block, block, C], else [C, block, block]"
-            ),
-        },
+        attrs=_BLOCK,
     ),
     OpDef(
         "space_to_depth",
@@ -289,7 +293,7 @@ OPS: tuple[OpDef, ...] = (
         _to_depth_infer,
         _to_depth_compute,
         _to_depth_reference,
-        attrs={"block": Attr(int, doc="extent of the block in space")},
+        attrs=_BLOCK,
     ),
     OpDef(
         "resample",

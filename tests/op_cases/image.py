@@ -16,6 +16,7 @@ CASES = [
     Case("depth_to_space", [rand(2, 12, 3, 4)], {"block": 2}),
     Case("depth_to_space", [rand(1, 18, 2, 2)], {"block": 3, "depth_first": False}),
     Case("space_to_depth", [rand(2, 3, 4, 6)], {"block": 2}),
+    Case("space_to_depth", [rand(2, 3, 4, 6)], {"block": 2, "depth_first": False}),
     Case("upsample", [rand(1, 2, 3, 4)], {"factors": (1, 1, 2, 3)}),
     Case(
         "resample",

@@ -224,15 +224,12 @@ def _center_crop_pad(n: NodeContext) -> str:
     return n.add("pad", [cropped], pads=tuple(pads))
 
 
-def _depth_space(to_space: bool) -> Converter:
+def _depth_space(op: str) -> Converter:
     def convert(n: NodeContext) -> str:
-        block = n.attr("blocksize")
-        if not to_space:
-            return n.add("space_to_depth", n.inputs[:1], block=block)
         mode = n.attr("mode", "DCR")
         if mode not in ("DCR", "CRD"):
             n.unsupported(f"the mode is {mode!r}")
-        return n.add("depth_to_space", n.inputs[:1], block=block, depth_first=mode == "DCR")
+        return n.add(op, n.inputs[:1], block=n.attr("blocksize"), depth_first=mode == "DCR")
 
     return convert
 
@@ -300,7 +297,7 @@ CONVERTERS: dict[str, Converter] = {
     "CenterCropPad": _center_crop_pad,
     "Concat": _concat,
     "ConstantOfShape": _constant_of_shape,
-    "DepthToSpace": _depth_space(True),
+    "DepthToSpace": _depth_space("depth_to_space"),
     "Expand": _expand,
     "EyeLike": _eye_like,
     "Flatten": _flatten,
@@ -310,7 +307,7 @@ CONVERTERS: dict[str, Converter] = {
     "Shape": _shape,
     "Size": _size,
     "Slice": _slice,
-    "SpaceToDepth": _depth_space(False),
+    "SpaceToDepth": _depth_space("space_to_depth"),
     "Split": _split,
     "Squeeze": _squeeze,
     "Tile": _tile,
