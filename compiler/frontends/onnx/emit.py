@@ -48,7 +48,7 @@ class Emitter:
             if made <= self._budget and folding.affordable(opdef, values, types):
                 self._budget -= made
                 results = folding.evaluate(opdef, values, full, types, where)
-                return tuple(b.constant(r, hint) for r in results)
+                return tuple(self.constant(r, hint) for r in results)
         names = [
             b.fresh(f"{hint}/{op}" if k == 0 else f"{hint}/{op}:{k}") for k in range(len(types))
         ]
