@@ -19,12 +19,8 @@ def _infer(types, a):
 
 def _infer_bits(types, a):
     source, to = some(types[0]), dtype_of(a["to"])
-    if source.dtype != to and (
-        source.dtype.bytes != to.bytes or source.dtype.is_bool or to.is_bool
-    ):
-        raise GraphError(
-            f"bitcast: {source.dtype} and {to} are not number types of the same width."
-        )
+    if source.dtype.bytes != to.bytes:
+        raise GraphError(f"bitcast: {source.dtype} and {to} are not of the same width.")
     return [TensorType(to, source.shape)]
 
 
@@ -36,7 +32,11 @@ def _bitcast(inputs, a, out):
     x, to = inputs[0], dtype_of(a["to"])
 
     def body(*i):
-        return x[i] if x.dtype == to else Reinterpret(x[i], to)
+        if x.dtype == to:
+            return x[i]
+        if x.dtype.is_bool or to.is_bool:  # a byte that is 0 or 1
+            return convert(x[i], to)
+        return Reinterpret(x[i], to)
 
     return [make(out[0].shape, body, "bitcast")]
 
@@ -46,8 +46,10 @@ def _np_cast(arrays, a):
 
 
 def _np_bitcast(arrays, a):
-    x = some(arrays[0])
-    return [np.ascontiguousarray(x).reshape(x.shape).view(dtype_of(a["to"]).numpy)]
+    x, to = some(arrays[0]), dtype_of(a["to"])
+    if to.is_bool:
+        return [convert_array(x, to)]
+    return [np.ascontiguousarray(x).reshape(x.shape).view(to.numpy)]
 
 
 _TO = {"to": Attr(str, doc="the name of a dtype")}

@@ -89,7 +89,9 @@ def _batch_norm(n: NodeContext) -> Sequence[str]:
     wide = cast(n, x, "float64" if str(t.dtype) == "float64" else "float32")
     own_mean = n.add("reduce_mean", [wide], axes=axes, keepdims=True)
     centred = n.add("sub", [wide, own_mean])
-    own_variance = n.add("reduce_mean", [n.add("mul", [centred, centred])], axes=axes, keepdims=False)
+    own_variance = n.add(
+        "reduce_mean", [n.add("mul", [centred, centred])], axes=axes, keepdims=False
+    )
     own_mean = n.add("reshape", [own_mean], shape=n.typeof(own_variance).shape)
     y = n.add("batch_norm", [x, scale, bias, own_mean, own_variance], epsilon=epsilon)
     momentum, updated = n.attr("momentum", 0.9), []
@@ -136,9 +138,7 @@ def _group_norm(n: NodeContext) -> str:
             column = n.add("reshape", [p], shape=(groups, 1))
             spread = n.add("expand", [column], shape=(groups, per))
             params[k] = n.add("reshape", [spread], shape=(t.shape[1],))
-    return n.add(
-        "group_norm", [x, *params], num_groups=groups, epsilon=n.attr("epsilon", 1e-5)
-    )
+    return n.add("group_norm", [x, *params], num_groups=groups, epsilon=n.attr("epsilon", 1e-5))
 
 
 def _lp_norm(n: NodeContext) -> str:
