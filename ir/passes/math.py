@@ -1,0 +1,224 @@
+"""Expand the intrinsics that a target lacks.
+
+Without this pass LLVM would call libm once per element. The expansions are in ``math_float.py``;
+here is what each kind of target has natively (data), how expansions of float32 serve the other
+types, and where their intermediate values go: into ``Let`` statements around the statement that
+uses them, so that the tree stays a tree.
+
+Largest error in units in the last place, over all binades of the argument, measured by
+``tests/ir/passes/test_math.py`` (which asserts these bounds) against float64:
+
+==============  ====  =====================================================
+exp exp2        2     subnormal results are rounded correctly, too
+expm1           3
+log log1p       2
+log2            2
+tanh            3
+sigmoid         4
+erf             3
+sin cos         2     |x| ≤ 1e4; beyond, the absolute error grows as |x|·2^-50
+tan             4     |x| ≤ 1e4
+asin acos atan  3
+sinh cosh       4
+asinh acosh     4
+atanh           4
+pow             4     signs, zeros, infinities, NaN as in C
+==============  ====  =====================================================
+
+float16 and bfloat16 are computed in float32 and rounded. float64 has no polynomials: ``sigmoid``
+and ``rsqrt`` are expanded, the others are left to the target (LLVM: one libm call per lane).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ...runtime.dtype import FLOAT32
+from ..expr import (
+    Broadcast,
+    Call,
+    Const,
+    Expr,
+    Load,
+    Op,
+    Select,
+    Unary,
+    Var,
+    cast,
+    to_expr,
+)
+from ..stmt import For, Function, If, Let, Stmt, Store
+from ..target import Target
+from ..visit import Mutator, children, walk
+from .math_float import EXPANSIONS
+
+_BASIC = frozenset(
+    {"sqrt", "floor", "ceil", "trunc", "round", "fma", "isnan", "isinf", "popcount", "rsqrt"}
+)
+NATIVE: dict[str, frozenset[str]] = {"llvm": _BASIC}
+
+
+def lower_math(f: Function, target: Target) -> Function:
+    """``f`` with every intrinsic that ``target`` lacks expanded into arithmetic."""
+    native = NATIVE.get(target.kind, _BASIC)
+    calls = [n for n in walk(f.body) if isinstance(n, Call)]
+    if all(_stays(n, native) for n in calls):
+        return f
+    return f.with_body(_LowerMath(native)(f.body))
+
+
+def _stays(e: Call, native: frozenset[str]) -> bool:
+    if e.name in native:
+        return True
+    return e.dtype.element.bits == 64 and e.name != "sigmoid"
+
+
+class _LowerMath(Mutator):
+    """Rewrites statements; ``bindings`` are the lets that the current statement needs."""
+
+    def __init__(self, native: frozenset[str]):
+        super().__init__()
+        self.native = native
+        self.bindings: list[tuple[Var, Expr]] = []
+        self.guards: list[Expr] = []
+        self.done: dict[Expr, Expr] = {}
+        self.count = 0
+
+    # -- statements -----------------------------------------------------------------------------
+
+    def _around(self, rewrite) -> Stmt:
+        """The statement that ``rewrite()`` gives, inside the lets that it asked for."""
+        outer, self.bindings, self.done = (self.bindings, self.done), [], {}
+        result = rewrite()
+        for var, value in reversed(self.bindings):
+            result = Let(var, value, result)
+        self.bindings, self.done = outer
+        return result
+
+    def visit_Store(self, s: Store) -> Stmt:
+        return self._around(lambda: self.rebuild(s))
+
+    def visit_Let(self, s: Let) -> Stmt:
+        body = self(s.body)
+
+        def rewrite() -> Stmt:
+            value = self(s.value)
+            return s if value is s.value and body is s.body else Let(s.var, value, body)
+
+        return self._around(rewrite)
+
+    def visit_If(self, s: If) -> Stmt:
+        then = self(s.then)
+        other = None if s.otherwise is None else self(s.otherwise)
+
+        def rewrite() -> Stmt:
+            cond = self(s.cond)
+            if cond is s.cond and then is s.then and other is s.otherwise:
+                return s
+            return If(cond, then, other, s.likely)
+
+        return self._around(rewrite)
+
+    def visit_For(self, s: For) -> Stmt:
+        body = self(s.body)
+
+        def rewrite() -> Stmt:
+            low, extent = self(s.minimum), self(s.extent)
+            if low is s.minimum and extent is s.extent and body is s.body:
+                return s
+            return For(s.var, low, extent, s.kind, body, s.tag, s.pragmas)
+
+        return self._around(rewrite)
+
+    # -- expressions ----------------------------------------------------------------------------
+
+    def visit_Select(self, e: Select) -> Expr:
+        cond = self(e.cond)
+        arms = []
+        for arm, guard in ((e.if_true, cond), (e.if_false, None)):
+            self.guards.append(guard if guard is not None else Unary(Op.NOT, cond))
+            arms.append(self(arm))
+            self.guards.pop()
+        if cond is e.cond and arms[0] is e.if_true and arms[1] is e.if_false:
+            return e
+        return Select(cond, arms[0], arms[1])
+
+    def visit_Call(self, e: Call) -> Expr:
+        if e in self.done:
+            return self.done[e]
+        same = self.rebuild(e)
+        if _stays(e, self.native):
+            return same
+        result = self._expand(e.name, same.args)
+        # A value computed under a guard is not shared with uses outside of it.
+        if not self.guards:
+            self.done[e] = result
+        return result
+
+    def _expand(self, name: str, args: tuple[Expr, ...]) -> Expr:
+        d = args[0].dtype
+        hoisted = [self._hoist(name, a) for a in args]
+        inputs = [h if h is not None else a for h, a in zip(hoisted, args)]
+        if d.bits == 64:
+            one = to_expr(1.0, d)  # sigmoid is the only one
+            return one / (one + Call("exp", (-inputs[0],), d))
+        wide = FLOAT32.with_lanes(d.lanes)
+        result = cast(EXPANSIONS[name](*(cast(i, wide) for i in inputs)), d)
+        if any(h is None for h in hoisted):
+            return result  # cannot leave its guard: stays a graph with shared nodes
+        return self._bind(name, self._share(name, result))
+
+    def _hoist(self, name: str, arg: Expr) -> Expr | None:
+        """A variable for ``arg``. Where loads in it are only valid under the guards around, the
+        variable is zero outside of them; None if the guards do not fit."""
+        if isinstance(arg, Const | Var):
+            return arg
+        if self.guards and any(isinstance(n, Load) for n in walk(arg)):
+            for g in reversed(self.guards):
+                if g.dtype.lanes not in (1, arg.dtype.lanes):
+                    return None
+                arg = Select(g, arg, to_expr(0.0, arg.dtype))
+        return self._bind(name, arg)
+
+    def _bind(self, name: str, value: Expr) -> Expr:
+        if isinstance(value, Const | Var):
+            return value
+        self.count += 1
+        var = Var(f"{name}_{self.count}", value.dtype)
+        self.bindings.append((var, value))
+        return var
+
+    def _share(self, name: str, root: Expr) -> Expr:
+        """Bind what ``root`` uses more than once to variables."""
+        uses: Counter[Expr] = Counter()
+        stack, seen = [root], {root}
+        while stack:
+            for c in children(stack.pop()):
+                assert isinstance(c, Expr)
+                uses[c] += 1
+                if c not in seen:
+                    seen.add(c)
+                    stack.append(c)
+        share = _Share(self, name, uses)
+        return share(root)
+
+
+class _Share(Mutator):
+    def __init__(self, owner: _LowerMath, name: str, uses: Counter[Expr]):
+        super().__init__()
+        self.owner, self.name, self.uses = owner, name, uses
+        self.made: dict[Expr, Expr] = {}
+
+    def __call__(self, node: Expr) -> Expr:
+        if isinstance(node, Const | Var):
+            return node
+        if node not in self.made:
+            new = super().__call__(node)
+            constant = isinstance(node, Broadcast) and isinstance(node.value, Const)
+            if self.uses[node] > 1 and not constant:
+                new = self.owner._bind(self.name, new)
+            self.made[node] = new
+        return self.made[node]
+
+
+__all__ = ["NATIVE", "lower_math"]
