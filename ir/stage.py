@@ -123,13 +123,9 @@ class Stage:
         if not isinstance(self.op, ComputeOp):
             return f"{self.name} is an input"
         lines, pad = [], ""
-        where = {
-            "root": "",
-            "inline": "  # computed inline",
-            "at": f"  # at {self.attach.axis.name} of {self.attach.stage.name}"
-            if self.attach.stage and self.attach.axis
-            else "",
-        }[self.attach.kind]
+        where = "  # computed inline" if self.attach.kind == "inline" else ""
+        if self.attach.stage is not None and self.attach.axis is not None:
+            where = f"  # at {self.attach.axis.name} of {self.attach.stage.name}"
         for a in self.leaves:
             ann = self.annotations.get(a, Annotation())
             kind = ann.tag or ("" if ann.kind is ForKind.SERIAL else ann.kind.value)
@@ -436,13 +432,13 @@ class Stage:
         self.schedule.record(self, "set_scope", scope)
 
     def set_layout(self, layout: Layout | str) -> None:
-        """Store a result at the root in a blocked layout such as ``"NCHW16c"``."""
+        """Store an intermediate result in a blocked layout such as ``"NCHW16c"``. Where only a box
+        of it is stored (``compute_at``), the box is blocked in the same way."""
         self._compute("set_layout")
         shape = [as_int(a.extent) for a in self.axes]
-        if self.is_output or self.attach.kind != "root" or None in shape:
+        if self.is_output or None in shape:
             raise self._error(
-                f"set_layout: {self.name} must be an intermediate result at the root with constant "
-                "extents."
+                f"set_layout: {self.name} must be an intermediate result with constant extents."
             )
         extents = [n for n in shape if n is not None]
         new = Layout.parse(layout, extents) if isinstance(layout, str) else layout

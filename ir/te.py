@@ -5,4 +5,21 @@
 >>> s = create_schedule(B)
 """
 
+# ruff: noqa: F401
+from .expr import (
+    cast,
+    const,
+    equal,
+    if_then_else,
+    maximum,
+    minimum,
+    not_equal,
+    truncdiv,
+    truncmod,
+)
 from .intrin import *  # noqa: F403
+from .intrin import call as intrinsic
+from .reducers import all, any, argmax, argmin, max, min, prod, sum
+from .schedule import create_schedule, thread_axis
+from .tensor import comm_reducer, compute, placeholder, reduce_axis, var
+from .tensorize import decl_tensor_intrin

@@ -48,13 +48,13 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         return set()
     row = _row_axis(stage, operands, vector)
     if epilogue is None:
-        if not stage.is_output:
-            # Tiles are written through a copy stage; an intermediate gets one as well.
-            pass
         accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
     else:
         accumulate = stage
         stage.set_scope("local")
+    layout = ctx.layout(result)
+    if layout is not None:
+        accumulate.set_layout(layout)
     tile = choose_tile(
         ctx,
         as_int(result.axes[row].extent) or 1 if row is not None else 1,

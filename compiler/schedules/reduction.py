@@ -37,6 +37,8 @@ def schedule_reduction(ctx: Context, stage: Stage) -> set[Stage]:
         return {stage}
     # Accumulate a vector of results in a register, then store it.
     accumulator = s[s.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    if layout is not None:
+        accumulator.set_layout(layout)
     loop = stage.axes[axis]
     others = [a for a in stage.axes if a is not loop]
     block = layout.block(axis) if layout is not None else lanes

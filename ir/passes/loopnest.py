@@ -52,10 +52,12 @@ class _Builder:
         self.schedule, self.args, self.layouts = schedule, args, dict(layouts)
         self.bounds = infer_bounds(schedule)
         for s in self.bounds:
-            if s.layout is not None:
-                self.layouts.update(dict.fromkeys(s.op.outputs, s.layout))  # type: ignore[attr-defined]
+            layout = self._box_layout(s)
+            if layout is not None:
+                self.layouts.update(dict.fromkeys(s.op.outputs, layout))  # type: ignore[attr-defined]
         self.buffers: dict[Tensor, Buffer] = {}
         self.params: list[Buffer | Var] = []
+        self.made: dict[Stage, list[Buffer]] = {}  # storage that is not a parameter
         self.children: dict[IterVar, list[Stage]] = {}
         self.alias: dict[Var, Expr] = {}  # loops that are a hardware index bound further out
         for s in self.bounds:
@@ -68,12 +70,11 @@ class _Builder:
     def function(self, name: str) -> Function:
         writes = self._parameters()
         roots = [s for s in self.schedule.stages if s in self.bounds and s.attach.kind == "root"]
-        allocs: list[Buffer] = []
-        for s in roots:
-            allocs += self._storage(s)
+        self.made = {s: self._storage(s) for s in self.bounds}
         body = seq(*(self._nest(s) for s in roots))
-        for b in reversed(allocs):
-            body = Alloc(b, body)
+        for s in reversed(roots):
+            for b in reversed(self.made[s]):
+                body = Alloc(b, body)
         return Function(name, tuple(self.params), body, frozenset(writes))
 
     def _parameters(self) -> set[Buffer]:
@@ -115,11 +116,20 @@ class _Builder:
         for t in s.op.outputs:  # type: ignore[attr-defined]
             if t not in self.buffers:
                 shape = tuple(e for _, e in b.box)
-                layout = self.layouts.get(t) or _aligned_layout(s, shape)
+                layout = self.layouts.get(t)
                 buffer = Buffer(t.name, t.dtype, shape, s.scope, layout)
                 self.buffers[t] = buffer
                 made.append(buffer)
         return made
+
+    def _box_layout(self, s: Stage) -> Layout | None:
+        """The layout of the stored box of a stage, where the schedule asks for one."""
+        shape = tuple(e for _, e in self.bounds[s].box)
+        if s.layout is None:
+            return _aligned_layout(s, shape)
+        sizes = [as_int(e) for e in shape]
+        known = [n for n in sizes if n is not None]
+        return s.layout.resized(known) if len(known) == len(sizes) else None
 
     # One stage --------------------------------------------------------------------------------
 
@@ -148,12 +158,10 @@ class _Builder:
 
     def _with_children(self, axis: IterVar, stmt: Stmt) -> Stmt:
         children = self.children.get(axis, [])
-        allocs: list[Buffer] = []
-        for c in children:
-            allocs += self._storage(c)
         stmt = seq(*(self._nest(c) for c in children), stmt)
-        for buffer in reversed(allocs):
-            stmt = Alloc(buffer, stmt)
+        for c in reversed(children):
+            for buffer in reversed(self.made[c]):
+                stmt = Alloc(buffer, stmt)
         return stmt
 
     def _loop(self, s: Stage, b: StageBounds, axis: IterVar, v: Var, body: Stmt) -> Stmt:
