@@ -33,6 +33,8 @@ _MODULES: tuple[str, ...] = (
     "ops_math",
     "ops_reduce",
     "ops_nn",
+    "ops_quantize",
+    "ops_loss",
 )
 
 MAX_DEPTH = 40  # of subgraphs and function calls
