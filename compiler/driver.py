@@ -1,6 +1,6 @@
 """The way of a model through the compiler, from a file to an executable.
 
-front-end -> graph -> PASSES -> groups -> memory plan
+front-end -> graph -> GRAPH_PASSES -> groups -> memory plan
                                   |  each distinct group, unless it is in the cache
                                   v
               te graph -> schedule -> loop nest -> object code -> Program -> Executable
@@ -30,26 +30,13 @@ from .frontends import load
 from .frontends.signature import bind
 from .graph import Graph, TensorType
 from .group import Group, express, is_literal, kernel_name, structural_key
-from .passes.batchnorm import fold_batch_norm
-from .passes.cse import eliminate_common
-from .passes.dead import eliminate_dead
-from .passes.fold import fold_constants
+from .passes import GRAPH_PASSES
 from .passes.fuse import fuse
 from .passes.layout import choose_layouts
 from .passes.memory import MemoryPlan, plan_memory
 from .schedules import schedule
 
 Progress = Callable[[str, int, int], None]
-GraphPass = Callable[[Graph], Graph]
-
-# What happens to a graph before it is cut into kernels, in order.
-PASSES: tuple[GraphPass, ...] = (
-    fold_constants,
-    eliminate_dead,
-    fold_batch_norm,
-    eliminate_common,
-    eliminate_dead,
-)
 
 
 def compile(
@@ -104,10 +91,10 @@ def compile(
 def optimize(
     graph: Graph, target: Target, tell: Progress = lambda stage, done, total: None
 ) -> Graph:
-    """``graph`` after ``PASSES`` and with layouts for ``target``; each pass is logged, timed,
+    """``graph`` after ``GRAPH_PASSES`` and with layouts for ``target``; each pass is logged, timed,
     verified and dumped as the environment asks."""
     _dump(0, "graph", graph)
-    passes = [(p.__name__, p) for p in PASSES]
+    passes = [(p.__name__, p) for p in GRAPH_PASSES]
     passes.append(("choose_layouts", lambda g: choose_layouts(g, target)))
     for k, (name, run) in enumerate(passes, 1):
         tell("optimize", k - 1, len(passes))

@@ -1,4 +1,4 @@
-"""The kernel cache: what is stored is found, damage is dropped, writers do not meet, it is bounded."""
+"""The kernel cache: what is stored is found, damage is dropped, writers never meet."""
 
 import logging
 import multiprocessing
