@@ -30,6 +30,7 @@ _MODULES: tuple[str, ...] = (
     "ops_shape",
     "ops_gather",
     "ops_image",
+    "ops_rnn",
     "ops_math",
     "ops_reduce",
     "ops_nn",
