@@ -73,13 +73,13 @@ class _Partition(ScopedMutator):
             bound = super().visit_For(s)
             self.threads = outer
             return bound
+        self.bind_loop(s.var, s.minimum, s.extent)
+        s = self._shrink(s)
         n = trip_count(s)
         if n == 0:
             return Seq(())
         if n == 1 and s.kind is not ForKind.PARALLEL:
             return self(_Place({s.var: s.minimum})(s.body))
-        self.bind_loop(s.var, s.minimum, s.extent)
-        s = self._shrink(s)
         if s.kind in (ForKind.SERIAL, ForKind.PARALLEL) and self.copies * 2 <= MAX_COPIES:
             plan = self._plan(s)
             if plan:
@@ -166,7 +166,8 @@ class _Partition(ScopedMutator):
         begin = lo
         for x in plan.lows:
             begin = maximum(begin, x)
-        begin = a.simplify(minimum(begin, end))
+        if plan.lows:
+            begin = a.simplify(minimum(begin, end))
         stop = end
         for x in plan.highs:
             stop = minimum(stop, x + 1)

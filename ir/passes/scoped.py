@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..expr import Expr, Var, as_int
 from ..simplify import Analyzer
-from ..stmt import For, Let, Stmt
+from ..stmt import For, If, Let, Stmt
 from ..visit import Mutator
 
 
@@ -16,10 +16,8 @@ class ScopedMutator(Mutator):
         self.analyzer = Analyzer()
 
     def bind_loop(self, var: Var, minimum: Expr, extent: Expr) -> None:
-        """Tell the analyzer ``minimum <= var < minimum + extent``, as far as constants say."""
-        low = self.analyzer.interval(minimum)
-        last = self.analyzer.interval(minimum + extent - 1)
-        self.analyzer.bind(var, low.lo, last.hi)
+        """Tell the analyzer ``minimum <= var < minimum + extent``."""
+        self.analyzer.bind(var, minimum, minimum + (extent - 1))
 
     def bind_let(self, var: Var, value: Expr) -> None:
         """Tell the analyzer what is known of a scalar integer that a Let names."""
@@ -30,6 +28,14 @@ class ScopedMutator(Mutator):
     def visit_For(self, s: For) -> Stmt:
         self.bind_loop(s.var, s.minimum, s.extent)
         return self.rebuild(s)
+
+    def visit_If(self, s: If) -> Stmt:
+        cond = self(s.cond)
+        with self.analyzer.assuming(cond):
+            then = self(s.then)
+        other = None if s.otherwise is None else self(s.otherwise)
+        same = cond is s.cond and then is s.then and other is s.otherwise
+        return s if same else If(cond, then, other, s.likely)
 
     def visit_Let(self, s: Let) -> Stmt:
         value = self(s.value)

@@ -125,6 +125,10 @@ class _Unroll(ScopedMutator):
             return s
         return Store(s.buffer, idx, value, p)
 
+    def visit_Seq(self, s: Seq) -> Stmt:
+        new = self.rebuild(s)
+        return s if new is s else seq(*new.stmts)
+
     def visit_If(self, s: If) -> Stmt:
         c = self._simpler(s.cond)
         if c is not s.cond and isinstance(c, Const):

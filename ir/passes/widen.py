@@ -95,6 +95,10 @@ class Widener(ScopedMutator):
         last = self._index_of(ramp_binary(Op.ADD, last, lane, self.analyzer))
         return self.widened[b], (*new[:-1], last)
 
+    def condition(self, e: Expr) -> Expr:
+        new = self(e)
+        return e if new is e else self.analyzer.simplify(new)
+
     def _index(self, e: Expr) -> Expr:
         new = self(e)
         return e if new is e else self._index_of(new)
@@ -162,7 +166,7 @@ class Widener(ScopedMutator):
         return Call(e.name, tuple(map(self.vector, args)), e.dtype.with_lanes(self.n))
 
     def visit_Select(self, e: Select) -> Expr:
-        c = self(e.cond)
+        c = self.condition(e.cond)
         if c is not e.cond and isinstance(c, Const):
             return self(e.if_true if c.value else e.if_false)
         if c.dtype.lanes == 1:
@@ -229,7 +233,7 @@ class Widener(ScopedMutator):
         return For(s.var, lo, n, s.kind, body, s.tag, s.pragmas)
 
     def visit_If(self, s: If) -> Stmt:
-        c = self(s.cond)
+        c = self.condition(s.cond)
         if c is not s.cond and is_const(c, True):
             return self(s.then)
         if c.dtype.lanes == 1:
