@@ -14,6 +14,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
@@ -195,8 +196,8 @@ class IterVar(Var):
     as ``"threadIdx.x"`` or ``"fragment.x"``).
     """
 
-    minimum: Expr = field(default_factory=lambda: Const(0, INT32))
-    extent: Expr = field(default_factory=lambda: Const(1, INT32))
+    minimum: Expr = field(default_factory=lambda: ZERO)
+    extent: Expr = field(default_factory=lambda: ONE)
     kind: str = "data"
     tag: str = ""
 
@@ -385,6 +386,13 @@ class Reduce(Expr):
         object.__setattr__(self, "dtype", self.sources[self.index].dtype)
 
 
+@lru_cache(maxsize=1 << 16)
+def shared(value: int, dtype: DType) -> Const:
+    """The one object for an integer constant: equal constants are mostly identical, so that a
+    rewriter that replaces a constant by an equal one has changed nothing."""
+    return Const(bool(value) if dtype.is_bool else value, dtype)
+
+
 def const(value: ExprLike, dtype: DType | str | None = None) -> Const:
     """A constant; without ``dtype`` bool, int32 (int64 where it must) or float32."""
     if isinstance(value, np.generic):
@@ -399,14 +407,14 @@ def const(value: ExprLike, dtype: DType | str | None = None) -> Const:
         d = dtype_of(dtype)
     assert d.lanes == 1
     if d.is_bool:
-        return Const(bool(value), d)
+        return shared(bool(value), d)
     if d.is_int:
         if isinstance(value, float) and not value.is_integer():
             raise ExprError(f"the constant {value} is not an integer, but {d} is wanted")
         number = int(value)
         if not d.min <= number <= d.max:
             raise ExprError(f"the constant {number} does not fit into {d}")
-        return Const(number, d)
+        return shared(number, d)
     with np.errstate(over="ignore"):
         return Const(float(np.asarray(value, dtype=np.float64).astype(d.numpy)), d)
 
@@ -445,7 +453,7 @@ def _fold(op: Op, a: Const, b: Const) -> Const | None:
             r = max(x, y)
         case _:
             return None
-    return Const(r, a.dtype) if a.dtype.min <= r <= a.dtype.max else None
+    return shared(r, a.dtype) if a.dtype.min <= r <= a.dtype.max else None
 
 
 def binary(op: Op, a: ExprLike, b: ExprLike) -> Expr:
@@ -499,7 +507,7 @@ def all_of(conditions: Sequence[Expr]) -> Expr:
     result: Expr | None = None
     for c in conditions:
         result = c if result is None else Binary(Op.AND, result, c)
-    return result if result is not None else Const(True, BOOL)
+    return result if result is not None else TRUE
 
 
 def if_then_else(cond: ExprLike, a: ExprLike, b: ExprLike) -> Expr:
@@ -520,7 +528,7 @@ def as_int(e: ExprLike) -> int | None:
     return e if isinstance(e, int) else None
 
 
-TRUE = Const(True, BOOL)
-FALSE = Const(False, BOOL)
-ZERO = Const(0, INT32)
-ONE = Const(1, INT32)
+TRUE = shared(True, BOOL)
+FALSE = shared(False, BOOL)
+ZERO = shared(0, INT32)
+ONE = shared(1, INT32)
