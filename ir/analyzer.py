@@ -23,8 +23,6 @@ from . import semantics
 from .expr import (
     COMMUTATIVE,
     COMPARE,
-    FALSE,
-    TRUE,
     Binary,
     Broadcast,
     Call,
@@ -42,6 +40,7 @@ from .expr import (
     Unary,
     Var,
     const,
+    shared,
 )
 from .interval import Interval
 from .linear import Linear
@@ -74,8 +73,6 @@ class Analyzer:
         self._nodes: dict[Any, Expr] = {}
         self.linear_of: dict[Expr, Linear] = {}
         self._index_like: dict[Expr, bool] = {}
-        for truth in (TRUE, FALSE):
-            self._nodes[repr(truth.value), BOOL] = truth
 
     # ------------------------------------------------------------------ what is known
 
@@ -189,8 +186,8 @@ class Analyzer:
         """The constant ``value`` in every lane of ``d``."""
         if d.lanes != 1:
             return self.broadcast(self.const(value, d.element), d.lanes)
-        if d.is_bool:
-            return TRUE if value else FALSE
+        if not d.is_float:
+            return shared(value, d)
         key = (repr(value), d)
         node = self._nodes.get(key)
         return node if node is not None else self._nodes.setdefault(key, const(value, d))
@@ -254,7 +251,8 @@ class Analyzer:
         node = origin
         if result is None:
             node = self.raw(op, a, b, origin)
-            result = self._rules(op, domain_of(a), node) or node
+            found = self._rules(op, domain_of(a), node)
+            result = node if found is None else found
         if node is not None:
             self._simple[node] = result
         self._simple[result] = result
@@ -272,7 +270,8 @@ class Analyzer:
             if found is not None:
                 return found
         node = self.node((op, a), lambda: Unary(op, a), origin)
-        return self._rules(op, domain_of(a), node) or node
+        found = self._rules(op, domain_of(a), node)
+        return node if found is None else found
 
     def select(self, c: Expr, t: Expr, f: Expr, origin: Expr | None = None) -> Expr:
         if type(c) is Broadcast:
@@ -280,7 +279,8 @@ class Analyzer:
         if type(t) is Broadcast and type(f) is Broadcast and c.dtype.lanes == 1:
             return self.broadcast(self.select(c, t.value, f.value), t.lanes)
         node = self.node((Select, c, t, f), lambda: Select(c, t, f), origin)
-        return self._rules(None, domain_of(t), node) or node
+        found = self._rules(None, domain_of(t), node)
+        return node if found is None else found
 
     def broadcast(self, value: Expr, lanes: int, origin: Expr | None = None) -> Expr:
         return self.node((Broadcast, value, lanes), lambda: Broadcast(value, lanes), origin)
@@ -448,10 +448,10 @@ class Analyzer:
 
     # ------------------------------------------------------------------ simplification by type
 
-    def _leaf(self, e: Expr) -> Expr:
-        if type(e) is Const:
-            return self.node((repr(e.value), e.dtype), lambda: e, e)
-        return e
+    def _leaf(self, e: Const) -> Expr:
+        if not e.dtype.is_float:
+            return shared(e.value, e.dtype)
+        return self.node((repr(e.value), e.dtype), lambda: e, e)
 
     def _var(self, e: Var) -> Expr:
         value = self._values.get(e)

@@ -138,7 +138,7 @@ def tmod(x: Any, y: Any) -> Pattern:
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """``pattern`` becomes ``result``; ``domain`` is the type of ``x``, of a Select that of its arms."""
+    """``pattern`` becomes ``result``; ``domain`` is the type of ``x`` or of a Select's arms."""
 
     domain: str
     pattern: Pattern
