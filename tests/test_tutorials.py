@@ -14,7 +14,7 @@ ROOT = Path(weft.__file__).parent
 TUTORIALS = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
 
 SAYS = {
-    "01_one_kernel.py": ["plain: right", "tiled: right", "multiplying instructions"],
+    "01_one_kernel.py": ["plain: right", "tiled: right", "multiplying vector instructions"],
     "02_real_model.py": ["espresso", "best class without the compiler: 967", "InputError"],
 }
 

@@ -84,10 +84,11 @@ def beginning(text, lines=60):
 title("5. LLVM IR after optimisation")
 print(beginning(fast.source))
 
-title("6. machine code")
-inner = [r for r in fast.assembly.splitlines() if "fma" in r or "fmla" in r or "mul" in r]
-print(beginning(fast.assembly, 30))
-print(f"\nmultiplying instructions: {len(inner)}; the first: {' '.join(inner[0].split())}")
+title("6. machine code: where the multiply-adds are")
+rows = [r for r in fast.assembly.splitlines() if not r.lstrip().startswith(("#", ".", ";"))]
+inner = [n for n, r in enumerate(rows) if "fma" in r or "fmla" in r or "mulps" in r]
+print("\n".join(rows[max(0, inner[0] - 6) : inner[0] + 20]))
+print(f"\nmultiplying vector instructions: {len(inner)}")
 
 # ---- 7. Run it --------------------------------------------------------------------------------
 
