@@ -104,12 +104,22 @@ class KernelModule:
             ready = array if is_ready(array) else aligned(array)
             keep.append((array, ready, writes))
             values.append(address(ready))
+        self._check_overlap(keep)
         if self._native is None:
             self._native = NativeKernel(self.name, self.object)
         self._native(values)
         for array, ready, writes in keep:
             if writes and ready is not array:
                 array[...] = ready
+
+    def _check_overlap(self, given: Sequence[tuple[np.ndarray, np.ndarray, bool]]) -> None:
+        """Kernels rely on nothing else lying where they write."""
+        for k, (a, _, a_written) in enumerate(given):
+            for b, _, b_written in given[:k]:
+                if (a_written or b_written) and np.may_share_memory(a, b):
+                    raise self._wrong(
+                        "an array that is written overlaps or interleaves another one"
+                    )
 
     def _integer(self, p: Var, value: Any) -> int:
         try:

@@ -1,0 +1,133 @@
+"""``weft.build``: one kernel, from a schedule to numbers."""
+
+import numpy as np
+import pytest
+import weft
+from weft import te
+from weft.ir.layout import Layout
+from weft.runtime.errors import InputError, ScheduleError
+from weft.runtime.ndarray import is_ready
+
+
+def add_one(shape=(8,), name="main"):
+    a = te.placeholder(shape, name="A")
+    b = te.compute(shape, lambda *i: a[i] + 1, name="B")
+    return weft.build(te.create_schedule(b), [a, b], name=name)
+
+
+def symbolic():
+    n = te.var("n")
+    a = te.placeholder((n, n * 2 + 1), name="A")
+    b = te.compute((n,), lambda i: a[i, i * 2], name="B")
+    return weft.build(te.create_schedule(b), [a, b, n], name="diagonal")
+
+
+def test_it_computes():
+    f = add_one()
+    out = np.zeros(8, np.float32)
+    assert f(np.arange(8, dtype=np.float32), out) is None
+    assert out.tolist() == list(range(1, 9))
+
+
+def test_it_shows_each_stage():
+    f = add_one(name="plus")
+    assert f.name == "plus" and f.function.name == "plus"
+    assert "define" in f.source and "@plus" in f.source
+    assert "plus" in f.assembly
+    assert f.object[:4] == b"\x7fELF"
+    assert repr(f) == "<KernelModule plus(A: float32[8], B: float32[8] (result)) for llvm>"
+    assert "B" in str(f.function)
+
+
+@pytest.mark.parametrize("order", ["C", "F", "strided", "offset"])
+def test_arrays_that_do_not_suit_a_kernel_are_copied_in_and_out(order):
+    def give(value):
+        a = np.asarray(value, np.float32).reshape(3, 5)
+        match order:
+            case "F":
+                return np.asfortranarray(a)
+            case "strided":
+                big = np.zeros((3, 10), np.float32)
+                big[:, ::2] = a
+                return big[:, ::2]
+            case "offset":
+                block = np.zeros(17, np.float32)
+                start = 1 if is_ready(block[:15]) else 0
+                view = block[start : start + 15].reshape(3, 5)
+                view[...] = a
+                return view
+        return a.copy()
+
+    f = add_one((3, 5))
+    x, out = give(np.arange(15)), give(np.zeros(15))
+    f(x, out)
+    np.testing.assert_array_equal(out, np.arange(15).reshape(3, 5) + 1)
+    np.testing.assert_array_equal(x, np.arange(15).reshape(3, 5))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 33])
+def test_symbolic_extents(n):
+    f = symbolic()
+    a = np.arange(n * (2 * n + 1), dtype=np.float32).reshape(n, 2 * n + 1)
+    out = np.full(n, -1, np.float32)
+    f(a, out, n)
+    np.testing.assert_array_equal(out, [a[i, 2 * i] for i in range(n)])
+    f(a, out, np.int64(n))
+
+
+def test_layouts_take_physical_arrays():
+    a = te.placeholder((2, 20), name="A")
+    b = te.compute((20, 2), lambda i, j: a[j, i], name="B")
+    layout = Layout.parse("AB16b", (2, 20))
+    f = weft.build(te.create_schedule(b), [a, b], layouts={a: layout})
+    x = np.arange(40, dtype=np.float32).reshape(2, 20)
+    out = np.zeros((20, 2), np.float32)
+    f(layout.pack(x), out)
+    np.testing.assert_array_equal(out, x.T)
+    with pytest.raises(InputError, match=r"A is float32\[2, 20\], not float32\[2, 2, 16\]"):
+        f(x, out)
+
+
+F32 = np.zeros(8, np.float32)
+
+
+def read_only():
+    a = np.zeros(8, np.float32)
+    a.flags.writeable = False
+    return a
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((F32,), r"1 arguments were given for 2 parameters(.|\n)*A: float32\[8\], B: float32\[8\]"),
+        ((F32.astype(int), F32.copy()), r"A is int64\[8\], not float32\[8\]"),
+        ((F32[:7], F32.copy()), r"A is float32\[7\], not float32\[8\]"),
+        (([0] * 8, F32.copy()), r"A is list, not a numpy array"),
+        ((F32, read_only()), r"B is written and its array is read-only"),
+        ((F32, F32), r"overlaps"),
+    ],
+)
+def test_wrong_arguments(args, words):
+    with pytest.raises(InputError, match=words) as e:
+        add_one()(*args)
+    assert e.value.where == "main"
+
+
+def test_inputs_may_be_read_only():
+    out = F32.copy()
+    add_one()(read_only(), out)
+    assert out.tolist() == [1] * 8
+
+
+@pytest.mark.parametrize(
+    ("n", "words"), [("2", "n is str, not an integer"), (2**31, "does not fit into int32")]
+)
+def test_wrong_scalars(n, words):
+    with pytest.raises(InputError, match=words):
+        symbolic()(np.zeros((2, 5), np.float32), np.zeros(2, np.float32), n)
+
+
+def test_names_that_are_no_symbols():
+    with pytest.raises(ScheduleError, match="cannot be the name of a kernel"):
+        add_one(name="a b")
