@@ -113,7 +113,7 @@ def _qlinear_conv(n: NodeContext) -> str:
     point = n.add("cast", [n.input(7)], to="float32")
     shifted = n.add("add", [n.add("round", [real]), point])
     low, high = (n.constant(np.array(v, np.float32)) for v in (zero.min, zero.max))
-    bounded = n.add("min", [n.add("max", [shifted, low]), high])
+    bounded = n.add("minimum", [n.add("maximum", [shifted, low]), high])
     return n.add("cast", [bounded], to=str(zero))
 
 

@@ -64,7 +64,7 @@ class _Direction:
         limit = self.r.clip
         if limit is None:
             return name
-        return self.op("min", self.op("max", name, self.number(-limit)), self.number(limit))
+        return self.op("minimum", self.op("maximum", name, self.number(-limit)), self.number(limit))
 
     def op(self, op: str, *names: str) -> str:
         return self.n.add(op, list(names))
@@ -203,7 +203,7 @@ def _activation(n: NodeContext, name: str, alpha: float | None, beta: float | No
 
     def hard_sigmoid(x: str) -> str:
         y = affine(x)
-        return n.add("max", [n.add("min", [y, number(1, y)]), number(0, y)])
+        return n.add("maximum", [n.add("minimum", [y, number(1, y)]), number(0, y)])
 
     composed = {"affine": affine, "scaledtanh": scaled_tanh, "hardsigmoid": hard_sigmoid}
     if name in composed:
