@@ -33,7 +33,6 @@ from .group import Group, express, is_literal, kernel_name, structural_key
 from .passes import GRAPH_PASSES
 from .passes.fuse import fuse
 from .passes.layout import choose_layouts
-from .passes.layout import choose_layouts
 from .passes.memory import MemoryPlan, plan_memory
 from .schedules import schedule
 
