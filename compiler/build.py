@@ -118,7 +118,7 @@ class KernelModule:
             for b, _, b_written in given[:k]:
                 if (a_written or b_written) and np.may_share_memory(a, b):
                     raise self._wrong(
-                        "an array that is written overlaps or interleaves another one"
+                        "an array that is written overlaps another one"
                     )
 
     def _integer(self, p: Var, value: Any) -> int:
