@@ -1,0 +1,373 @@
+"""Every operator, cast and memory access of the LLVM back-end, scalar and vector, against numpy."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from weft.ir.expr import (
+    COMPARE,
+    INT_ONLY,
+    LOGIC,
+    SHIFT,
+    UNARY,
+    Binary,
+    Broadcast,
+    Cast,
+    Const,
+    Load,
+    Op,
+    Ramp,
+    Reinterpret,
+    Select,
+    Unary,
+    Var,
+)
+from weft.ir.intrin import call
+from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Store, seq
+from weft.runtime.dtype import ALL_DTYPES, BOOL, FLOAT32, INT32, DType, dtype_of
+
+# Without F16C and FMA; with 256-bit vectors; this machine.
+TARGETS = (
+    "llvm -mtriple=x86_64-pc-linux-gnu -mcpu=x86-64-v2",
+    "llvm",
+)
+EDGES = {
+    "float": [0.0, -0.0, 1.0, -1.0, 1.5, -2.5, 3.25, 1e-7, 65504.0, np.inf, -np.inf, np.nan, 7.0],
+    "int": [0, 1, -1, 2, -2, 3, -3, 7, -7, 100, -100],
+    "uint": [0, 1, 2, 3, 7, 8, 100, 200],
+    "bool": [False, True],
+}
+
+
+def c(n: int) -> Const:
+    return Const(n, INT32)
+
+
+def edges(d: DType) -> np.ndarray:
+    kind = {"bfloat": "float"}.get(d.kind, d.kind)
+    values = list(EDGES[kind])
+    if d.is_int:
+        values += [d.min, d.max, d.max - 1]
+    with np.errstate(over="ignore"):
+        return (
+            np.array(values, dtype=object)
+            .astype(np.float64 if d.is_float else d.numpy)
+            .astype(d.numpy)
+        )
+
+
+def pairs(d: DType) -> tuple[np.ndarray, np.ndarray]:
+    e = edges(d)
+    a, b = np.repeat(e, len(e)), np.tile(e, len(e))
+    pad = -len(a) % 16
+    return np.resize(a, len(a) + pad), np.resize(b, len(b) + pad)
+
+
+def elementwise(make, types: list[DType], result: DType, n: int, lanes: int) -> Function:
+    """``out[i] = make(in0[i], …)`` with a vector of ``lanes`` at a time."""
+    ins = [Buffer(f"in{k}", d, (c(n),)) for k, d in enumerate(types)]
+    out, i = Buffer("out", result, (c(n),)), Var("i")
+    at = i if lanes == 1 else Ramp(i * lanes, c(1), lanes)
+    body = Store(out, (at,), make(*(Load(b, (at,)) for b in ins)))
+    loop = For(i, c(0), c(n // lanes), ForKind.SERIAL, body)
+    return Function("kernel", (*ins, out), loop, frozenset({out}))
+
+
+def wide(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float32) if x.dtype == ml_dtypes.bfloat16 else x
+
+
+def expected(op: Op, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = wide(a), wide(b)
+    integer = a.dtype.kind in "iu"
+    with np.errstate(all="ignore"):
+        match op:
+            case Op.ADD | Op.SUB | Op.MUL:
+                return {Op.ADD: np.add, Op.SUB: np.subtract, Op.MUL: np.multiply}[op](a, b)
+            case Op.DIV:
+                return a / b
+            case Op.FLOORDIV:
+                return a // b
+            case Op.FLOORMOD:
+                return a % b
+            case Op.TRUNCDIV:
+                safe = np.where(b == 0, 1, b)
+                exact = [abs(int(x)) // abs(int(y)) for x, y in zip(a, safe)]
+                sign = np.sign(a.astype(object)) * np.sign(safe.astype(object))
+                bits = 8 * a.dtype.itemsize
+                mask = [int(e * s) % (1 << bits) if y else 0 for e, s, y in zip(exact, sign, b)]
+                return np.array(mask, dtype=np.uint64).astype(f"u{a.dtype.itemsize}").view(a.dtype)
+            case Op.TRUNCMOD:
+                return np.where(b == 0, 0, np.fmod(a, b)) if integer else np.fmod(a, b)
+            case Op.MIN | Op.MAX:
+                return (np.minimum if op is Op.MIN else np.maximum)(a, b)
+            case Op.EQ | Op.NE | Op.LT | Op.LE:
+                f = {Op.EQ: np.equal, Op.NE: np.not_equal, Op.LT: np.less, Op.LE: np.less_equal}
+                return f[op](a, b)
+            case Op.AND | Op.OR | Op.XOR:
+                f = {Op.AND: np.bitwise_and, Op.OR: np.bitwise_or, Op.XOR: np.bitwise_xor}
+                return f[op](a, b)
+            case Op.SHL | Op.SHR:
+                count = b & (8 * a.dtype.itemsize - 1)
+                return (np.left_shift if op is Op.SHL else np.right_shift)(a, count)
+    raise AssertionError(op)
+
+
+def defined(op: Op, d: DType) -> bool:
+    if d.is_bool:
+        return op in LOGIC or op in (Op.EQ, Op.NE)
+    if d.is_float:
+        return op not in LOGIC | INT_ONLY | SHIFT
+    return op is not Op.DIV
+
+
+def assert_same(got: np.ndarray, want: np.ndarray) -> None:
+    """Equal values; NaN equals NaN; zeros have the same sign."""
+    got, want = wide(got), wide(want)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("lanes", [1, 8])
+@pytest.mark.parametrize("d", ALL_DTYPES, ids=str)
+def test_binary(llvm_run, d: DType, lanes: int, target: str):
+    """All operators of a type at once: one kernel with one output per operator."""
+    a, b = pairs(d)
+    n = len(a)
+    ops = [op for op in Op if op not in UNARY and defined(op, d)]
+    x, y, i = Buffer("x", d, (c(n),)), Buffer("y", d, (c(n),)), Var("i")
+    outs = [Buffer(o.name, BOOL if o in COMPARE else d, (c(n),)) for o in ops]
+    at = i if lanes == 1 else Ramp(i * lanes, c(1), lanes)
+    stores = [
+        Store(o, (at,), Binary(op, Load(x, (at,)), Load(y, (at,)))) for op, o in zip(ops, outs)
+    ]
+    loop = For(i, c(0), c(n // lanes), ForKind.SERIAL, seq(*stores))
+    f = Function("kernel", (x, y, *outs), loop, frozenset(outs))
+    result = llvm_run(f, [a, b, *(np.zeros(n, o.dtype.numpy) for o in outs)], target)
+    for op, got in zip(ops, result[2:]):
+        with np.errstate(all="ignore"):
+            want = expected(op, a, b).astype(got.dtype)
+        try:
+            assert_same(got, want)
+        except AssertionError as e:
+            raise AssertionError(f"{op} on {d}: {e}") from None
+
+
+@pytest.mark.parametrize("lanes", [1, 8])
+@pytest.mark.parametrize("d", [d for d in ALL_DTYPES if d.is_int], ids=str)
+@pytest.mark.parametrize("divisor", [1, 2, 3, 16, -1, -2, -5, 0])
+def test_division_by_a_constant(llvm_run, d: DType, lanes: int, divisor: int):
+    if divisor < d.min:
+        divisor = d.max
+    a = np.resize(edges(d), 16)
+    for op in (Op.FLOORDIV, Op.FLOORMOD, Op.TRUNCDIV, Op.TRUNCMOD):
+        k = Const(divisor, d) if lanes == 1 else Broadcast(Const(divisor, d), lanes)
+        f = elementwise(lambda x, op=op, k=k: Binary(op, x, k), [d], d, 16, lanes)
+        got = llvm_run(f, [a, np.zeros(16, d.numpy)])[1]
+        want = expected(op, a, np.full(16, divisor, d.numpy))
+        np.testing.assert_array_equal(got, want, err_msg=f"{op} {divisor}")
+
+
+@pytest.mark.parametrize("lanes", [1, 8])
+@pytest.mark.parametrize("d", ALL_DTYPES, ids=str)
+def test_unary(llvm_run, d: DType, lanes: int):
+    a = np.resize(edges(d), 16)
+    functions = {Op.NEG: np.negative, Op.ABS: np.abs, Op.NOT: np.invert}
+    for op, f in functions.items():
+        if (op is Op.NOT and d.is_float) or (op is not Op.NOT and d.is_bool):
+            continue
+        kernel = elementwise(lambda x, op=op: Unary(op, x), [d], d, 16, lanes)
+        got = llvm_run(kernel, [a, np.zeros(16, d.numpy)])[1]
+        assert_same(got, f(a))
+        if d.is_float:
+            np.testing.assert_array_equal(np.signbit(wide(got)), np.signbit(wide(f(a))))
+
+
+def converted(a: np.ndarray, d: DType) -> np.ndarray:
+    a = wide(a)
+    with np.errstate(all="ignore"):
+        if d.is_bool:
+            return a != 0
+        if a.dtype.kind == "f" and d.is_int:
+            values = [0 if np.isnan(v) else max(d.min, min(d.max, _trunc(v))) for v in a]
+            return np.array(values, dtype=object).astype(d.numpy)
+        return a.astype(d.numpy)
+
+
+def _trunc(v: float) -> int:
+    return (1 << 100) * (1 if v > 0 else -1) if np.isinf(v) else int(v)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("lanes", [1, 8])
+@pytest.mark.parametrize("source", ALL_DTYPES, ids=str)
+def test_cast(llvm_run, source: DType, lanes: int, target: str):
+    a = np.resize(edges(source), 16)
+    x, i = Buffer("x", source, (c(16),)), Var("i")
+    outs = [Buffer(f"to_{d}", d, (c(16),)) for d in ALL_DTYPES]
+    at = i if lanes == 1 else Ramp(i * lanes, c(1), lanes)
+    stores = [Store(o, (at,), Cast(Load(x, (at,)), o.dtype.with_lanes(lanes))) for o in outs]
+    loop = For(i, c(0), c(16 // lanes), ForKind.SERIAL, seq(*stores))
+    f = Function("kernel", (x, *outs), loop, frozenset(outs))
+    results = llvm_run(f, [a, *(np.zeros(16, o.dtype.numpy) for o in outs)], target)[1:]
+    for o, got in zip(outs, results):
+        np.testing.assert_array_equal(
+            wide(got), wide(converted(a, o.dtype)), err_msg=f"{source} to {o.dtype}"
+        )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_sixteen_bit_floats_are_rounded_once(llvm_run, target: str):
+    """All float16 and bfloat16 patterns widen exactly; float32 and float64 round to nearest even,
+    also in the subnormal range and next to halves."""
+    every = np.arange(1 << 16, dtype=np.uint16)
+    rng = np.random.default_rng(3)
+    bits = rng.integers(0, 1 << 32, 1 << 16, dtype=np.uint64).astype(np.uint32)
+    exponent = rng.integers(100, 145, 1 << 16).astype(np.uint32) << 23
+    narrow = ((bits & 0x807FFFFF) | exponent).view(np.float32)
+    for d in (dtype_of("float16"), dtype_of("bfloat16")):
+        f = elementwise(lambda x: Cast(x, FLOAT32.with_lanes(8)), [d], FLOAT32, 1 << 16, 8)
+        values = every.view(d.numpy)
+        got = llvm_run(f, [values, np.zeros(1 << 16, np.float32)], target)[1]
+        np.testing.assert_array_equal(got, values.astype(np.float32))
+        f = elementwise(lambda x, d=d: Cast(x, d.with_lanes(8)), [FLOAT32], d, 1 << 16, 8)
+        with np.errstate(all="ignore"):
+            for source in (bits.view(np.float32), narrow):
+                got = llvm_run(f, [source, np.zeros(1 << 16, d.numpy)], target)[1]
+                np.testing.assert_array_equal(wide(got), wide(source.astype(d.numpy)))
+    # Just above the middle of two float16: through float32 it would be rounded down.
+    d, f64 = dtype_of("float16"), dtype_of("float64")
+    hard = np.full(16, 1 + 2.0**-11 + 2.0**-40)
+    f = elementwise(lambda x: Cast(x, d.with_lanes(8)), [f64], d, 16, 8)
+    got = llvm_run(f, [hard, np.zeros(16, np.float16)], target)[1]
+    np.testing.assert_array_equal(got, hard.astype(np.float16))
+
+
+def test_reinterpret(llvm_run):
+    for a, b in (("float32", "int32"), ("float16", "uint16"), ("bfloat16", "int16"),
+                 ("float64", "uint64")):  # fmt: skip
+        s, t = dtype_of(a), dtype_of(b)
+        x = np.resize(edges(s), 16)
+        f = elementwise(lambda v, t=t: Reinterpret(v, t.with_lanes(8)), [s], t, 16, 8)
+        got = llvm_run(f, [x, np.zeros(16, t.numpy)])[1]
+        np.testing.assert_array_equal(wide(got.view(s.numpy)), wide(x))
+
+
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_native_intrinsics(llvm_run, lanes: int):
+    x = np.array([0.5, 1.5, 2.5, -0.5, -1.5, -0.0, np.inf, -np.inf, np.nan, 1e30, 3.7, -3.7, 4, 9,
+                  0.25, 2], np.float32)  # fmt: skip
+    with np.errstate(all="ignore"):
+        wants = {
+            "sqrt": np.sqrt(x), "floor": np.floor(x), "ceil": np.ceil(x), "trunc": np.trunc(x),
+            "round": np.rint(x), "isnan": np.isnan(x), "isinf": np.isinf(x),
+        }  # fmt: skip
+    for name, want in wants.items():
+        d = BOOL if want.dtype == bool else FLOAT32
+        f = elementwise(lambda v, name=name: call(name, v), [FLOAT32], d, 16, lanes)
+        got = llvm_run(f, [x, np.zeros(16, d.numpy)])[1]
+        np.testing.assert_array_equal(got, want, err_msg=name)
+    i8 = dtype_of("uint8")
+    f = elementwise(lambda v: call("popcount", v), [i8], i8, 16, lanes)
+    got = llvm_run(f, [np.arange(16, dtype=np.uint8), np.zeros(16, np.uint8)])[1]
+    np.testing.assert_array_equal(got, [bin(k).count("1") for k in range(16)])
+
+
+def test_a_lazy_select_reads_nothing_out_of_bounds(llvm_run):
+    """Padding: the load is valid only where the condition holds. Unmapped memory is far away, so
+    the index is wild where the condition does not hold."""
+    for lanes in (1, 8):
+        x, out, i = Buffer("x", FLOAT32, (c(8),)), Buffer("out", FLOAT32, (c(16),)), Var("i")
+        if lanes == 1:
+            wild = (i - 4) * ((i < 4).astype("int32") * 99999999 + 1)
+            value = Select((i >= 4) & (i < 12), Load(x, (wild,)), Const(-1.0, FLOAT32))
+            body = Store(out, (i,), value)
+        else:
+            r = Ramp(i * 8, c(1), 8)
+            inside = (r >= 4) & (r < 12)
+            wild = (r - 4) * (Cast(~inside, INT32.with_lanes(8)) * 99999999 + 1)
+            value = Select(inside, Load(x, (wild,)), Broadcast(Const(-1.0, FLOAT32), 8))
+            body = Store(out, (r,), value)
+        f = Function("kernel", (x, out), For(i, c(0), c(16 // lanes), ForKind.SERIAL, body),
+                     frozenset({out}))  # fmt: skip
+        got = llvm_run(f, [np.arange(8, dtype=np.float32), np.zeros(16, np.float32)])[1]
+        np.testing.assert_array_equal(got, [-1] * 4 + list(range(8)) + [-1] * 4)
+
+
+@pytest.mark.parametrize(
+    "d", [dtype_of(t) for t in ("float32", "int8", "bool", "float16")], ids=str
+)
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("stride", [1, -1, 2, 0])
+def test_predicated_vectors(llvm_run, stride: int, d: DType, target: str):
+    """Masked loads and stores with unit, reversed, strided and equal addresses."""
+    x, out, n = Buffer("x", d, (c(32),)), Buffer("out", d, (c(32),)), Var("n")
+    lane = Ramp(c(0), c(1), 8)
+    mask = Binary(Op.LT, lane, Broadcast(n, 8))
+    at = Ramp(c(16), c(stride), 8) if stride else Broadcast(c(16), 8)
+    target_at = at if stride else Ramp(c(16), c(1), 8)
+    body = Store(out, (target_at,), Load(x, (at,), mask), mask)
+    f = Function("kernel", (x, out, n), body, frozenset({out}))
+    source = (
+        (np.arange(32) % 3 == 1).astype(d.numpy) if d.is_bool else np.arange(32).astype(d.numpy)
+    )
+    for count in (0, 3, 8):
+        got = llvm_run(f, [source, np.zeros(32, d.numpy), count], target)[1]
+        want = np.zeros(32, d.numpy)
+        for k in range(count):
+            want[16 + (k * stride if stride else k)] = source[16 + k * stride]
+        np.testing.assert_array_equal(got, want)
+
+
+def test_scalar_predicates_and_constant_masks(llvm_run):
+    x, out, i = Buffer("x", FLOAT32, (c(8),)), Buffer("out", FLOAT32, (c(8),)), Var("i")
+    wild = i * ((i >= 4).astype("int32") * 99999999 + 1)
+    body = Store(out, (i,), Load(x, (wild,), i < 4) + 1.0, i < 6)
+    f = Function("kernel", (x, out), For(i, c(0), c(8), ForKind.SERIAL, body), frozenset({out}))
+    data = np.arange(8, dtype=np.float32)
+    got = llvm_run(f, [data, np.full(8, -1, np.float32)])[1]
+    np.testing.assert_array_equal(got, [1, 2, 3, 4, 1, 1, -1, -1])
+    r = Ramp(c(0), c(1), 8)
+    for flag in (True, False):
+        mask = Broadcast(Const(flag, BOOL), 8)
+        f = Function(
+            "kernel", (x, out), Store(out, (r,), Load(x, (r,), mask), mask), frozenset({out})
+        )
+        got = llvm_run(f, [data, np.full(8, -1, np.float32)])[1]
+        np.testing.assert_array_equal(got, data if flag else np.full(8, -1))
+
+
+def test_statements(llvm_run):
+    """If, Let, scalar parameters, local and heap buffers, loops of extent 0 and symbolic extent."""
+    out, n, i, j, t = Buffer("out", INT32, (c(16),)), Var("n"), Var("i"), Var("j"), Var("t")
+    local, heap = (Buffer(k, INT32, (c(s),), "local") for k, s in (("local", 4), ("heap", 1 << 15)))
+    fill = For(j, c(0), c(4), ForKind.SERIAL, Store(local, (j,), i * 10 + j))
+    never = For(Var("z"), c(0), c(0), ForKind.SERIAL, Store(out, (c(0),), c(-99)))
+    use = Let(t, Load(local, (c(3),)), Store(heap, (i * 100,), t + 1))
+    copy = If(i < 2, Store(out, (i,), Load(heap, (i * 100,))), Store(out, (i,), c(-1)))
+    body = Alloc(heap, For(i, c(0), n, ForKind.SERIAL, Alloc(local, seq(fill, never, use, copy))))
+    f = Function("kernel", (out, n), body, frozenset({out}))
+    got = llvm_run(f, [np.full(16, 7, np.int32), 4])[0]
+    np.testing.assert_array_equal(got, [4, 14, -1, -1] + [7] * 12)
+    got = llvm_run(f, [np.full(16, 7, np.int32), 0])[0]
+    np.testing.assert_array_equal(got, [7] * 16)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 1000])
+def test_parallel_loops_see_outer_values(llvm_run, n: int):
+    """A parallel loop inside a serial one reads its variable, a let, a parameter and a scratch
+    buffer; the parallel loop inside it is serial."""
+    size = 4 * max(1, n)
+    out, scratch = Buffer("out", INT32, (c(size),)), Buffer("scratch", INT32, (c(size),))
+    m, k, i, j, t = (Var(v) for v in "mkijt")
+    inner = For(j, c(0), c(2), ForKind.PARALLEL, Store(scratch, (i * 2 + j,), t + i + j))
+    total = Load(scratch, (i * 2,)) + Load(scratch, (i * 2 + 1,))
+    loop = For(i, c(0), m, ForKind.PARALLEL, seq(inner, Store(out, (i * 4 + k,), total)))
+    body = For(k, c(0), c(4), ForKind.SERIAL, Let(t, k * 1000, loop))
+    f = Function("kernel", (out, m), Alloc(scratch, body), frozenset({out}))
+    got = llvm_run(f, [np.zeros(size, np.int32), n])[0]
+    want = np.zeros(size, np.int32)
+    for kk in range(4):
+        for ii in range(n):
+            want[ii * 4 + kk] = 2 * (kk * 1000 + ii) + 1
+    np.testing.assert_array_equal(got, want)
