@@ -30,6 +30,7 @@ from .common import (
 from .matmul import MATMUL
 from .opdef import Attr, Kind, OpDef
 
+_MOST = 32  # operands; numpy has such a limit too
 Labels = tuple[str, ...]  # one per axis: a letter, or "...k" for the k-th axis from the right
 
 
@@ -38,6 +39,8 @@ def parse(equation: str, ranks: Sequence[int]) -> tuple[list[Labels], Labels]:
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")
     terms = left.split(",")
+    if len(terms) > _MOST:
+        raise GraphError(f"einsum: {len(terms)} operands; {_MOST} is the most.")
     if len(terms) != len(ranks):
         raise GraphError(f"einsum: {equation!r} has {len(terms)} operands, {len(ranks)} are given.")
 
@@ -74,8 +77,11 @@ def parse(equation: str, ranks: Sequence[int]) -> tuple[list[Labels], Labels]:
 def _extents(operands: Sequence[tuple[Labels, Sequence[int]]], equation: str) -> dict[str, int]:
     extents: dict[str, int] = {}
     for labels, shape in operands:
+        own: dict[str, int] = {}
         for c, n in zip(labels, shape):
             old = extents.setdefault(c, n)
+            if own.setdefault(c, n) != n:
+                raise GraphError(f"einsum: {c!r} in {equation!r} is the diagonal of {list(shape)}.")
             if 1 not in (old, n) and old != n:
                 raise GraphError(f"einsum: {c!r} in {equation!r} stands for {old} and for {n}.")
             extents[c] = n if old == 1 else old

@@ -317,10 +317,11 @@ def _lrn_infer(types, a):
 def _lrn(inputs, a, out):
     x, shape = some(inputs[0]), out[0].shape
     d, before = wide(x.dtype), (a["size"] - 1) // 2
+    low, high = (min(reach, shape[1]) for reach in (before, a["size"] - 1 - before))
 
     def window(*i):
-        k = reduce_axis(a["size"], "k")
-        c = i[1] + k - before
+        k = reduce_axis(low + high + 1, "k")
+        c = i[1] + k - low
         value = cast(x[(i[0], c, *i[2:])], d)
         inside = (c >= 0) & (c < shape[1])
         return reducers.sum(if_then_else(inside, value * value, 0.0), axis=k)

@@ -57,7 +57,8 @@ def _param(p: Tensor, index: Sequence[Expr], a: Attrs) -> Expr:
         return p[()]
     axis = a["axis"] % len(index)
     if a["block_size"] and p.ndim == len(index):
-        return p[tuple(i // a["block_size"] if k == axis else i for k, i in enumerate(index))]
+        block = min(a["block_size"], INT32.max)
+        return p[tuple(i // block if k == axis else i for k, i in enumerate(index))]
     return p[to_expr(0) if ints(p.shape) == (1,) else index[axis]]
 
 
@@ -66,7 +67,7 @@ def _np_param(p: np.ndarray, x: np.ndarray, a: Attrs) -> np.ndarray:
         return p.reshape(())
     axis = a["axis"] % x.ndim
     if a["block_size"]:
-        return np.take(np.repeat(p, a["block_size"], axis), range(x.shape[axis]), axis)
+        return np.take(p, np.arange(x.shape[axis]) // a["block_size"], axis)
     return p.reshape([-1 if k == axis else 1 for k in range(x.ndim)])
 
 

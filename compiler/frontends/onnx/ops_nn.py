@@ -56,11 +56,6 @@ def _softmax(op: str) -> Converter:
     return convert
 
 
-def ones(n: NodeContext, dtype: str, shape: Sequence[int]) -> str:
-    one = n.constant(np.ones((), dtype))
-    return n.add("expand", [one], shape=tuple(shape))
-
-
 def _dropout(n: NodeContext) -> Sequence[str]:
     """At inference it is the identity, and keeps every element."""
     if scalar(n, 2) and scalar(n, 1) != 0:
@@ -69,7 +64,8 @@ def _dropout(n: NodeContext) -> Sequence[str]:
     assert t is not None
     mask = ""
     if n.output_wanted(1):
-        mask = ones(n, "bool" if n.opset >= 10 else t.dtype.numpy.name, t.shape)
+        one = n.constant(np.ones((), bool if n.opset >= 10 else t.dtype.numpy))
+        mask = n.add("expand", [one], shape=t.shape)
     return [n.inputs[0], mask][: n.n_outputs]
 
 
