@@ -53,6 +53,9 @@ def schedule_reduction(ctx: Context, stage: Stage) -> set[Stage]:
     stage.vectorize(inner)
     data = list(accumulator.axes)
     lane = data.pop(axis)
+    if (as_int(lane.extent) or 0) > block:
+        rest, lane = accumulator.split(lane, factor=block)
+        data.append(rest)
     accumulator.reorder(*data, *accumulator.reduce_axes, lane)
     accumulator.vectorize(lane)
     if len(order) > 1:
