@@ -119,11 +119,12 @@ def solve(
         _unify(signature[name].dims, value.shape, name, sizes, where)
         ranks[name] = value.shape
     for name, given in shapes.items():
-        scalar = isinstance(given, (int, np.integer))
-        if name in symbols and scalar:
+        listed = isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, str)
+        if name in symbols and not (listed and name in signature):
             _unify((name,), (_size(given, name, where),), name, sizes, where)
         elif name in signature:
-            shape = tuple(_size(d, name, where) for d in ((given,) if scalar else given))
+            dims_given: Any = given if listed else (given,)
+            shape = tuple(_size(d, name, where) for d in dims_given)
             if name in values and values[name].shape != shape:
                 raise InputError(
                     f"the constant {name!r} has the shape {values[name].shape}, not {shape}.",

@@ -248,9 +248,10 @@ def _pad_into_window(r: Rewrite, n: Node) -> str | None:
     before, after = pads[:rank], pads[rank:]
     if fill != 0 or any(before[:2] + after[:2]) or min(before + after) < 0:
         return None
-    own = n.attrs["pads"] or (0,) * (2 * (rank - 2))
-    pads = tuple(a + b for a, b in zip(own, before[2:] + after[2:]))
-    return r.add(n, "conv", [p.inputs[0], *n.inputs[1:]], {**n.attrs, "pads": pads})
+    around: list[int] = [*before[2:], *after[2:]]
+    own = n.attrs["pads"] or [0] * len(around)
+    attrs = {**n.attrs, "pads": tuple(a + b for a, b in zip(own, around))}
+    return r.add(n, "conv", [p.inputs[0], *n.inputs[1:]], attrs)
 
 
 RULES: dict[str, tuple[Rule, ...]] = {

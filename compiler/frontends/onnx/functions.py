@@ -25,10 +25,11 @@ class Call:
     function: FunctionProto
     node: NodeProto
     opsets: Mapping[str, int]
+    defaults: Sequence[AttributeProto] = ()
 
     def argument(self, name: str) -> AttributeProto | None:
         """The attribute ``name`` of the call, or the function's default."""
-        for a in (*self.node.attribute, *self.function.attribute_proto):
+        for a in (*self.node.attribute, *self.function.attribute_proto, *self.defaults):
             if a.name == name:
                 return a
         return None
@@ -70,6 +71,13 @@ def needs_types(node: NodeProto, domain: str, opset: int) -> bool:
     """Whether the standard's definition of ``node`` depends on the types of its inputs."""
     schema: Any = schema_of(node.op_type, domain, opset)
     return schema is not None and schema.has_context_dependent_function
+
+
+def default_attributes(node: NodeProto, domain: str, opset: int) -> list[AttributeProto]:
+    """The attributes that ``node`` has by its schema's defaults."""
+    schema = schema_of(node.op_type, domain, opset)
+    attributes = schema.attributes.values() if schema else ()
+    return [a.default_value for a in attributes if a.default_value.name]
 
 
 def library_function(

@@ -16,7 +16,7 @@ from ...graph import Graph, Source, TensorType
 from ..signature import SymbolicType, UnboundGraph, solve
 from .context import Converter, NodeContext
 from .emit import Emitter
-from .functions import Call, library_function, needs_types, with_attributes
+from .functions import Call, default_attributes, library_function, needs_types, with_attributes
 from .reader import DEFAULT_DOMAINS, Model, opsets_of, symbolic_type
 from .schema import check_node, check_types
 from .scope import UNKNOWN, Scope, all_names, ordered, reads
@@ -253,6 +253,8 @@ class _Import:
                 f"subgraphs and functions are nested more than {MAX_DEPTH} deep.",
                 where=self.model.file,
             )
+        for o in (o for n in nodes for o in n.output if o in scope.values):
+            raise ModelError(f"the value {o!r} is defined twice.", where=self.model.file)
         used = set(outputs).union(*(reads(n) for n in nodes))
         for node in ordered(nodes, self.model.file):
             if call:
@@ -329,9 +331,9 @@ class _Import:
                 return unknown
             body = library_function(node, domain, opset, [b.types.get(i) for i in inputs])
             if body is not None:
-                return self._call(
-                    Call(body, node, opsets_of(body.opset_import, where)), inputs, depth
-                )
+                imports = {**opsets, **opsets_of(body.opset_import, where)}
+                call = Call(body, node, imports, default_attributes(node, domain, opset))
+                return self._call(call, inputs, depth)
             name = domain or "ai.onnx"
             self._miss(f"operator {node.op_type} (domain {name}, opset {opset})", source.node)
             return unknown
@@ -397,14 +399,15 @@ class _Import:
             raise ModelError(f"functions expand to more than {MAX_INLINED} nodes.", where=where)
         for k, name in enumerate(f.input):
             inner.define(name, inputs[k] if k < len(inputs) else "", where)
-        self._body(f.node, f.output, inner, call.opsets, depth + 1, call)
-        return self._results(f.output[: len(call.node.output)], inner, where)
+        wanted = [formal if o else "" for formal, o in zip(f.output, call.node.output)]
+        self._body(f.node, wanted, inner, call.opsets, depth + 1, call)
+        return self._results(wanted, inner, where)
 
     def _results(self, names: Sequence[str], scope: Scope, where: str) -> list[str]:
         for name in names:
-            if not scope.get(name):
+            if name and not scope.get(name):
                 raise ModelError(f"the output {name!r} is not made by any node.", where=where)
-        return [scope.get(name) or "" for name in names]
+        return [scope.get(name) or UNKNOWN for name in names]
 
 
 def _domain(domain: str) -> str:
