@@ -237,9 +237,7 @@ def test_extent_must_be_constant(passes):
     n = Var("n")
     A = Buffer("A", FLOAT32, (n,))
     f = Function("f", (A, n), loop(i, n, Store(A, (i,), const(0.0)), V), frozenset({A}))
-    with pytest.raises(
-        LoweringError, match="extent n of the vectorized loop i is not const"
-    ) as e:
+    with pytest.raises(LoweringError, match="extent n of the vectorized loop i is not const") as e:
         vectorize_loops(f, passes.target)
     assert "for i in vectorized(0, n):" in str(e.value)
 
