@@ -242,7 +242,9 @@ class GraphBuilder:
             [self.types[i] if i else None for i in inputs], full, str(where)
         )
         names = tuple(outputs) if outputs else ()
-        names += tuple(self.fresh(f"{op}") for _ in types[len(names) :])
+        for t in types[len(names) :]:
+            names += (self.fresh(op),)
+            self.types[names[-1]] = t  # taken now: the next output gets another name
         for n, t in zip(names, types):
             if t.size > MAX_ELEMENTS:
                 raise GraphError(
