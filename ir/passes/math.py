@@ -6,7 +6,7 @@ types, and where their intermediate values go: into ``Let`` statements around th
 uses them, so that the tree stays a tree.
 
 Largest error in units in the last place, over all binades of the argument, measured by
-``tests/ir/passes/test_math.py`` (which asserts these bounds) against float64:
+``tests/codegen/test_llvm_math.py`` (which asserts these bounds) against float64:
 
 ==============  ====  =====================================================
 exp exp2        2     subnormal results are rounded correctly, too

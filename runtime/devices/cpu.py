@@ -168,7 +168,7 @@ class _Native:
         self._forget = ctypes.CFUNCTYPE(None)(self._tracker["weft_pool_forget"])
         self.run = ctypes.CFUNCTYPE(None, pointer, i64, pointer)(self._tracker["weft_run"])
         self.started = False
-        self.threads = 1
+        self.threads, self.wanted = 1, 0
         self._lock = threading.Lock()
         atexit.register(self.stop)
         if hasattr(os, "register_at_fork"):
@@ -180,7 +180,8 @@ class _Native:
             if threads is None:
                 if self.started:
                     return
-                threads = min(_MAX_THREADS, knobs.num_threads())
+                threads = self.wanted or min(_MAX_THREADS, knobs.num_threads())
+            self.wanted = threads
             have = 1 + self._resize(threads - 1)
             self.threads, self.started = have, True
         if have < threads:

@@ -1,0 +1,181 @@
+"""The expansions of the intrinsics: error in units in the last place, special values, structure."""
+
+import math
+
+import numpy as np
+import pytest
+from weft.ir.expr import Call, Const, Load, Op, Ramp, Select, Var, binary
+from weft.ir.intrin import INTRINSICS, call
+from weft.ir.passes.math import NATIVE, lower_math
+from weft.ir.stmt import Buffer, For, ForKind, Function, Let, Store
+from weft.ir.target import Target
+from weft.ir.visit import walk
+from weft.runtime.dtype import FLOAT32, INT32, dtype_of
+
+N = 1 << 16
+# Largest error in ULP (the table in ir/passes/math.py) and the interval to sample densely.
+BOUNDS = {
+    "exp": (2, -104, 89), "exp2": (2, -150, 129), "expm1": (3, -10, 89), "log": (2, 0.5, 2),
+    "log2": (2, 0.5, 2), "log1p": (2, -0.9, 3), "tanh": (3, -10, 10), "sigmoid": (4, -100, 100),
+    "erf": (3, -4.5, 4.5), "sin": (2, -1e4, 1e4), "cos": (2, -1e4, 1e4), "tan": (4, -1e4, 1e4),
+    "asin": (3, -1, 1), "acos": (3, -1, 1), "atan": (3, -10, 10), "sinh": (4, -90, 90),
+    "cosh": (4, -90, 90), "asinh": (4, -10, 10), "acosh": (4, 1, 10), "atanh": (4, -1, 1),
+}  # fmt: skip
+SPECIAL = np.array(
+    [0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 1e-45, -1e-45, 1.1754944e-38, 3.4e38, -3.4e38, 88.72,
+     88.73, -87.5, -103.9, -104.5, 0.5, -0.5, 2, -2, 3, -3, 127.99, 128, -149, -150, 89.4, 89.5,
+     1e-10, -1e-10, 2147483648, 16777217],
+    np.float32,
+)  # fmt: skip
+PLAIN = "llvm -mtriple=x86_64-pc-linux-gnu -mcpu=x86-64-v2"  # no fused multiply-add
+
+
+def c(n: int) -> Const:
+    return Const(n, INT32)
+
+
+def kernel(name: str, dtype=FLOAT32, lanes: int = 8) -> Function:
+    ins = [Buffer(f"x{k}", dtype, (c(N),)) for k in range(INTRINSICS[name].arity)]
+    out, i = Buffer("out", dtype, (c(N),)), Var("i")
+    at = Ramp(i * lanes, c(1), lanes) if lanes > 1 else i
+    body = Store(out, (at,), call(name, *(Load(x, (at,)) for x in ins)))
+    loop = For(i, c(0), c(N // lanes), ForKind.SERIAL, body)
+    return Function("kernel", (*ins, out), loop, frozenset({out}))
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def reference(name: str, *args: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        wide = [a.astype(np.float64) for a in args]
+        if name == "erf":
+            return _erf(*wide)
+        if name == "sigmoid":
+            e = np.exp(-np.abs(wide[0]))
+            return np.where(wide[0] < 0, e, 1) / (1 + e)
+        return INTRINSICS[name].numpy(*wide)
+
+
+def ulp(got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    """The error in units of the last place of ``want`` rounded; infinite where only one of the
+    two is finite or NaN."""
+    with np.errstate(all="ignore"):
+        rounded = want.astype(np.float32)
+        same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+        error = np.where(same, 0, np.inf)
+        both = np.isfinite(got) & np.isfinite(rounded) & ~same
+        unit = np.maximum(np.spacing(np.abs(rounded[both])).astype(np.float64), 2.0**-149)
+        error[both] = np.abs(got[both].astype(np.float64) - want[both]) / unit
+    return error
+
+
+def check(llvm_run, name: str, args: list[np.ndarray], limit: float, target: str) -> None:
+    f = lower_math(kernel(name), Target.parse(target))
+    got = llvm_run(f, [*args, np.zeros(N, np.float32)], target)[-1]
+    error = ulp(got, reference(name, *args))
+    k = int(error.argmax())
+    assert error[k] <= limit, f"{name}{[a[k] for a in args]} = {got[k]}: {error[k]:.2f} ULP"
+
+
+@pytest.mark.parametrize("target", ["llvm", PLAIN])
+@pytest.mark.parametrize("name", BOUNDS)
+def test_error(llvm_run, name: str, target: str):
+    limit, low, high = BOUNDS[name]
+    rng = np.random.default_rng(5)
+    dense = rng.uniform(low, high, N).astype(np.float32)
+    patterns = rng.integers(0, 1 << 32, N, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    special = np.resize(SPECIAL, N)
+    if name in ("sin", "cos", "tan"):
+        patterns = np.where(np.abs(patterns) <= 1e4, patterns, np.float32(0.1))
+        special = np.where(np.abs(special) <= 1e4, special, np.float32(np.nan))
+    small = (dense * rng.uniform(0, 1e-3, N)).astype(np.float32)
+    for x in (dense, patterns, special, small):
+        check(llvm_run, name, [x], limit, target)
+
+
+@pytest.mark.parametrize("target", ["llvm", PLAIN])
+def test_pow(llvm_run, target: str):
+    rng = np.random.default_rng(6)
+    patterns = [rng.integers(0, 1 << 32, N, dtype=np.uint64).astype(np.uint32).view(np.float32)
+                for _ in range(2)]  # fmt: skip
+    grid = np.meshgrid(SPECIAL, SPECIAL)
+    positive = rng.uniform(0, 30, N).astype(np.float32)
+    for x, y in (
+        (positive, rng.uniform(-20, 20, N).astype(np.float32)),
+        (rng.uniform(-30, 30, N).astype(np.float32), rng.integers(-9, 9, N).astype(np.float32)),
+        (rng.uniform(0.99, 1.01, N).astype(np.float32), rng.uniform(-9e3, 9e3, N).astype("f4")),
+        (patterns[0], patterns[1]),
+        (np.resize(grid[0], N), np.resize(grid[1], N)),
+    ):
+        check(llvm_run, "pow", [x, y], 4, target)
+
+
+def test_sine_of_zero_infinity_and_large_numbers(llvm_run):
+    x = np.resize(np.array([-0.0, np.inf, -np.inf, np.nan, 1e5, 1e8, 3e38], np.float32), N)
+    for name in ("sin", "cos"):
+        f = lower_math(kernel(name), Target.parse("llvm"))
+        got = llvm_run(f, [x, np.zeros(N, np.float32)])[1]
+        assert np.isnan(got[1:4]).all()
+        assert (np.abs(got[4:7]) <= 1).all()
+        np.testing.assert_allclose(got[4], reference(name, x[4:5])[0], atol=1e-6)
+        assert np.signbit(got[0]) == (name == "sin")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_sixteen_bit_types_go_through_float32(llvm_run, dtype: str):
+    d = dtype_of(dtype)
+    x = np.arange(1 << 16, dtype=np.uint16).view(d.numpy)
+    for name in ("exp", "tanh"):
+        f = lower_math(kernel(name, d), Target.parse("llvm"))
+        got = llvm_run(f, [x, np.zeros(N, d.numpy)])[1].astype(np.float32)
+        with np.errstate(all="ignore"):
+            want = reference(name, x.astype(np.float32)).astype(d.numpy).astype(np.float32)
+        unlike = ~((got == want) | (np.isnan(got) & np.isnan(want)))
+        assert unlike.mean() < 1e-3  # ties of float32 results that are off by one there
+        np.testing.assert_allclose(got[unlike], want[unlike], rtol=2.0**-7)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_float64_uses_libm(llvm_run, lanes: int):
+    d = dtype_of("float64")
+    x = np.resize(np.linspace(-3, 3, 61), N)
+    for name in ("exp", "tanh", "sigmoid", "erf", "sin", "rsqrt"):
+        f = lower_math(kernel(name, d, lanes), Target.parse("llvm"))
+        got = llvm_run(f, [x, np.zeros(N)])[1]
+        np.testing.assert_allclose(got, reference(name, x), rtol=1e-14, atol=1e-300)
+
+
+def test_nothing_but_native_intrinsics_is_left():
+    for name in INTRINSICS:
+        if INTRINSICS[name].domain == "int" or INTRINSICS[name].result == "bool":
+            continue
+        f = lower_math(kernel(name), Target.parse("llvm"))
+        left = {n.name for n in walk(f.body) if isinstance(n, Call)}
+        assert left <= NATIVE["llvm"], (name, left)
+        assert (f.body is kernel(name).body) or len(list(walk(f.body))) < 600, name
+
+
+def test_a_function_without_such_calls_is_given_back():
+    f = kernel("sqrt")
+    assert lower_math(f, Target.parse("llvm")) is f
+
+
+def test_values_used_twice_are_bound_once():
+    f = lower_math(kernel("tanh"), Target.parse("llvm"))
+    lets = [n for n in walk(f.body) if isinstance(n, Let)]
+    assert lets and len({n.var for n in lets}) == len(lets)
+    loads = [n for n in walk(f.body) if isinstance(n, Load)]
+    assert len(loads) == 1
+
+
+def test_loads_stay_under_their_guard(llvm_run):
+    """exp(x[i]) only where i is inside: the argument is hoisted together with its guard."""
+    x, out, i = Buffer("x", FLOAT32, (c(4),)), Buffer("out", FLOAT32, (c(8),)), Var("i")
+    wild = i * (binary(Op.LE, c(4), i).astype("int32") * 99999999 + 1)
+    value = Select(i < 4, call("exp", Load(x, (wild,))), Const(5.0, FLOAT32))
+    f = Function("kernel", (x, out), For(i, c(0), c(8), ForKind.SERIAL, Store(out, (i,), value)),
+                 frozenset({out}))  # fmt: skip
+    data = np.array([0, 1, -1, 2], np.float32)
+    got = llvm_run(lower_math(f, Target.parse("llvm")), [data, np.zeros(8, np.float32)])[1]
+    np.testing.assert_allclose(got, [*np.exp(data), 5, 5, 5, 5], rtol=1e-6)
