@@ -117,9 +117,7 @@ class KernelModule:
         for k, (a, _, a_written) in enumerate(given):
             for b, _, b_written in given[:k]:
                 if (a_written or b_written) and np.may_share_memory(a, b):
-                    raise self._wrong(
-                        "an array that is written overlaps another one"
-                    )
+                    raise self._wrong("an array that is written overlaps another one")
 
     def _integer(self, p: Var, value: Any) -> int:
         try:

@@ -111,11 +111,11 @@ def optimize(
     return graph.verify()
 
 
-def _dump(k: int, name: str, graph: Graph) -> None:
+def _dump(k: int, name: str, what: Graph | str) -> None:
     folder = knobs.dump_dir()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"graph-{k:02d}-{name}.txt").write_text(f"{graph}\n", encoding="utf-8")
+        (folder / f"graph-{k:02d}-{name}.txt").write_text(f"{what}\n", encoding="utf-8")
 
 
 def assemble(
@@ -132,12 +132,23 @@ def assemble(
     plan = plan_memory(graph, groups)
     compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell)
     program = make_program(graph, plan, [compiled[s] for s in symbols], target)
+    if knobs.dump_dir() is not None:
+        text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
+        _dump(len(GRAPH_PASSES) + 2, "groups", text)
+        _dump(len(GRAPH_PASSES) + 3, "memory", _plan_text(plan))
     codes = {k.symbol: k.code for k in compiled.values()}
     used = {s.source for s in program.slots if s.kind == "constant"}
     params = {k: v for k, v in graph.constants.items() if k in used}
     exe = Executable(program, codes, params)
     # Code for another processor can be saved here, but not loaded.
     return exe.prepare() if target.mtriple == llvm.resolve(Target("llvm")).mtriple else exe
+
+
+def _plan_text(plan: MemoryPlan) -> str:
+    lines = [f"arena {plan.arena} bytes, {plan.without_reuse} without reuse"]
+    lines += [f"{at:12d}  {name}" for name, at in sorted(plan.offsets.items(), key=lambda x: x[1])]
+    lines += [f"{'in':>12}  {name} = {root}" for name, root in plan.roots.items()]
+    return "\n".join(lines)
 
 
 def compile_groups(

@@ -97,7 +97,7 @@ class Executable:
             storage, program = self._storage, self.program
             try:
                 self._arena = aligned_bytes(program.arena)
-            except (MemoryError, ValueError):  # numpy's words for more than there is
+            except (MemoryError, ValueError, OverflowError):  # numpy's words for too much
                 raise DeviceError(
                     f"there is no memory for an arena of {program.arena} bytes.",
                     where=program.name,

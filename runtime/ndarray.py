@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .dtype import DType
@@ -23,8 +25,7 @@ def aligned_bytes(nbytes: int, alignment: int = ALIGNMENT) -> np.ndarray:
 
 def aligned_empty(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
     """An uninitialised C-contiguous array at an aligned address."""
-    count = int(np.prod(shape, dtype=np.int64))
-    return aligned_bytes(count * dtype.bytes).view(dtype.numpy).reshape(shape)
+    return aligned_bytes(math.prod(shape) * dtype.bytes).view(dtype.numpy).reshape(shape)
 
 
 def is_ready(array: np.ndarray, alignment: int = ALIGNMENT) -> bool:

@@ -27,7 +27,7 @@ class HostDevice(CPUDevice):
     def allocate(self, nbytes: int) -> np.ndarray:
         try:
             return aligned_bytes(nbytes)
-        except (MemoryError, ValueError):
+        except (MemoryError, ValueError, OverflowError):
             raise DeviceError(f"there is no memory for {nbytes} bytes.", where=self.name) from None
 
     def free(self, memory: np.ndarray) -> None:

@@ -247,6 +247,10 @@ def test_dumps_and_debug_output(tmp_path, monkeypatch, capsys):
     names = [p.name for p in tmp_path.iterdir()]
     assert any(n.startswith("graph-") and n.endswith("choose_layouts.txt") for n in names)
     assert (tmp_path / "graph-00-graph.txt").read_text().startswith("graph perceptron(")
+    (groups,) = tmp_path.glob("*-groups.txt")
+    assert "group(x, w0, b0)" in groups.read_text()
+    (memory,) = tmp_path.glob("*-memory.txt")
+    assert memory.read_text().startswith("arena ")
     text = capsys.readouterr().err
     assert "weft: perceptron: fold_constants" in text and "weft: kernel matmul" in text
 
