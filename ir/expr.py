@@ -387,10 +387,17 @@ class Reduce(Expr):
 
 
 @lru_cache(maxsize=1 << 16)
-def shared(value: int, dtype: DType) -> Const:
-    """The one object for an integer constant: equal constants are mostly identical, so that a
-    rewriter that replaces a constant by an equal one has changed nothing."""
-    return Const(bool(value) if dtype.is_bool else value, dtype)
+def _shared(text: str, dtype: DType) -> Const:
+    if dtype.is_bool:
+        return Const(text == "True", dtype)
+    return Const(float(text) if dtype.is_float else int(text), dtype)
+
+
+def shared(value: bool | int | float, dtype: DType) -> Const:
+    """The one object for a constant that ``dtype`` holds exactly: equal constants are mostly
+    identical, so that a rewriter that replaces a constant by an equal one has changed nothing."""
+    # The text tells 0.0 from -0.0 and finds NaN again, which the value as a key would not.
+    return _shared(repr(bool(value) if dtype.is_bool else value), dtype)
 
 
 def const(value: ExprLike, dtype: DType | str | None = None) -> Const:
@@ -416,7 +423,7 @@ def const(value: ExprLike, dtype: DType | str | None = None) -> Const:
             raise ExprError(f"the constant {number} does not fit into {d}")
         return shared(number, d)
     with np.errstate(over="ignore"):
-        return Const(float(np.asarray(value, dtype=np.float64).astype(d.numpy)), d)
+        return shared(float(np.asarray(value, dtype=np.float64).astype(d.numpy)), d)
 
 
 def to_expr(value: ExprLike, like: DType | None = None) -> Expr:
