@@ -39,7 +39,6 @@ from .expr import (
     Select,
     Unary,
     Var,
-    const,
     shared,
 )
 from .interval import Interval
@@ -155,8 +154,8 @@ class Analyzer:
             yield from self._consequences(cond.a)
             yield from self._consequences(cond.b)
         elif cond.op in COMPARE and cond.op is not Op.NE and is_index(cond.a.dtype):
-            d = lin.difference(self.linear(cond.b), self.linear(cond.a))
-            if self.exact(d):
+            d = lin.distance(self, cond.a, cond.b)
+            if d is not None:
                 yield d.plus(-1) if cond.op is Op.LT else d
                 if cond.op is Op.EQ:
                     yield d.times(-1)
@@ -186,11 +185,7 @@ class Analyzer:
         """The constant ``value`` in every lane of ``d``."""
         if d.lanes != 1:
             return self.broadcast(self.const(value, d.element), d.lanes)
-        if not d.is_float:
-            return shared(value, d)
-        key = (repr(value), d)
-        node = self._nodes.get(key)
-        return node if node is not None else self._nodes.setdefault(key, const(value, d))
+        return shared(value, d)
 
     def node(self, key: tuple, make: Callable[[], Expr], origin: Expr | None = None) -> Expr:
         """The one node with this key (type or operator, and parts)."""
@@ -449,9 +444,7 @@ class Analyzer:
     # ------------------------------------------------------------------ simplification by type
 
     def _leaf(self, e: Const) -> Expr:
-        if not e.dtype.is_float:
-            return shared(e.value, e.dtype)
-        return self.node((repr(e.value), e.dtype), lambda: e, e)
+        return shared(e.value, e.dtype)
 
     def _var(self, e: Var) -> Expr:
         value = self._values.get(e)

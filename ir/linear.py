@@ -278,7 +278,7 @@ def remainder(an: Analyzer, form: Linear, c: int) -> Linear:
     part = _small(an, rest, c)
     if part is not None:  # (g*big + small) % (g*d) = g*(big % d) + small
         g, big, small = part
-        return total(small, remainder(an, big, c // g), g)
+        return total(remainder(an, big, c // g).times(g), small)
     return _atom(an, Op.FLOORMOD, rest, c)
 
 
@@ -293,9 +293,15 @@ def _atom(an: Analyzer, op: Op, rest: Linear, c: int) -> Linear:
 # ---------------------------------------------------------------------- order
 
 
+def distance(an: Analyzer, a: Expr, b: Expr) -> Linear | None:
+    """``b - a``, when neither side may have wrapped."""
+    x, y = an.linear(a), an.linear(b)
+    return difference(y, x) if an.exact(x) and an.exact(y) else None
+
+
 def _extremum(an: Analyzer, op: Op, a: Expr, b: Expr, origin: Expr | None) -> Expr | None:
-    d = difference(an.linear(b), an.linear(a))
-    if not an.exact(d):
+    d = distance(an, a, b)
+    if d is None:
         return None
     if an.nonnegative(d):
         return a if op is Op.MIN else b
@@ -305,8 +311,8 @@ def _extremum(an: Analyzer, op: Op, a: Expr, b: Expr, origin: Expr | None) -> Ex
 
 
 def _order(an: Analyzer, op: Op, a: Expr, b: Expr, origin: Expr | None) -> Expr | None:
-    d = difference(an.linear(b), an.linear(a))  # a < b is d >= 1, a <= b is d >= 0
-    if not an.exact(d):
+    d = distance(an, a, b)  # a < b is d >= 1, a <= b is d >= 0
+    if d is None:
         return None
     slack = d.plus(-1) if op is Op.LT else d
     if an.nonnegative(slack):
@@ -319,8 +325,8 @@ def _order(an: Analyzer, op: Op, a: Expr, b: Expr, origin: Expr | None) -> Expr 
 
 
 def _equality(an: Analyzer, op: Op, a: Expr, b: Expr, origin: Expr | None) -> Expr | None:
-    d = difference(an.linear(b), an.linear(a))
-    if not an.exact(d):
+    d = distance(an, a, b)
+    if d is None:
         return None
     if not d.terms:
         return TRUE if (d.constant == 0) == (op is Op.EQ) else FALSE
@@ -328,7 +334,7 @@ def _equality(an: Analyzer, op: Op, a: Expr, b: Expr, origin: Expr | None) -> Ex
     apart = an.nonnegative(d.plus(-1)) or an.nonnegative(d.times(-1).plus(-1))
     if d.constant % g or apart:
         return FALSE if op is Op.EQ else TRUE
-    if next(iter(d.terms.values())) > 0:  # one of the two signs, so that equal facts look equal
+    if all(k > 0 for k in d.terms.values()):  # i == 3, not 3 == i
         d = d.times(-1)
     reduced = Linear({t: k // g for t, k in d.terms.items()}, d.constant // g)
     return _compared(an, op, reduced, a, b, origin)

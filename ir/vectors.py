@@ -19,7 +19,8 @@ def vector_binary(an: Analyzer, op: Op, a: Expr, b: Expr) -> Expr | None:
     if op in (Op.ADD, Op.SUB):
         return _sum(an, op, a, b)
     if op is Op.MUL:
-        return _product(an, a, b) or _product(an, b, a)
+        found = _product(an, a, b)
+        return found if found is not None else _product(an, b, a)
     if a.dtype.bits != 32 or a.dtype.kind != "int":
         return None  # the others may wrap inside of the ramp
     if op in (Op.FLOORDIV, Op.FLOORMOD):
