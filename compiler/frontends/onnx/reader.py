@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import ModelProto, TypeProto, ValueInfoProto
 
 from ....runtime.errors import ModelError, UnsupportedError
@@ -14,6 +16,7 @@ from ..signature import SymbolicType
 from .tensors import TensorReader, onnx_dtype
 
 OLDEST_IR, OLDEST_OPSET = 3, 7
+MAX_NESTING = 100  # of protobuf messages, as in its own parsers
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
@@ -42,6 +45,7 @@ def open_model(source: str | Path | bytes | ModelProto) -> Model:
         except (OSError, ValueError) as e:  # ValueError: a NUL in the name
             raise ModelError(f"{str(source)!r} cannot be read: {e}.") from None
         proto = _parse(data, file)
+    _check_text(proto, file)
     _check_versions(proto, file)
     if not proto.HasField("graph"):
         raise ModelError("the file holds no graph.", where=file, hint="is it an ONNX model?")
@@ -56,6 +60,47 @@ def _parse(data: bytes, file: str) -> ModelProto:
         return onnx.load_model_from_string(data)
     except (DecodeError, UnicodeDecodeError) as e:
         raise ModelError(f"it is not readable as ONNX ({e}).", where=file, hint=hint) from None
+
+
+def _is_repeated(field: Any) -> bool:
+    new = getattr(field, "is_repeated", None)  # protobuf < 6.31 has only ``label``
+    return field.label == field.LABEL_REPEATED if new is None else new
+
+
+@cache
+def _fields(descriptor: Any) -> tuple[tuple[str, bool, bool], ...]:
+    """The fields of a message that hold text or messages: name, is text, is repeated."""
+    return tuple(
+        (f.name, f.type == f.TYPE_STRING, _is_repeated(f))
+        for f in descriptor.fields
+        if f.type in (f.TYPE_STRING, f.TYPE_MESSAGE)
+    )
+
+
+def _check_text(proto: Message, file: str) -> None:
+    """Raise :class:`ModelError` unless all text is UTF-8 and the nesting is bounded.
+
+    protobuf does not check text in messages of this version, and gives ``bytes`` for what is not.
+    It bounds the nesting when it parses, but a message built in memory may be deeper.
+    """
+    stack = [(proto, 0)]
+    while stack:
+        message, depth = stack.pop()
+        if depth > MAX_NESTING:
+            raise ModelError(f"it is nested more than {MAX_NESTING} deep.", where=file)
+        for name, is_text, repeated in _fields(message.DESCRIPTOR):
+            if not repeated and not message.HasField(name):
+                continue
+            value = getattr(message, name)
+            values = value if repeated else (value,)
+            if not is_text:
+                stack.extend((v, depth + 1) for v in values)
+            elif not all(isinstance(v, str) for v in values):
+                raise ModelError(
+                    f"a {name} of a {message.DESCRIPTOR.name} is no UTF-8.",
+                    where=file,
+                    hint="the file is damaged, or not an ONNX model",
+                )
 
 
 def _check_versions(proto: ModelProto, file: str) -> None:

@@ -41,15 +41,12 @@ def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def reads(node: NodeProto) -> set[str]:
-    """Every name that ``node`` may read, those inside its subgraphs included."""
+    """Every name that ``node`` reads from around it, also in its subgraphs."""
     names = {i for i in node.input if i}
-    stack = list(subgraphs(node))
-    while stack:
-        g = stack.pop()
-        names.update(o.name for o in g.output)
-        for n in g.node:
-            names.update(i for i in n.input if i)
-            stack.extend(subgraphs(n))
+    for g in subgraphs(node):
+        inner = {o.name for o in g.output}.union(*(reads(n) for n in g.node))
+        own = {o for n in g.node for o in n.output} | {i.name for i in g.input}
+        names |= inner - own - {t.name for t in g.initializer}
     return names
 
 
