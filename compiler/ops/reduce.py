@@ -14,8 +14,8 @@ import numpy as np
 
 from ...ir import intrin as te
 from ...ir import reducers
-from ...ir.expr import Expr, cast, if_then_else, to_expr, truncdiv
-from ...ir.tensor import Tensor, compute, reduce_axis
+from ...ir.expr import Expr, cast, equal, if_then_else, not_equal, to_expr, truncdiv
+from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT64, DType, dtype_of
 from ...runtime.errors import GraphError
 from ..graph import TensorType
@@ -199,10 +199,29 @@ def _np_lse(arrays, a):
     return [convert_array(np.asarray(total).reshape(shape), dtype_of(x.dtype))]
 
 
-# -- the index of an extremum
+# -- the index of an extremum: first the extremum, then the least (or greatest) index that has it;
+# two plain reductions, which vectorise, and which targets without several outputs have too
 
 
-def _arg(name: str, reducer: Fn, np_arg: Fn) -> OpDef:
+def index_of(x: Tensor, axis: int, keepdims: bool, extremum: Fn, last: bool, name: str) -> Tensor:
+    """The int32 index of the first (``last``: the last) extremum along ``axis``, NaN before all."""
+    d, n = wide(x.dtype), ints(x.shape)[axis]
+    best = reduce_over(x, (axis,), keepdims, lambda v, _: cast(v, d), extremum, f"{name}.value")
+
+    def source(v: Expr, at: Sequence[Expr]) -> Expr:
+        own = (to_expr(0) if k == axis else e for k, e in enumerate(at) if k != axis or keepdims)
+        value, other = cast(v, d), best[tuple(own)]
+        hit = equal(value, other)
+        if d.is_float:  # there is a NaN only where the extremum is one
+            hit = hit | not_equal(value, value)
+        return if_then_else(hit, at[axis], 0 if last else n - 1)
+
+    return reduce_over(
+        x, (axis,), keepdims, source, reducers.max if last else reducers.min, f"{name}.index"
+    )
+
+
+def _arg(name: str, extremum: Fn, np_arg: Fn) -> OpDef:
     def infer(types, a):
         t = some(types[0])
         check_domain(name, "number", t)
@@ -214,23 +233,8 @@ def _arg(name: str, reducer: Fn, np_arg: Fn) -> OpDef:
     def build(inputs, a, out):
         x = inputs[0]
         axis = normalize_axis(name, a["axis"], x.ndim)
-        n, last = ints(x.shape)[axis], a["select_last_index"]
-
-        def body(*i):
-            k = reduce_axis(n, "k")
-            at = over((axis,), free_part(i, (axis,), a["keepdims"]), (k,))
-            if last:  # the first one from the other end
-                at = tuple(e if p != axis else n - 1 - e for p, e in enumerate(at))
-            return reducer(cast(x[at], wide(x.dtype)), k)
-
-        found = compute(out[0].shape, body, name, REDUCE)
-        assert isinstance(found, tuple)
-        index = found[0]
-
-        def finish(*i):
-            return cast(n - 1 - index[i] if last else index[i], INT64)
-
-        return [make(out[0].shape, finish, f"{name}.index")]
+        found = index_of(x, axis, a["keepdims"], extremum, a["select_last_index"], name)
+        return [round_to(found, INT64, name)]
 
     def reference(arrays, a):
         x = arrays[0]
@@ -247,7 +251,7 @@ def _arg(name: str, reducer: Fn, np_arg: Fn) -> OpDef:
         "keepdims": Attr(bool, True),
         "select_last_index": Attr(bool, False, "of equal ones the last"),
     }
-    return OpDef(name, Kind.REDUCTION, infer, build, reference, schema)
+    return OpDef(name, Kind.OPAQUE, infer, build, reference, schema)
 
 
 def _square(x):
@@ -289,6 +293,6 @@ OPS: tuple[OpDef, ...] = (
         acc=floating,
     ),
     OpDef("reduce_log_sum_exp", Kind.OPAQUE, _lse_infer, _lse, _np_lse, _AXES),
-    _arg("arg_max", reducers.argmax, np.argmax),
-    _arg("arg_min", reducers.argmin, np.argmin),
+    _arg("arg_max", reducers.max, np.argmax),
+    _arg("arg_min", reducers.min, np.argmin),
 )

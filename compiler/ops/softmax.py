@@ -9,7 +9,7 @@ import numpy as np
 from ...ir import intrin as te
 from ...ir import reducers
 from ...ir.expr import Expr, cast, equal, if_then_else, to_expr
-from ...ir.tensor import Tensor, compute, reduce_axis
+from ...ir.tensor import Tensor
 from ...runtime.dtype import dtype_of
 from .common import (
     check_domain,
@@ -22,7 +22,7 @@ from .common import (
     wide,
 )
 from .opdef import Attr, Kind, OpDef
-from .reduce import REDUCE, reduce_over, reduced_shape
+from .reduce import index_of, reduce_over
 
 _AXIS = {"axis": Attr(int, -1)}
 
@@ -79,18 +79,10 @@ def _log_softmax(x: Tensor, axis: int, out) -> Tensor:
 
 
 def _hardmax(x: Tensor, axis: int, out) -> Tensor:
-    dims = ints(x.shape)
-
-    def best(*i):
-        k = reduce_axis(dims[axis], "k")
-        at = tuple(k if p == axis else e for p, e in enumerate(i))
-        return reducers.argmax(cast(x[at], wide(x.dtype)), k)
-
-    found = compute(reduced_shape(dims, (axis,), True), best, "hardmax.argmax", REDUCE)
-    assert isinstance(found, tuple)
+    found = index_of(x, axis, True, reducers.max, False, "hardmax")
 
     def body(*i):
-        hit = equal(_at(found[0], i, axis), i[axis])
+        hit = equal(_at(found, i, axis), i[axis])
         return if_then_else(hit, to_expr(1.0, out.dtype), to_expr(0.0, out.dtype))
 
     return make(out.shape, body, "hardmax")
