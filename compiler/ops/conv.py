@@ -8,7 +8,7 @@ import numpy as np
 
 from ...ir import reducers
 from ...ir.expr import Expr, IterVar, all_of, const, equal, if_then_else
-from ...ir.tensor import Tensor, compute, reduce_axis
+from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.errors import GraphError
 from ..graph import TensorType
 from .opdef import Attr, Attrs, Kind, OpDef, Types
@@ -17,7 +17,10 @@ from .windows import (
     accumulator,
     extents,
     pad_stage,
+    padded,
     padded_windows,
+    reduced,
+    stage,
     window,
     window_counts,
 )
@@ -56,9 +59,7 @@ def _finish(total: Tensor, bias: Tensor | None, out: TensorType, name: str) -> T
             value = value + bias[i[1]].astype(total.dtype)
         return value.astype(out.dtype)
 
-    done = compute(out.shape, body, name=f"{name}.out")
-    assert isinstance(done, Tensor)
-    return done
+    return stage(out.shape, body, f"{name}.out")
 
 
 # --- convolution ------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ def _conv_infer(types: Types, attrs: Attrs) -> list[TensorType]:
 
 
 def _conv_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
-    x, w, bias = (*inputs, None)[:3]
+    x, w, bias = padded(inputs, 3)
     shape, channels, groups = extents(w), extents(x)[1], attrs["groups"]
     win = window("conv", shape[2:], attrs)
     acc = accumulator(x.dtype)
@@ -101,7 +102,8 @@ def _conv_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
             channel = rc if groups == 1 else (f // per_group) * shape[1] + rc
             weight = w[(f, rc, *taps)]
             axes = [rc, *taps]
-        return reducers.sum(x[(n, channel, *where)].astype(acc) * weight.astype(acc), axis=axes)
+        product = x[(n, channel, *where)].astype(acc) * weight.astype(acc)
+        return reduced(reducers.sum, product, axes)
 
     facts = {
         "kind": "depthwise_conv" if depthwise else "conv",
@@ -109,7 +111,7 @@ def _conv_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         "strides": win.strides,
         "dilations": win.dilations,
     }
-    total = compute(out[0].shape, body, name="conv", attrs=facts)
+    total = stage(out[0].shape, body, "conv", facts)
     return [_finish(total, bias, out[0], "conv")]
 
 
@@ -126,7 +128,7 @@ def _times(e: Expr, factor: int) -> Expr:
 
 
 def _conv_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
-    x, w, bias = (*inputs, None)[:3]
+    x, w, bias = padded(inputs, 3)
     groups, filters = attrs["groups"], w.shape[0]
     win = window("conv", w.shape[2:], attrs)
     counts = window_counts("conv", x.shape[2:], win)
@@ -186,7 +188,7 @@ def _transpose_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     the reduction runs over ``j`` alone and does no work that is thrown away. Otherwise it runs over
     all taps and a select drops those that fall between inputs.
     """
-    x, w, bias = (*inputs, None)[:3]
+    x, w, bias = padded(inputs, 3)
     groups = attrs["groups"]
     (channels, per_group, *kernel), size = extents(w), extents(x)[2:]
     win, _ = _transpose_window(extents(w), attrs)
@@ -231,7 +233,7 @@ def _transpose_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         product = x[(n, channel, *where)].astype(acc) * w[(channel, filt, *tap)].astype(acc)
         if valid:
             product = if_then_else(all_of(valid), product, const(0, acc))
-        return reducers.sum(product, axis=[rc, *taps])
+        return reduced(reducers.sum, product, [rc, *taps])
 
     facts = {
         "kind": "conv_transpose",
@@ -239,12 +241,12 @@ def _transpose_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         "strides": win.strides,
         "dilations": win.dilations,
     }
-    total = compute(out[0].shape, body, name="conv_transpose", attrs=facts)
+    total = stage(out[0].shape, body, "conv_transpose", facts)
     return [_finish(total, bias, out[0], "conv_transpose")]
 
 
 def _transpose_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
-    x, w, bias = (*inputs, None)[:3]
+    x, w, bias = padded(inputs, 3)
     groups = attrs["groups"]
     win, extra = _transpose_window(w.shape, attrs)
     wide = np.int64 if x.dtype.kind in "iu" else np.float64

@@ -10,12 +10,12 @@ import numpy as np
 
 from ...ir.expr import ZERO, Expr, binary, const, equal, if_then_else, maximum, minimum
 from ...ir.expr import Op as Alu
-from ...ir.tensor import Tensor, compute
+from ...ir.tensor import Tensor
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
 from ..graph import TensorType
 from .opdef import Attr, Attrs, Kind, OpDef, Types
-from .windows import extents
+from .windows import extents, stage
 
 
 def wrapped_index(value: Expr, n: int) -> Expr:
@@ -55,9 +55,7 @@ def _readable(op: str, x: TensorType, out: TensorType, axes) -> list[TensorType]
 
 
 def _one(shape, fn, name: str) -> list[Tensor]:
-    result = compute(tuple(shape), fn, name=name, attrs={"kind": "injective"})
-    assert isinstance(result, Tensor)
-    return [result]
+    return [stage(shape, fn, name, {"kind": "injective"})]
 
 
 # --- gather -----------------------------------------------------------------------------------

@@ -6,19 +6,17 @@ import numpy as np
 
 from ...ir import reducers
 from ...ir.expr import ZERO, Expr, all_of, const, equal, if_then_else
-from ...ir.tensor import Tensor, compute, reduce_axis
+from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import FLOAT32, INT32
 from ...runtime.errors import GraphError
 from ..graph import TensorType
 from .gather import check_axis, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
-from .windows import accumulator, extents, window
+from .windows import accumulator, extents, reduced, stage, window
 
 
 def _one(shape, fn, name: str) -> list[Tensor]:
-    result = compute(tuple(shape), fn, name=name, attrs={"kind": "injective"})
-    assert isinstance(result, Tensor)
-    return [result]
+    return [stage(shape, fn, name, {"kind": "injective"})]
 
 
 def _picture(op: str, types: Types) -> TensorType:
@@ -150,10 +148,9 @@ def _resample_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
 def _resample_sum_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     d, axis = inputs[0].dtype, attrs["axis"]
     r = reduce_axis(extents(inputs[1])[1], "r")
-    total = compute(
-        out[0].shape, lambda *o: reducers.sum(_term(inputs, axis, o, r), axis=r), name="resample"
+    total = stage(
+        out[0].shape, lambda *o: reduced(reducers.sum, _term(inputs, axis, o, r), r), "resample"
     )
-    assert isinstance(total, Tensor)
     if total.dtype == d:
         return [total]
     return _one(out[0].shape, lambda *o: total[o].astype(d), "resample.out")
@@ -246,10 +243,10 @@ def _col2im_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
             valid += [q >= 0, q < m * s]
             tap, block = tap * k + r, block * m + q // s
         value = x[n, c * size + tap, block].astype(acc)
-        return reducers.sum(if_then_else(all_of(valid), value, const(0, acc)), axis=taps)
+        value = if_then_else(all_of(valid), value, const(0, acc))
+        return reduced(reducers.sum, value, taps)
 
-    total = compute(out[0].shape, body, name="col2im")
-    assert isinstance(total, Tensor)
+    total = stage(out[0].shape, body, "col2im")
     if acc == x.dtype:
         return [total]
     return _one(out[0].shape, lambda *o: total[o].astype(x.dtype), "col2im.out")

@@ -21,6 +21,7 @@ from .windows import (
     extents,
     pad_stage,
     padded_windows,
+    stage,
     window,
     window_counts,
 )
@@ -66,20 +67,16 @@ def _stages(op: str, x: Tensor, w: Window, counts: Sequence[int], fill, reduce, 
     x = pad_stage(x, w.before, _tail(x, w, counts), const(fill, x.dtype), f"{op}.pad")
     taps = [reduce_axis(k, f"r{d}") for d, k in enumerate(w.kernel)]
     lead = extents(x)[:2]
-    result = compute(
+    return stage(
         (*lead, *counts),
         lambda *i: reduce(source(x[(*i[:2], *_reads(i[2:], taps, w))]), axis=taps),
-        name=op,
-        attrs={"kind": "pool", "strides": w.strides, "dilations": w.dilations},
+        op,
+        {"kind": "pool", "strides": w.strides, "dilations": w.dilations},
     )
-    assert isinstance(result, Tensor)
-    return result
 
 
 def _map(t: Tensor, fn, name: str) -> Tensor:
-    result = compute(extents(t), lambda *i: fn(t[i], i), name=name)
-    assert isinstance(result, Tensor)
-    return result
+    return stage(extents(t), lambda *i: fn(t[i], i), name)
 
 
 def _lowest(d: DType) -> float | int:
@@ -126,7 +123,7 @@ def _argmax_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     x = inputs[0]
     shape = extents(x)
     w, counts = _geometry("max_pool_with_indices", shape, attrs)
-    padded = pad_stage(
+    wide = pad_stage(
         x, w.before, _tail(x, w, counts), const(_lowest(x.dtype), x.dtype), "max_pool.pad"
     )
     strides = _plane_strides(shape[2:], attrs["column_major"])
@@ -142,12 +139,15 @@ def _argmax_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
             parts.append((r // rest) % k)
         return parts
 
-    best, value = compute(
+    pair = compute(
         (*shape[:2], *counts),
-        lambda *i: reducers.argmax(padded[(*i[:2], *_reads(i[2:], split(taps), w))], taps),
+        lambda *i: reducers.argmax(wide[(*i[:2], *_reads(i[2:], split(taps), w))], taps),
         name="max_pool",
         attrs={"kind": "pool", "strides": w.strides, "dilations": w.dilations},
     )
+
+    assert isinstance(pair, tuple)
+    best, value = pair
 
     def position(v: Expr, i: Sequence[Expr]) -> Expr:
         flat: Expr = (i[0] * shape[1] + i[1]) * plane

@@ -10,13 +10,13 @@ import numpy as np
 from ...ir import reducers
 from ...ir.expr import ZERO, Expr, all_of, const, if_then_else, maximum, minimum
 from ...ir.intrin import floor, round_even
-from ...ir.tensor import Tensor, compute, reduce_axis
+from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
 from ..graph import TensorType
 from .gather import wrapped_array, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
-from .windows import accumulator, extents
+from .windows import accumulator, extents, stage
 
 MODES = ("linear", "nearest", "cubic")
 PADDINGS = ("zeros", "border", "reflection")
@@ -121,9 +121,7 @@ def _sample_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
 
         return mix(0, []).astype(x.dtype)
 
-    result = compute(out[0].shape, body, name="grid_sample", attrs={"kind": "sample"})
-    assert isinstance(result, Tensor)
-    return [result]
+    return [stage(out[0].shape, body, "grid_sample", {"kind": "sample"})]
 
 
 def _sample_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
@@ -242,16 +240,11 @@ def _roi_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         return if_then_else(all_of(ok), total, const(0, acc))
 
     reduce = reducers.max if peak else reducers.sum
-    total = compute(out[0].shape, lambda *o: reduce(value(*o, *taps), axis=taps), name="roi_align")
-    assert isinstance(total, Tensor)
+    total = stage(out[0].shape, lambda *o: reduce(value(*o, *taps), axis=taps), "roi_align")
     if peak and acc == x.dtype:
         return [total]
     share = 1.0 if peak else 1.0 / (samples * samples)
-    done = compute(
-        out[0].shape, lambda *o: (total[o] * share).astype(x.dtype), name="roi_align.out"
-    )
-    assert isinstance(done, Tensor)
-    return [done]
+    return [stage(out[0].shape, lambda *o: (total[o] * share).astype(x.dtype), "roi_align.out")]
 
 
 def _roi_reference(inputs, attrs: Attrs) -> list[np.ndarray]:

@@ -27,13 +27,13 @@ from ...ir.expr import (
     minimum,
 )
 from ...ir.expr import Op as Alu
-from ...ir.tensor import Tensor, compute, reduce_axis
+from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType
 from ...runtime.errors import GraphError
 from ..graph import TensorType
 from .gather import check_axis, wrapped_array, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
-from .windows import extents
+from .windows import extents, reduced, stage
 
 REDUCTIONS = ("none", "add", "mul", "min", "max")
 
@@ -50,12 +50,6 @@ def _check(op: str, types: Types, attrs: Attrs) -> tuple[TensorType, TensorType,
     if x.dtype.is_bool and attrs["reduction"] != "none":
         raise GraphError(f"{op} on bool has no reduction {attrs['reduction']!r}.")
     return x, i, u
-
-
-def _tensor(shape: Sequence[int], fn: Callable[..., Expr], name: str) -> Tensor:
-    result = compute(tuple(shape), fn, name=name)
-    assert isinstance(result, Tensor)
-    return result
 
 
 def _identity(reduction: str, d: DType) -> Const:
@@ -89,9 +83,9 @@ def _scatter(
     shape, lead = extents(x), len(search)
     k = reduce_axis(count, "k")
     if reduction == "none":
-        last = _tensor(
+        last = stage(
             search,
-            lambda *o: reducers.max(if_then_else(_and(inside(o), hit, o, k), k, -1), axis=k),
+            lambda *o: reduced(reducers.max, if_then_else(_and(inside(o), hit, o, k), k, -1), k),
             f"{name}.last",
         )
 
@@ -99,17 +93,17 @@ def _scatter(
             found = last[o[:lead]]
             return if_then_else(found >= 0, update(o, found), x[o])
 
-        return [_tensor(shape, write, name)]
+        return [stage(shape, write, name)]
     reduce, combine = _REDUCE[reduction]
     neutral = _identity(reduction, x.dtype)
-    total = _tensor(
+    total = stage(
         shape,
         lambda *o: reduce(
             if_then_else(_and(inside(o), hit, o[:lead], k), update(o, k), neutral), axis=k
         ),
         f"{name}.{reduction}",
     )
-    return [_tensor(shape, lambda *o: combine(x[o], total[o]), name)]
+    return [stage(shape, lambda *o: combine(x[o], total[o]), name)]
 
 
 def _and(guard: Expr | None, hit, o: tuple[Expr, ...], k: Expr) -> Expr:

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...ir.expr import ZERO, Expr, all_of, const, if_then_else, maximum, minimum
-from ...ir.tensor import Tensor, compute
+from ...ir.tensor import Tensor
 from ...runtime.errors import GraphError
 from ..graph import TensorType
 from .opdef import Attr, Attrs, Kind, OpDef, Types
-from .windows import extents
+from .windows import extents, padded, stage
 
 
 def _one(shape: Sequence[int], fn, name: str, **facts) -> list[Tensor]:
-    result = compute(tuple(shape), fn, name=name, attrs={"kind": "injective", **facts})
-    assert isinstance(result, Tensor)
-    return [result]
+    return [stage(shape, fn, name, {"kind": "injective", **facts})]
 
 
 def _first(types: Types) -> TensorType:
@@ -106,6 +104,10 @@ def _reshape_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     return _one(target, body, "reshape")
 
 
+def _reshape_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    return [inputs[0].reshape(attrs["shape"])]
+
+
 # --- transpose --------------------------------------------------------------------------------
 
 
@@ -122,6 +124,10 @@ def _transpose_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     return _one(out[0].shape, lambda *o: x[tuple(o[k] for k in source)], "transpose")
 
 
+def _transpose_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    return [np.transpose(inputs[0], attrs["perm"])]
+
+
 # --- concat -----------------------------------------------------------------------------------
 
 
@@ -131,8 +137,12 @@ def _concat_infer(types: Types, attrs: Attrs) -> list[TensorType]:
         raise GraphError(f"concat: {x} has no axis {axis}.")
     total = 0
     for t in types:
-        same = t is not None and len(t.shape) == len(x.shape) and t.dtype == x.dtype
-        if not same or any(p != q for k, (p, q) in enumerate(zip(t.shape, x.shape)) if k != axis):
+        if (
+            t is None
+            or len(t.shape) != len(x.shape)
+            or t.dtype != x.dtype
+            or any(p != q for k, (p, q) in enumerate(zip(t.shape, x.shape)) if k != axis)
+        ):
             raise GraphError(
                 f"concat along axis {axis} takes tensors that agree in the rest, not {x} and {t}."
             )
@@ -159,6 +169,10 @@ def _concat_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         return if_then_else(o[axis] < some[half][1], pick(some[:half], o), pick(some[half:], o))
 
     return _one(out[0].shape, lambda *o: pick(parts, o), "concat")
+
+
+def _concat_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    return [np.concatenate(inputs, axis=attrs["axis"])]
 
 
 # --- slice ------------------------------------------------------------------------------------
@@ -231,7 +245,7 @@ def _pad_infer(types: Types, attrs: Attrs) -> list[TensorType]:
 
 
 def _pad_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
-    x, value = (*inputs, None)[:2]
+    x, value = padded(inputs, 2)
     shape, mode = extents(x), attrs["mode"]
     before, after = attrs["pads"][: x.ndim], attrs["pads"][x.ndim :]
     d = x.dtype
@@ -284,17 +298,30 @@ def _wrapped(i: Expr, n: int, before: int, after: int, mode: str) -> Expr:
 
 
 def _pad_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    """Works on the result's own extents: pads that crop what others add may be enormous."""
     x, value = (*inputs, None)[:2]
+    mode = attrs["mode"]
     before, after = attrs["pads"][: x.ndim], attrs["pads"][x.ndim :]
-    widths = [(max(b, 0), max(a, 0)) for b, a in zip(before, after)]
-    if attrs["mode"] == "constant":
-        fill = np.array(attrs["value"]).astype(x.dtype) if value is None else value
-        wide = np.full([b + n + a for (b, a), n in zip(widths, x.shape)], fill, x.dtype)
-        wide[tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape))] = x
-    else:
-        wide = np.pad(x, widths, mode=attrs["mode"]) if any(map(any, widths)) else x
-    crop = tuple(slice(max(-b, 0), n - max(-a, 0)) for b, a, n in zip(before, after, wide.shape))
-    return [wide[crop]]
+    shape = [n + b + a for n, b, a in zip(x.shape, before, after)]
+    if mode == "constant":
+        result = np.full(shape, np.array(attrs["value"]) if value is None else value, x.dtype)
+        kept = [(max(b, 0), min(b + n, m)) for b, n, m in zip(before, x.shape, shape)]
+        if all(low < high for low, high in kept):
+            source = tuple(slice(low - b, high - b) for (low, high), b in zip(kept, before))
+            result[tuple(slice(*k) for k in kept)] = x[source]
+        return [result]
+    result = x
+    for axis, (n, b, m) in enumerate(zip(x.shape, before, shape)):
+        at = np.arange(m) - b
+        if mode == "edge":
+            at = np.clip(at, 0, n - 1)
+        elif mode == "wrap":
+            at = at % n if n else at
+        else:
+            period = max(2 * (n - 1), 1)
+            at = np.minimum(at % period, period - at % period) if n > 1 else at * 0
+        result = np.take(result, at, axis=axis)
+    return [result]
 
 
 # --- expand, tile -----------------------------------------------------------------------------
@@ -316,6 +343,10 @@ def _expand_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         return x[tuple(ZERO if n == 1 else i for i, n in zip(o[lead:], extents(x)))]
 
     return _one(out[0].shape, body, "expand")
+
+
+def _expand_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    return [np.broadcast_to(inputs[0], attrs["shape"])]
 
 
 def _tile_infer(types: Types, attrs: Attrs) -> list[TensorType]:
@@ -341,13 +372,17 @@ def _tile_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     return _one(out[0].shape, body, "tile")
 
 
+def _tile_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    return [np.tile(inputs[0], attrs["repeats"])]
+
+
 OPS: tuple[OpDef, ...] = (
     OpDef(
         "reshape",
         Kind.INJECTIVE,
         _reshape_infer,
         _reshape_compute,
-        lambda i, a: [i[0].reshape(a["shape"])],
+        _reshape_reference,
         attrs={"shape": Attr(tuple, doc="the new shape, every extent given")},
         doc="The same elements in row-major order under another shape.",
     ),
@@ -356,7 +391,7 @@ OPS: tuple[OpDef, ...] = (
         Kind.INJECTIVE,
         _transpose_infer,
         _transpose_compute,
-        lambda i, a: [np.transpose(i[0], a["perm"])],
+        _transpose_reference,
         attrs={"perm": Attr(tuple, doc="axis k of the result is axis perm[k] of the input")},
     ),
     OpDef(
@@ -364,7 +399,7 @@ OPS: tuple[OpDef, ...] = (
         Kind.INJECTIVE,
         _concat_infer,
         _concat_compute,
-        lambda i, a: [np.concatenate(i, axis=a["axis"])],
+        _concat_reference,
         attrs={"axis": Attr(int, doc="not negative")},
         max_inputs=None,
     ),
@@ -400,7 +435,7 @@ OPS: tuple[OpDef, ...] = (
         Kind.BROADCAST,
         _expand_infer,
         _expand_compute,
-        lambda i, a: [np.broadcast_to(i[0], a["shape"])],
+        _expand_reference,
         attrs={"shape": Attr(tuple, doc="the new shape; axes of extent 1 are stretched")},
     ),
     OpDef(
@@ -408,7 +443,7 @@ OPS: tuple[OpDef, ...] = (
         Kind.INJECTIVE,
         _tile_infer,
         _tile_compute,
-        lambda i, a: [np.tile(i[0], a["repeats"])],
+        _tile_reference,
         attrs={"repeats": Attr(tuple, doc="how often along every axis")},
     ),
 )

@@ -6,12 +6,13 @@ all ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ...ir.expr import Expr, ExprLike, all_of, as_int, if_then_else
+from ...ir.expr import Expr, ExprLike, IterVar, all_of, as_int, if_then_else
 from ...ir.tensor import Tensor, compute
 from ...runtime.dtype import FLOAT32, DType
 from ...runtime.errors import GraphError
@@ -91,6 +92,27 @@ def extents(t: Tensor) -> tuple[int, ...]:
     return sizes  # type: ignore[return-value]
 
 
+def padded(inputs: Sequence[Any], count: int) -> tuple[Any, ...]:
+    """``count`` inputs, with None for trailing ones that are absent."""
+    return (*inputs, *(None,) * (count - len(inputs)))
+
+
+def reduced(reduce: Callable[..., Any], value: Expr, axes: IterVar | Sequence[IterVar]) -> Expr:
+    """The reduction of one value, as an expression."""
+    result = reduce(value, axis=axes)
+    assert isinstance(result, Expr)
+    return result
+
+
+def stage(
+    shape: Sequence[int], fn: Callable[..., Any], name: str, attrs: Mapping[str, Any] | None = None
+) -> Tensor:
+    """``te.compute`` of one tensor of a static shape."""
+    result = compute(tuple(shape), fn, name=name, attrs=attrs)
+    assert isinstance(result, Tensor)
+    return result
+
+
 def accumulator(d: DType) -> DType:
     """The type that sums of ``d`` are held in: 16-bit floats are summed as float32."""
     return FLOAT32 if d.is_float and d.bits == 16 else d
@@ -120,9 +142,7 @@ def pad_stage(
                 inside.append(i[k] < b + shape[k])
         return if_then_else(all_of(inside), x[tuple(at)], value)
 
-    stage = compute(out, body, name=name, attrs={"kind": "pad"})
-    assert isinstance(stage, Tensor)
-    return stage
+    return stage(out, body, name, {"kind": "pad"})
 
 
 def padded_windows(x: np.ndarray, w: Window, counts: Sequence[int], value) -> np.ndarray:
