@@ -99,6 +99,9 @@ def test_a_barrier_left_out_is_caught():
     half = kernel(loop(k, 8, Seq((FILL, Barrier(), READ))))
     with pytest.raises(LoweringError, match="a barrier is missing"):
         verify(half, flat=True)
+    # the read in front of the loop and the first write in it
+    with pytest.raises(LoweringError, match="a barrier is missing"):
+        verify(kernel(Seq((FILL, Barrier(), READ, loop(k, 8, Seq((FILL, Barrier())))))), flat=True)
     verify(kernel(loop(k, 8, Seq((Barrier(), FILL, Barrier(), READ)))), flat=True)
 
 
