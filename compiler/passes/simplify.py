@@ -237,9 +237,9 @@ def _pad_into_window(r: Rewrite, n: Node) -> str | None:
     p = r.producer(n.inputs[0], "pad")
     if p is None or p.attrs["mode"] != "constant":
         return None
-    fill = p.attrs["value"]
-    if len(p.inputs) > 1 and p.inputs[1]:
-        value = r.const(p.inputs[1])
+    (x, *rest), fill = p.inputs, p.attrs["value"]
+    if any(rest):
+        value = r.const(rest[0])
         if value is None:
             return None
         fill = value.item()
@@ -251,7 +251,7 @@ def _pad_into_window(r: Rewrite, n: Node) -> str | None:
     around: list[int] = [*before[2:], *after[2:]]
     own = n.attrs["pads"] or [0] * len(around)
     attrs = {**n.attrs, "pads": tuple(a + b for a, b in zip(own, around))}
-    return r.add(n, "conv", [p.inputs[0], *n.inputs[1:]], attrs)
+    return r.add(n, "conv", [x, *n.inputs[1:]], attrs)
 
 
 RULES: dict[str, tuple[Rule, ...]] = {
