@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from ..ir.expr import (
@@ -24,7 +23,7 @@ from ..ir.expr import (
     as_int,
 )
 from ..ir.stmt import Buffer, Store
-from ..runtime.dtype import INT32, DType
+from ..runtime.dtype import BOOL, INT32, DType
 from ..runtime.errors import CodegenError
 from .llvm_ranges import Ranges, multiple
 from .llvm_values import FAST, Values, literal, mangle, register, register_element, vector
@@ -41,13 +40,6 @@ _LIBM = frozenset(
 )
 
 
-@dataclass
-class Storage:
-    """Where a buffer lies: a pointer operand."""
-
-    pointer: str
-
-
 class Expressions(Values):
     """Evaluates expressions; ``vars`` and ``buffers`` map what is in scope to operands."""
 
@@ -55,7 +47,7 @@ class Expressions(Values):
         super().__init__(declare, has_fma=has_fma, has_half=has_half)
         self.where = where
         self.vars: dict[Var, str] = {}
-        self.buffers: dict[Buffer, Storage] = {}
+        self.buffers: dict[Buffer, str] = {}
         self.ranges = Ranges()
         self.block = "entry"
         self._labels = 0
@@ -243,7 +235,7 @@ class Expressions(Values):
 
     def address(self, buffer: Buffer, index: Expr) -> str:
         """The pointer to element ``index`` (a scalar) of ``buffer``."""
-        pointer = self.buffers[buffer].pointer
+        pointer = self.buffers[buffer]
         n = as_int(index)
         if n == 0:
             return pointer
@@ -269,13 +261,10 @@ class Expressions(Values):
         guard = node.predicate
         if self._mask and isinstance(node, Load) and not self.ranges.inside(node):
             for m in self._mask:
-                wide = m if m.dtype.lanes == lanes else None
-                if wide is None and m.dtype.lanes == 1:
-                    wide = Broadcast(m, lanes)
-                # A scalar under a vector guard must be in bounds if any lane wants it; lanes
-                # cannot be told apart here, and the vectoriser keeps such loads outside.
-                if wide is not None:
-                    guard = wide if guard is None else Binary(Op.AND, guard, wide)
+                wide = m if m.dtype.lanes == lanes else self._any(m)
+                if wide.dtype.lanes != lanes:
+                    wide = Broadcast(wide, lanes)
+                guard = wide if guard is None else Binary(Op.AND, guard, wide)
         if guard is not None and guard.dtype.lanes == 1 and lanes > 1:
             guard = Broadcast(guard, lanes)
         if isinstance(guard, Const):
@@ -283,6 +272,16 @@ class Expressions(Values):
         if isinstance(guard, Broadcast) and isinstance(guard.value, Const) and guard.value.value:
             return None
         return guard
+
+    def _any(self, mask: Expr) -> Expr:
+        """Whether any lane of ``mask`` holds: a scalar under a vector guard is needed then."""
+        if mask.dtype.lanes == 1:
+            return mask
+        t = register(mask.dtype)
+        name = f"llvm.vector.reduce.or.{mangle(t)}"
+        var = Var("any", BOOL)
+        self.vars[var] = self.intrinsic(name, "i1", [(t, self.value(mask))])
+        return var
 
     def _load(self, e: Load) -> str:
         index, buffer, lanes = self._flat(e), e.buffer, e.dtype.lanes
@@ -348,7 +347,7 @@ class Expressions(Values):
         mask = "splat (i1 true)" if guard is None else self.value(guard)
         element = self.memory_element(buffer.dtype)
         pointers = self.op(
-            f"getelementptr {element}, ptr {self.buffers[buffer].pointer}, "
+            f"getelementptr {element}, ptr {self.buffers[buffer]}, "
             f"<{lanes} x i64> {self._extend(index)}"
         )
         return pointers, mask

@@ -21,7 +21,7 @@ from ..ir.target import Target
 from ..ir.visit import walk
 from ..runtime.dtype import INT64
 from ..runtime.errors import CodegenError
-from .llvm_expr import Expressions, Storage
+from .llvm_expr import Expressions
 from .llvm_values import register
 
 STACK_LIMIT = 64 << 10  # bytes; larger local buffers go to the heap
@@ -223,7 +223,7 @@ class Body(Expressions):
         )
 
     def _launch(self, name: str, buffers: list, scalars: list, t: str, low: str, n: str) -> None:
-        values = [("ptr", self.buffers[b].pointer) for b in buffers]
+        values = [("ptr", self.buffers[b]) for b in buffers]
         values += [(self.types[v], self.vars[v]) for v in scalars]
         closure = f"%closure{self.parts}"
         self.entry.append(f"  {closure} = alloca [{64 * max(1, len(values))} x i8], align 64")
@@ -251,7 +251,7 @@ class Body(Expressions):
         if count is not None and count * b.dtype.bytes <= STACK_LIMIT:
             slot = f"%{_name(b.name)}.{self.label('a')}"
             self.entry.append(f"  {slot} = alloca [{max(1, count)} x {element}], align {align}")
-            self.buffers[b] = Storage(slot)
+            self.buffers[b] = slot
             self.sizes[b] = count * b.dtype.bytes
             self.stmt(s.body)
             return
@@ -266,7 +266,7 @@ class Body(Expressions):
         pointer = self.op(
             f"call noalias align {align} ptr @aligned_alloc(i64 {align}, i64 {padded})"
         )
-        self.buffers[b] = Storage(pointer)
+        self.buffers[b] = pointer
         self.stmt(s.body)
         self.put(f"call void @free(ptr {pointer})")
 
@@ -277,7 +277,7 @@ class Body(Expressions):
         params = []
         for b in buffers:
             operand = f"%{_name(b.name)}.p{len(self.buffers)}"
-            self.buffers[b] = Storage(operand)
+            self.buffers[b] = operand
             size = self.sizes.get(b, 0)
             facts = f"noalias nocapture nonnull align {b.alignment}"
             if size:

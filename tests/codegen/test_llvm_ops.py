@@ -294,6 +294,24 @@ def test_a_lazy_select_reads_nothing_out_of_bounds(llvm_run):
         np.testing.assert_array_equal(got, [-1] * 4 + list(range(8)) + [-1] * 4)
 
 
+def test_a_scalar_load_under_a_vector_guard(llvm_run):
+    """The row of a broadcast value exists only where some lane is inside."""
+    x, out, i = Buffer("x", FLOAT32, (c(4),)), Buffer("out", FLOAT32, (c(64),)), Var("i")
+    r = Ramp(i * 8, c(1), 8)
+    wild = i * ((i >= 4).astype("int32") * 99999999 + 1)
+    row = Broadcast(Load(x, (wild,)), 8)
+    value = Select(r < 30, row, Broadcast(Const(-1.0, FLOAT32), 8))
+    f = Function(
+        "kernel",
+        (x, out),
+        For(i, c(0), c(8), ForKind.SERIAL, Store(out, (r,), value)),
+        frozenset({out}),
+    )
+    got = llvm_run(f, [np.arange(4, dtype=np.float32), np.zeros(64, np.float32)])[1]
+    want = np.where(np.arange(64) < 30, np.arange(64) // 8, -1)
+    np.testing.assert_array_equal(got, want)
+
+
 @pytest.mark.parametrize(
     "d", [dtype_of(t) for t in ("float32", "int8", "bool", "float16")], ids=str
 )
