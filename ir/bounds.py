@@ -175,8 +175,10 @@ def _needed(
         for k, e in enumerate(read.indices):
             span = symbolic_range(an.simplify(substitute(e, b.index)), ranges)
             box[k] = _union(an, box[k], span) if span else (const(0), _upper(s, k))
+    nothing = (const(0), const(0))
+    private = s.scope == "local"
     return [
-        _settle(an, span, axis.extent, s.scope == "local") if span is not None else (const(0), const(0))
+        nothing if span is None else _settle(an, span, axis.extent, private)
         for span, axis in zip(box, s.axes)
     ]
 

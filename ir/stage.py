@@ -391,7 +391,7 @@ class Stage:
 
     def _feeds(self, other: Stage) -> bool:
         seen: set[Stage] = set()
-        stack = [self]
+        stack: list[Stage] = [self]
         while stack:
             for c in self.schedule.consumers(stack.pop()):
                 if c is other:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import LoweringError, ScheduleError
 from .expr import (
+    ZERO,
     Const,
     Expr,
     ExprLike,
@@ -142,13 +143,14 @@ def _match(
     if any(v in inner for _, g in guards for v in walk(g)):
         raise fail("a split does not divide, and a guarded block is not one block")
     pairs: dict[Var, Var] = dict(zip(wanted, have))
+    moving = {a for a in inner if as_int(extents[a]) != 1}
     found: dict[Tensor, Read] = {}
 
     def same(p: Any, q: Any) -> bool:
         if isinstance(p, Read):
             if not isinstance(q, Read) or p.dtype != q.dtype:
                 return False
-            used = {v for i in q.indices for v in walk(substitute(i, values)) if v in inner}
+            used = {v for i in q.indices for v in walk(substitute(i, values)) if v in moving}
             if not used <= {pairs[i] for i in p.indices if isinstance(i, IterVar)}:
                 return False
             return found.setdefault(p.tensor, q) is q
@@ -203,5 +205,7 @@ def emit(
     for t in intrin.inputs:
         load = to_load(reads[t])
         assert isinstance(load, Load)
-        views.append(View(load.buffer, load.indices, tuple(loops[a] for a in intrin.axes_of(t))))
+        axes = tuple(loops[a] for a in intrin.axes_of(t))
+        still = {a: ZERO for a in inner if a not in axes}  # loops of one trip
+        views.append(View(load.buffer, tuple(substitute(i, still) for i in load.indices), axes))
     return intrin.body(views, View(output, where, tuple(data)))

@@ -207,8 +207,8 @@ class _Substitute(Mutator):
     visit_IterVar = visit_Var
 
 
-def substitute(node: Any, mapping: Mapping[Var, Expr]) -> Any:
-    """``node`` with variables replaced (loop variables of inner loops are not renamed)."""
+def substitute(node: Any, mapping: Mapping[Any, Expr]) -> Any:
+    """``node`` with variables (the keys) replaced; loop variables are not renamed."""
     return _Substitute(mapping)(node) if mapping else node
 
 

@@ -23,8 +23,8 @@ CHANNEL_PRODUCERS = {"conv": 0, "conv_transpose": 1}
 # Operators whose result is blocked as their first input is: they work channel by channel.
 CHANNEL_WISE = frozenset(
     {
-        "max_pool", "average_pool", "lp_pool", "resample", "upsample", "batch_norm", "pad", "identity",
-        "cast", "instance_norm", "lrn", "slice",
+        "max_pool", "average_pool", "lp_pool", "resample", "upsample", "batch_norm", "pad",
+        "identity", "cast", "instance_norm", "lrn", "slice",
     }
 )  # fmt: skip
 

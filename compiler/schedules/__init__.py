@@ -1,7 +1,7 @@
 """Schedule rules: from a computation and a target's capabilities to a schedule.
 
-``schedule(outputs, target)`` is the entry. It inlines what is cheap to recompute (``inline.py``) and
-then gives every stage that is left the rule for its kind: ``contraction.py`` (sums of products:
+``schedule(outputs, target)`` is the entry. It inlines what is cheap to recompute (``inline.py``)
+and then gives every stage that is left the rule for its kind: ``contraction.py`` (sums of products:
 convolution, matmul), ``reduction.py``, ``injective.py`` (everything else). Rules look at the
 structure of the computation and at layouts, never at operator or target names.
 """

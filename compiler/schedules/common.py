@@ -101,7 +101,7 @@ def work(stage: Stage) -> int:
 
 def lane_axis(stage: Stage, layout: Layout | None) -> int | None:
     """The number of the axis along which neighbouring elements of the result lie in memory, None
-    for a result of one element. Axes of extent 1 at the end of a row-major shape are passed over."""
+    for a result of one element. Axes of extent 1 at the end of a row-major shape do not count."""
     if layout is not None and layout.block(layout.lane.axis) > 1:
         return layout.lane.axis
     long = [k for k, a in enumerate(stage.axes) if (as_int(a.extent) or 0) > 1]

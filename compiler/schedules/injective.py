@@ -80,7 +80,7 @@ def _inside_read(body, stage: Stage) -> bool:
 
 
 def _adopt_layout(ctx: Context, stage: Stage) -> None:
-    """An intermediate at the root (padding, mostly) is stored like the tensor that it is made of."""
+    """An intermediate at the root (padding, mostly) is stored like the tensor it is made of."""
     if stage.is_output or stage.layout is not None:
         return
     for r in stage.reads():

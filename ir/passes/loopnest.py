@@ -32,6 +32,7 @@ from ..simplify import Analyzer
 from ..stage import Annotation, Stage
 from ..stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Stmt, Store, seq
 from ..tensor import ComputeOp, Tensor
+from ..tensorize import emit
 from ..visit import Mutator, substitute, walk
 
 
@@ -293,16 +294,11 @@ class _Builder:
         return stmt
 
     def _tensorized(self, s: Stage, b: StageBounds, to_load: _ToLoad) -> Stmt:
-        from ..tensorize import emit
-
+        """The nest of a tensorised stage: its outer loops around the intrinsic's statements."""
         assert s.intrin is not None
-        axis, intrin = s.intrin
-        at = s.leaves.index(axis)
-        inside = {a: b.extents[a] for a in s.leaves[at:]}
-        init, update = emit(
-            intrin, s, b, to_load, self._indices(s, b, to_load), inside, self.buffers
-        )
-        stmt = update
+        at = s.leaves.index(s.intrin[0])
+        output = self.buffers[s.op.outputs[0]]  # type: ignore[attr-defined]
+        init, stmt = emit(s.intrin[1], s, b, to_load, self._indices(s, b, to_load), output)
         first = next((k for k, a in enumerate(s.leaves) if a.kind == "reduce"), len(s.leaves))
         if init is not None and first >= at:
             stmt = seq(init, stmt)
@@ -354,24 +350,32 @@ def _aligned_layout(s: Stage, shape: tuple[Expr, ...]) -> Layout | None:
         raise LoweringError(f"storage_align of {s.name} needs constant extents, not {shape}.")
     extents = [n for n in sizes if n is not None]
     padded = list(extents)
-    for k, (factor, offset) in s.alignment.items():
-        if k == len(extents) - 1:
-            continue  # the last axis has stride 1
-        rest = 1
-        for n in padded[k + 2 :]:
-            rest *= n
-        grown = next(
-            (
-                p
-                for p in range(padded[k + 1], padded[k + 1] + factor)
-                if p * rest % factor == offset
-            ),
-            None,
-        )
-        if grown is None:
-            raise LoweringError(
-                f"storage_align of {s.name}: no padding gives axis {k} a stride of {offset} modulo "
-                f"{factor}, since rows have {rest} elements."
-            )
-        padded[k + 1] = grown
+    for k, (factor, offset) in sorted(s.alignment.items(), reverse=True):
+        if k < len(extents) - 1:  # the last axis always has stride 1
+            _pad_for_stride(padded, k, factor, offset)
     return Layout(tuple(extents), tuple((Digit(a, 1, n),) for a, n in enumerate(padded)))
+
+
+def _pad_for_stride(padded: list[int], k: int, factor: int, offset: int) -> None:
+    """Lengthen the axes after ``k`` as little as possible so that the stride of axis ``k`` is
+    ``offset`` modulo ``factor``. An odd length of the last axis makes every stride reachable when
+    it shares no divisor with ``factor``, so the search ends."""
+    options = []
+    last = len(padded) - 1
+    for extra in range(factor if k + 1 < last else 1):
+        tail = [*padded[k + 2 : last], padded[last] + extra] if k + 1 < last else []
+        rest = 1
+        for n in tail:
+            rest *= n
+        for grown in range(padded[k + 1], padded[k + 1] + factor):
+            if grown * rest % factor == offset:
+                options.append((grown * rest, grown, extra))
+    if not options:
+        raise LoweringError(
+            f"storage_align: no padding of {padded[k + 1 :]} gives a stride of {offset} modulo "
+            f"{factor}."
+        )
+    _, grown, extra = min(options)
+    padded[k + 1] = grown
+    if k + 1 < last:
+        padded[last] += extra
