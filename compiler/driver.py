@@ -23,7 +23,7 @@ from ..ir.lower import lower
 from ..ir.target import Target
 from ..runtime import knobs
 from ..runtime.artifact import Kernel, Param, Program, Slot, Step
-from ..runtime.errors import GraphError, WeftError
+from ..runtime.errors import GraphError, TargetError, WeftError
 from ..runtime.executor import Executable
 from .cache import CachedKernel, KernelCache, kernel_cache, kernel_key
 from .frontends import load
@@ -71,6 +71,8 @@ def compile(
     goal = Target.parse(target)
     if opt_level is not None:
         goal = replace(goal, opt_level=opt_level)
+    if goal.opt_level not in range(4):
+        raise TargetError(f"the optimisation level {goal.opt_level} is not one of 0, 1, 2, 3.")
     goal = llvm.resolve(goal)
     tell("load", 0, 1)
     if isinstance(model, Graph):

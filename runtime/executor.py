@@ -19,7 +19,6 @@ import numpy as np
 
 from . import package
 from .artifact import Program
-from .errors import DeviceError
 from .inputs import TensorSpec, bind
 from .kernel import NativeProgram
 from .ndarray import address, aligned_bytes, aligned_empty, is_ready
@@ -95,13 +94,7 @@ class Executable:
     def _ready(self) -> NativeProgram:
         if self._native is None:
             storage, program = self._storage, self.program
-            try:
-                self._arena = aligned_bytes(program.arena)
-            except (MemoryError, ValueError, OverflowError):  # numpy's words for too much
-                raise DeviceError(
-                    f"there is no memory for an arena of {program.arena} bytes.",
-                    where=program.name,
-                ) from None
+            self._arena = aligned_bytes(program.arena)
             base = address(self._arena)
             fixed = {k: address(c) for k, c in storage.constants.items()}
             fixed |= {k: base + s.offset for k, s in enumerate(storage.slots) if s.kind == "arena"}

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .dtype import DType
+from .errors import DeviceError
 
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 
@@ -17,8 +18,16 @@ def address(array: np.ndarray) -> int:
 
 
 def aligned_bytes(nbytes: int, alignment: int = ALIGNMENT) -> np.ndarray:
-    """``nbytes`` uninitialised bytes whose address is a multiple of ``alignment``."""
-    block = np.empty(nbytes + alignment, np.uint8)
+    """``nbytes`` uninitialised bytes whose address is a multiple of ``alignment``.
+
+    Raises :class:`DeviceError` when there is too little memory.
+    """
+    try:
+        block = np.empty(nbytes + alignment, np.uint8)
+    except (MemoryError, ValueError, OverflowError):  # numpy's words for too much
+        raise DeviceError(
+            f"there is no memory for {nbytes} bytes.", hint="a smaller batch needs less"
+        ) from None
     start = -address(block) % alignment
     return block[start : start + nbytes]
 

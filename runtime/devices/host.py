@@ -25,10 +25,7 @@ class HostDevice(CPUDevice):
         return Limits(ALIGNMENT, np.iinfo(np.intp).max, self.num_threads)
 
     def allocate(self, nbytes: int) -> np.ndarray:
-        try:
-            return aligned_bytes(nbytes)
-        except (MemoryError, ValueError, OverflowError):
-            raise DeviceError(f"there is no memory for {nbytes} bytes.", where=self.name) from None
+        return aligned_bytes(nbytes)
 
     def free(self, memory: np.ndarray) -> None:
         """Nothing to do: the last reference frees it."""

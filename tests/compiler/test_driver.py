@@ -234,6 +234,12 @@ def test_unknown_targets():
         weft.compile(perceptron(), "gpu")
 
 
+@pytest.mark.parametrize("level", [-1, 4])
+def test_unknown_levels(level):
+    with pytest.raises(TargetError, match=f"level {level} is not one of 0, 1, 2, 3"):
+        weft.compile(perceptron(), opt_level=level)
+
+
 def test_two_outputs_of_one_name():
     graph = perceptron()
     with pytest.raises(GraphError, match="same name"):

@@ -285,7 +285,7 @@ def test_programs_that_do_not_fit_together_never_touch_memory(codes, program, wo
 
 def test_more_memory_than_there_is(codes):
     exe = Executable(replace(PROGRAM, arena=1 << 60), codes, PARAMS)
-    with pytest.raises(DeviceError, match="no memory for an arena of 1152921504606846976 bytes"):
+    with pytest.raises(DeviceError, match="no memory for 1152921504606846976 bytes"):
         exe(X)
 
 
