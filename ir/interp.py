@@ -245,7 +245,18 @@ class _Compiler:
             inner = dict(zip(variables, index))
             return tuple(f(inner, None) for f in physical)
 
-        return at
+        def scalar(env: Env, mask: Mask) -> tuple:
+            """The common case, without temporaries."""
+            index = tuple([f(env, None) for f in logical])
+            limits = env[b].shape
+            inside = len(index) == len(limits)
+            for i, n in zip(index, limits):
+                inside = inside and 0 <= i < n
+            if not inside:
+                check(list(index), limits)
+            return index
+
+        return scalar if lanes == 1 and layout is None else at
 
     # ------------------------------------------------------------------ statements
 
