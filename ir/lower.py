@@ -16,6 +16,7 @@ from ..runtime import knobs
 from .expr import Var
 from .layout import Layout
 from .passes.barriers import insert_barriers
+from .passes.hoist import hoist_invariants
 from .passes.loopnest import build_loop_nest
 from .passes.math import lower_math
 from .passes.partition import partition_loops
@@ -41,9 +42,10 @@ def simplify_body(f: Function, target: Target) -> Function:
 
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify", simplify_body),
+    ("hoist", hoist_invariants),  # guards leave the vector loops that they do not read
     ("partition", partition_loops),  # before flattening: guards are still about logical indices
-    ("reuse", reuse_storage),
     ("storage", flatten_storage),
+    ("reuse", reuse_storage),  # after flattening: any two flat buffers of one type may share
     ("vectorize", vectorize_loops),  # before unrolling: one vector body is copied, not n scalars
     ("unroll", unroll_loops),
     ("simplify again", simplify_body),
@@ -96,12 +98,12 @@ def run_passes(
             same = " (unchanged)" if new is f else ""
             print(f"weft: {f.name}: {name} {ms:.2f} ms{same}", file=sys.stderr)
         if debug >= 3:
-            verify(new, flat=flat and k == len(passes))
+            verify(new, flat=flat and k == len(passes), after=name)
         if debug >= 4 and new is not f:
             print(new, file=sys.stderr)
         if folder is not None and new is not f:
             label = name.replace(" ", "-").replace("/", "-")
             (folder / f"{serial:03}-{f.name}-{k:02}-{label}.txt").write_text(str(new))
         f = new
-    verify(f, flat=flat)
+    verify(f, flat=flat, after=passes[-1][0] if passes else "")
     return f
