@@ -16,19 +16,20 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import compile as compile_model
+from ..ir.target import Target
 from .zoo import judge, real
 
 ABOUT = {
     "chelsea.png": "a cat called Chelsea",
     "coffee.png": "a cup of coffee",
-    "rocket.jpg": "a rocket on its launch pad",
-    "motorcycle_left.png": "a motorcycle in a garage",
+    "rocket.jpg": "a rocket, lifting off",
+    "motorcycle_left.png": "a motorcycle",
 }
 
 
 def main() -> int:
     # The table must not depend on a terminal being there: a log is as wide as it needs to be.
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = Console(width=None if sys.stdout.isatty() else 110)
     console.print("[bold]1.[/] EfficientNet-Lite0, trained on ImageNet: building its ONNX file …")
     names, model = real.class_names(), real.efficientnet_lite0()
     with tempfile.TemporaryDirectory(prefix="weft-demo-") as folder:
@@ -40,8 +41,12 @@ def main() -> int:
             begin = time.perf_counter()
             exe = compile_model(path, shapes={"N": 1})
             seconds = time.perf_counter() - begin
-    console.print(f"[bold]2.[/] Compiled in {seconds:.1f} s for {exe.program.target}:")
-    console.print(f"   {len(exe.program.steps)} kernel calls; {exe.memory}")
+    goal = Target.parse(exe.program.target)
+    machine = (
+        f"{goal.mcpu}, {goal.num_vector_registers} vector registers of {goal.vector_bits} bits"
+    )
+    console.print(f"[bold]2.[/] Compiled in {seconds:.1f} s for this processor ({machine}):")
+    console.print(f"   {len(exe.program.steps)} kernel calls; {exe.memory}", soft_wrap=True)
     console.print("[bold]3.[/] What is in the photographs?")
     table = Table("photograph", "answer", "probability", "ms", "against ONNX Runtime")
     worst, agreed = 0.0, True
@@ -59,7 +64,7 @@ def main() -> int:
             table.add_row(
                 name if lead else (ABOUT[name] if rank == 1 else ""),
                 names[k],
-                f"{p[k]:7.1%} " + "█" * round(20 * float(p[k])),
+                f"{p[k]:7.1%} " + "█" * round(12 * float(p[k])),
                 f"{times.median_ms:.2f}" if lead else "",
                 f"{error:.1e}, {'same' if same else 'DIFFERENT'} top 5" if lead else "",
                 end_section=rank == 4,

@@ -105,7 +105,7 @@ def compile_model(args: argparse.Namespace) -> int:
 
 def _report(exe: Executable) -> None:
     program = exe.program
-    print(f"target   {program.target}")
+    print(f"target   {_short(program.target)}")
     print(f"inputs   {'; '.join(map(str, exe.inputs.values()))}")
     print(f"outputs  {'; '.join(map(str, exe.outputs.values()))}")
     print(f"memory   {exe.memory}")
@@ -113,6 +113,12 @@ def _report(exe: Executable) -> None:
     wide = max([len(s.kernel) for s in program.steps], default=0)
     for k, step in enumerate(program.steps):
         print(f"  {k:4}  {step.kernel:<{wide}}  {step.label}")
+
+
+def _short(target: str) -> str:
+    """A resolved target without the long list of processor features."""
+    words = [w for w in target.split() if not w.startswith("-mattr=")]
+    return " ".join(words)
 
 
 # ---- run ----------------------------------------------------------------------------------------
