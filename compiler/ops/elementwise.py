@@ -96,7 +96,7 @@ def _np_elu(x: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def _celu(x: Expr, alpha: float) -> Expr:
-    return if_then_else(x < 0, te.expm1(x * (1 / alpha)) * alpha, x)
+    return if_then_else(x < 0, te.expm1(x / alpha) * alpha, x)
 
 
 def _hard_sigmoid(x: Expr, alpha: float, beta: float) -> Expr:
@@ -167,26 +167,10 @@ def _np_clip(arrays, a):
     return [np.asarray(y).astype(x.dtype)]
 
 
-_INTRINSICS = [
-    "exp",
-    "log",
-    "sqrt",
-    "erf",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "floor",
-    "ceil",
-]
+_INTRINSICS = (
+    "exp", "log", "sqrt", "erf", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+    "tanh", "asinh", "acosh", "atanh", "floor", "ceil",
+)  # fmt: skip
 
 OPS: tuple[OpDef, ...] = (
     *(_unary(n, getattr(te, n), te.INTRINSICS[n].numpy) for n in _INTRINSICS),
