@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -26,6 +27,8 @@ from .windows import (
     window_counts,
 )
 
+MAX_TAPS = 1 << 20  # of a window that padding makes larger than the input; bounds compile time
+
 
 def _geometry(op: str, shape: Sequence[int], attrs: Attrs) -> tuple[Window, tuple[int, ...]]:
     if len(shape) < 3 or len(attrs["kernel"]) != len(shape) - 2:
@@ -34,6 +37,11 @@ def _geometry(op: str, shape: Sequence[int], attrs: Attrs) -> tuple[Window, tupl
             f"[batch, channel, spatial…], not {len(shape)}."
         )
     w = window(op, attrs["kernel"], attrs)
+    taps = math.prod(w.kernel)
+    if taps > max(math.prod(shape[2:]), MAX_TAPS):
+        raise GraphError(
+            f"a window of {op} has {taps} elements, more than {MAX_TAPS} and than its input."
+        )
     return w, window_counts(op, shape[2:], w, attrs["ceil_mode"])
 
 
@@ -189,9 +197,11 @@ def _tap_counts(w: Window, size: Sequence[int], counts: Sequence[int], pads: boo
     for k, s, d, b, a, n, c in zip(
         w.kernel, w.strides, w.dilations, w.before, w.after, size, counts
     ):
-        start = np.arange(c)[:, None] * s - b + np.arange(k)[None, :] * d
+        start = np.arange(c) * s - b
         lo, hi = (-b, n + a) if pads else (0, n)
-        result.append(((start >= lo) & (start < hi)).sum(axis=1))
+        first = np.maximum(-((start - lo) // d), 0)
+        last = np.minimum(-((start - hi) // d), k)
+        result.append(np.maximum(last - first, 0))
     return result
 
 

@@ -232,3 +232,10 @@ def test_what_must_be_known_is_named() -> None:
     x = data(6)
     exe = weft.compile(proto, constants={"shape": np.array([2, 3])})
     np.testing.assert_array_equal(exe(x), x.reshape(2, 3))
+
+
+def test_a_window_of_padding_alone_is_bounded() -> None:
+    far = 2**30
+    attrs = {"kernel_shape": [far], "pads": [far - 1, far - 1], "strides": [far]}
+    with pytest.raises(weft.WeftError, match="more than 1048576"):
+        weft.load(model("AveragePool", 19, data(1, 1, 4), {}, 1, **attrs))

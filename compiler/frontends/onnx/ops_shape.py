@@ -12,7 +12,7 @@ from .context import Converter, NodeContext
 from .ops_conv import required
 from .tensors import onnx_dtype
 
-MAX_MADE = 1 << 27  # elements of a constant that a node may ask for out of nothing
+MAX_MADE = 1 << 24  # elements of a constant that a node may ask for out of nothing
 
 
 def _values(n: NodeContext, i: int) -> list[int] | None:
@@ -134,8 +134,8 @@ def _split(n: NodeContext) -> Sequence[str]:
     sizes, total = _moved(n, "split", 1, 13), x.shape[axis]
     if sizes is None:
         count = n.attr("num_outputs", n.n_outputs)
-        if count < 1:
-            n.error(f"num_outputs is {count}.")
+        if count != n.n_outputs:
+            n.error(f"num_outputs is {count}, but there are {n.n_outputs} outputs.")
         each = -(-total // count)
         sizes = [max(min(each, total - k * each), 0) for k in range(count)]
     if sum(sizes) != total or min(sizes, default=0) < 0 or len(sizes) < n.n_outputs:
@@ -260,7 +260,11 @@ def _constant_of_shape(n: NodeContext) -> str:
     value = np.asarray(n.attr("value", np.zeros(1, np.float32)))
     if value.size != 1:
         n.error(f"its value has {value.size} elements, not one.")
-    return n.constant(np.full(_made(n, shape or []), value.reshape(-1)[0], value.dtype))
+    if min(shape or [], default=0) < 0:
+        n.error(f"the shape {shape} has a negative extent.")
+    # Broadcasting folds to a constant where that is small, and stays a node where it is not.
+    scalar = n.constant(value.reshape(()))
+    return n.add("expand", [scalar], shape=tuple(shape or []))
 
 
 def _eye_like(n: NodeContext) -> str:
