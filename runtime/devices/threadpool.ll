@@ -45,6 +45,24 @@ declare i32 @pthread_cond_wait(ptr, ptr)
 declare i32 @pthread_cond_signal(ptr)
 declare i32 @pthread_cond_broadcast(ptr)
 declare i32 @clock_gettime(i32, ptr)
+declare i32 @sched_yield()
+
+; One turn of a waiting loop. From the 128th turn on every 32nd gives the core away: where threads
+; share one (other programs run, or there are more threads than cores) the one that is waited for
+; may need this very core.
+define internal void @pause(i32 %turn) {
+  call void @weft_relax()
+  %low = and i32 %turn, 31
+  %due = icmp eq i32 %low, 31
+  %late = icmp uge i32 %turn, 128
+  %yield = and i1 %due, %late
+  br i1 %yield, label %give, label %done
+give:
+  %r = call i32 @sched_yield()
+  br label %done
+done:
+  ret void
+}
 
 ; Runs part %k of the current job: of n iterations over t threads the first n % t parts get one
 ; more than the others.
@@ -95,7 +113,7 @@ spin:
   %new0 = icmp ne i32 %g0, %seen
   br i1 %new0, label %work, label %again
 again:
-  call void @weft_relax()
+  call void @pause(i32 %tries)
   %tries1 = add i32 %tries, 1
   %tired = icmp uge i32 %tries1, 1500
   br i1 %tired, label %sleep, label %spin
@@ -192,7 +210,7 @@ spin:
   %all0 = icmp eq i32 %p0, 0
   br i1 %all0, label %release, label %again
 again:
-  call void @weft_relax()
+  call void @pause(i32 %tries)
   %tries1 = add i32 %tries, 1
   %tired = icmp uge i32 %tries1, 3000
   br i1 %tired, label %sleep, label %spin
