@@ -77,9 +77,9 @@ class Target:
 def _value(kind: type, text: str, given: bool) -> object:
     if kind is bool:
         flags = {"": True, "1": True, "true": True, "0": False, "false": False}
-        if text not in flags:
+        if text.lower() not in flags:  # str(target) writes True and False
             raise ValueError(text)
-        return flags[text]
+        return flags[text.lower()]
     if not given:
         raise ValueError(text)
     return kind(text)
