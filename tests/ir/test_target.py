@@ -1,0 +1,34 @@
+"""Targets as text."""
+
+import pytest
+from weft.ir.target import Target, kinds
+from weft.runtime.errors import TargetError
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target("llvm"),
+        Target("llvm", mtriple="aarch64-linux-gnu", mcpu="cortex-a72", opt_level=1),
+        Target("llvm", has_fma=True, has_masked_memory=True, vector_bits=512, mattr="+avx,-sse4a"),
+    ],
+)
+def test_the_text_of_a_target_reads_back(target):
+    assert Target.parse(str(target)) == target
+    assert Target.parse(target) is target
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("", "there is no target ''"),
+        ("toaster", "targets: " + ", ".join(kinds())),
+        ("llvm -speed=9", "has no option '-speed=9'"),
+        ("llvm -opt_level=high", "wants a value of type int"),
+        ("llvm -has_fma=perhaps", "wants a value of type bool"),
+    ],
+)
+def test_malformed_targets_say_what_is_allowed(text, words):
+    with pytest.raises(TargetError) as e:
+        Target.parse(text)
+    assert words in str(e.value)
