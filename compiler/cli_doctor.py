@@ -90,10 +90,12 @@ def _cache() -> str:
 
 def _kernel() -> str:
     from ..ir import te
+    from ..ir.tensor import Tensor
     from .build import build
 
     a = te.placeholder((1000,), name="a")
     b = te.compute((1000,), lambda i: a[i] * 2.0 + 1.0, name="b")
+    assert isinstance(b, Tensor)  # one result
     kernel = build(te.create_schedule(b), [a, b], name="doctor")
     x, y = np.arange(1000, dtype=np.float32), np.empty(1000, np.float32)
     kernel(x, y)
