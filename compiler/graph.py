@@ -86,7 +86,7 @@ def _attr_text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Graph:
-    """``nodes`` are in topological order; ``types`` has every tensor; ``constants`` the known ones."""
+    """Nodes in topological order, the type of every tensor, the values of the known ones."""
 
     name: str
     inputs: tuple[str, ...]
@@ -113,7 +113,7 @@ class Graph:
 
     @cached_property
     def nx(self) -> nx.MultiDiGraph:
-        """Nodes are the positions in ``nodes``; an edge's ``tensor`` is the name that it carries."""
+        """Nodes are positions in ``nodes``; an edge's ``tensor`` is the name that it carries."""
         g = nx.MultiDiGraph(name=self.name)
         position = {id(n): k for k, n in enumerate(self.nodes)}
         for k, n in enumerate(self.nodes):

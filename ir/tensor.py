@@ -206,8 +206,8 @@ def compute(
         raise ExprError(f"{name}: the shape has {len(dims)} axes, the function takes {len(names)}")
     axes = tuple(IterVar(n, INT32, ZERO, d, "data") for n, d in zip(labels, dims))
     value = fn(*axes)
-    many = isinstance(value, tuple | list)
-    body = tuple(to_expr(v) for v in (value if many else (value,)))
+    many = isinstance(value, Sequence)
+    body = tuple(map(to_expr, value if isinstance(value, Sequence) else (value,)))
     op = ComputeOp(name, axes, body, attrs=MappingProxyType(dict(attrs or {})))
     return op.outputs if many else op.outputs[0]
 
@@ -253,8 +253,8 @@ def comm_reducer(
         axis: IterVar | Sequence[IterVar],
         where: Expr | None = None,
     ) -> Expr | tuple[Expr, ...]:
-        many = isinstance(sources, tuple | list)
-        exprs = tuple(to_expr(s) for s in (sources if many else (sources,)))
+        many = isinstance(sources, Sequence)
+        exprs = tuple(map(to_expr, sources if isinstance(sources, Sequence) else (sources,)))
         axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
         for a in axes:
             if not isinstance(a, IterVar) or a.kind != "reduce":

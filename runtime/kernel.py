@@ -8,6 +8,7 @@ import numpy as np
 
 from .artifact import Program
 from .devices.cpu import CPUDevice
+from .errors import DeviceError
 from .ndarray import address
 
 
@@ -36,6 +37,7 @@ class NativeProgram:
         device: CPUDevice | None = None,
     ):
         self._device = device or CPUDevice()
+        _check_processor(program, self._device)
         used = {k.code: codes[k.code] for k in program.kernels}
         self._library = self._device.load(used, [k.name for k in program.kernels])
         self.table = table
@@ -55,3 +57,15 @@ class NativeProgram:
         times = np.zeros(len(self._steps) + 1, np.int64)
         self._device.run(self._steps, times)
         return np.diff(times)
+
+
+def _check_processor(program: Program, device: CPUDevice) -> None:
+    """Refuse code for processor features that this machine lacks, instead of dying of it."""
+    attributes = [w.partition("=")[2] for w in program.target.split() if w.startswith("-mattr=")]
+    missing = device.missing_features(",".join(attributes))
+    if missing:
+        raise DeviceError(
+            f"{program.name} was compiled for a processor with {', '.join(missing)}, which this "
+            "one does not have.",
+            hint="compile it for this machine, or for a common one: llvm -mcpu=x86-64-v3",
+        )

@@ -299,7 +299,7 @@ def _wrapped(i: Expr, n: int, before: int, after: int, mode: str) -> Expr:
 
 def _pad_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
     """Works on the result's own extents: pads that crop what others add may be enormous."""
-    x, value = (*inputs, None)[:2]
+    x, value = inputs[0], (*inputs, None)[1]
     mode = attrs["mode"]
     before, after = attrs["pads"][: x.ndim], attrs["pads"][x.ndim :]
     shape = [n + b + a for n, b, a in zip(x.shape, before, after)]

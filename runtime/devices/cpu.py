@@ -63,6 +63,14 @@ class CPUDevice:
 
     name = "cpu"
 
+    @staticmethod
+    def missing_features(attributes: str) -> list[str]:
+        """The processor features of an LLVM attribute list (``"+avx2,-fma4"``) that this machine
+        lacks: code compiled with them may use instructions that end the process here."""
+        have = llvm.get_host_cpu_features()
+        wanted = (a[1:] for a in attributes.split(",") if a.startswith("+"))
+        return [f for f in wanted if not have.get(f, False)]
+
     def load(self, objects: Mapping[str, bytes], symbols: Sequence[str] | None = None) -> Library:
         """Link object files; ``symbols`` are the kernels wanted (default: every global function).
 

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 
 import numpy as np
-
 from weft.ir import te
 from weft.ir.schedule import Schedule, create_schedule
 from weft.ir.tensor import ComputeOp, Tensor

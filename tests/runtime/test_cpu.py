@@ -211,3 +211,19 @@ def test_errors(device, code):
         device.load({"a": code}).address("nothing")
     with pytest.raises(DeviceError, match="cannot be linked"):
         device.load({"a": code}, ["nothing"])
+
+
+def test_code_for_features_that_are_missing_here_is_refused():
+    import dataclasses
+
+    import weft
+    from weft.compiler.graph import GraphBuilder
+    from weft.runtime.executor import Executable
+
+    b = GraphBuilder("g")
+    x = b.input("x", "float32", (4,))
+    exe = weft.compile(b.finish(b.add("relu", [x])), cache=False)
+    other = dataclasses.replace(exe.program, target="llvm -mattr=+sse2,+imaginary-feature")
+    foreign = Executable(other, exe._codes, {})
+    with pytest.raises(DeviceError, match="a processor with imaginary-feature, which this one"):
+        foreign.prepare()
