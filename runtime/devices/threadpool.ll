@@ -1,13 +1,17 @@
 ; The thread pool of CPU kernels, and the loop that runs a whole program.
 ;
-; A launch publishes one job (function, closure, range) under @generation and every thread of the
-; pool, the caller included, takes the part of the range that its number gives it: no queue, no
-; per-part hand-over. Workers spin for a short while between launches, because the kernels of a
-; model follow each other within microseconds, and then sleep on a condition variable.
+; A launch cuts its range into a few chunks per thread and publishes (launch number, chunks left) in
+; one word, @ticket. Whoever has nothing to do, the caller included, takes a chunk by lowering it
+; with a compare-and-swap, so a launch never waits for a worker that the system has not scheduled:
+; the others do its share. The launch number in the word keeps a late worker from taking a chunk of
+; a launch that it has not seen. The job's description is read only after a chunk was taken: from
+; then until that chunk is reported done the launch cannot end, so the description stands still.
+; Workers spin for a short while between launches, because the kernels of a model follow each other
+; within microseconds, and then sleep on a condition variable.
 ;
 ; Two Dekker-style hand-shakes need sequentially consistent accesses:
-;   launch: caller writes @generation, then reads @sleepers;  worker raises @sleepers, then reads
-;           @generation, so that one of them sees the other;
+;   launch: caller writes @ticket, then reads @sleepers;  worker raises @sleepers, then reads
+;           @ticket, so that one of them sees the other;
 ;   finish: worker lowers @pending, then reads @waiting;  caller raises @waiting, then reads
 ;           @pending.
 ; The owner of @busy is the one caller that uses the workers. A second caller, and a parallel loop
@@ -23,8 +27,8 @@
 @finished = internal global [256 x i8] zeroinitializer, align 64 ; pthread_cond_t: the caller waits
 @handles = internal global [1024 x i64] zeroinitializer, align 64 ; pthread_t of each worker
 
-@generation = internal global i32 0, align 64         ; number of the current job
-@pending = internal global i32 0, align 64            ; workers that have not finished it
+@ticket = internal global i64 0, align 64             ; launch number << 32 | chunks to take
+@pending = internal global i32 0, align 64            ; chunks that are not done
 @sleepers = internal global i32 0, align 64           ; workers asleep or about to be
 @waiting = internal global i32 0, align 64            ; 1: the caller sleeps or is about to
 @busy = internal global i32 0, align 64               ; 1: the workers belong to a caller
@@ -34,6 +38,7 @@
 @job_closure = internal global ptr null
 @job_begin = internal global i64 0
 @job_count = internal global i64 0
+@job_chunks = internal global i64 0
 
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(i64, ptr)
@@ -64,53 +69,78 @@ done:
   ret void
 }
 
-; Runs part %k of the current job: of n iterations over t threads the first n % t parts get one
-; more than the others.
-define internal void @part(i32 %k) {
-  %workers = load i32, ptr @workers
-  %threads = add i32 %workers, 1
-  %t = zext i32 %threads to i64
+; Takes one chunk of the current launch and runs it; false when there is none left to take. Of n
+; iterations in c chunks the first n % c get one more than the others.
+define internal i1 @help() {
+entry:
+  br label %look
+look:
+  %t = load atomic i64, ptr @ticket seq_cst, align 8
+  %left = and i64 %t, 4294967295
+  %none = icmp eq i64 %left, 0
+  br i1 %none, label %nothing, label %take
+take:
+  %t1 = sub i64 %t, 1
+  %swap = cmpxchg ptr @ticket, i64 %t, i64 %t1 seq_cst seq_cst
+  %taken = extractvalue { i64, i1 } %swap, 1
+  br i1 %taken, label %run, label %look
+run:
+  %chunks = load i64, ptr @job_chunks
   %n = load i64, ptr @job_count
-  %i = zext i32 %k to i64
-  %each = udiv i64 %n, %t
-  %more = urem i64 %n, %t
+  %i = sub i64 %chunks, %left
+  %each = udiv i64 %n, %chunks
+  %more = urem i64 %n, %chunks
   %extra = call i64 @llvm.umin.i64(i64 %i, i64 %more)
   %scaled = mul i64 %each, %i
   %offset = add i64 %scaled, %extra
   %larger = icmp ult i64 %i, %more
   %one = zext i1 %larger to i64
   %length = add i64 %each, %one
-  %none = icmp eq i64 %length, 0
-  br i1 %none, label %done, label %run
-run:
   %low = load i64, ptr @job_begin
   %begin = add i64 %low, %offset
   %end = add i64 %begin, %length
   %body = load ptr, ptr @job_body
   %closure = load ptr, ptr @job_closure
   call void %body(ptr %closure, i64 %begin, i64 %end)
+  %before = atomicrmw sub ptr @pending, i32 1 seq_cst
+  %last = icmp eq i32 %before, 1
+  br i1 %last, label %report, label %done
+report:
+  %asleep = load atomic i32, ptr @waiting seq_cst, align 4
+  %must = icmp ne i32 %asleep, 0
+  br i1 %must, label %signal, label %done
+signal:
+  %l = call i32 @pthread_mutex_lock(ptr @mutex)
+  %c = call i32 @pthread_cond_signal(ptr @finished)
+  %u = call i32 @pthread_mutex_unlock(ptr @mutex)
   br label %done
 done:
-  ret void
+  ret i1 true
+nothing:
+  ret i1 false
 }
 declare i64 @llvm.umin.i64(i64, i64)
 
-; A worker; %arg is its number (1 is the first) in the low half and the generation that it has
-; already seen in the high half.
-define internal ptr @worker(ptr %arg) {
+; Whether a worker has a reason to be awake: chunks to take, or the end.
+define internal i1 @called() {
+  %t = load atomic i64, ptr @ticket seq_cst, align 8
+  %left = and i64 %t, 4294967295
+  %some = icmp ne i64 %left, 0
+  %over = load atomic i32, ptr @stop seq_cst, align 4
+  %leave = icmp ne i32 %over, 0
+  %yes = or i1 %some, %leave
+  ret i1 %yes
+}
+
+; A worker.
+define internal ptr @worker(ptr %unused) {
 entry:
-  %bits = ptrtoint ptr %arg to i64
-  %me = trunc i64 %bits to i32
-  %high = lshr i64 %bits, 32
-  %first = trunc i64 %high to i32
   br label %idle
 idle:
-  %seen = phi i32 [ %first, %entry ], [ %now, %next ]
   br label %spin
 spin:
   %tries = phi i32 [ 0, %idle ], [ %tries1, %again ]
-  %g0 = load atomic i32, ptr @generation seq_cst, align 4
-  %new0 = icmp ne i32 %g0, %seen
+  %new0 = call i1 @called()
   br i1 %new0, label %work, label %again
 again:
   call void @pause(i32 %tries)
@@ -122,8 +152,7 @@ sleep:
   %s = atomicrmw add ptr @sleepers, i32 1 seq_cst
   br label %check
 check:
-  %g1 = load atomic i32, ptr @generation seq_cst, align 4
-  %new1 = icmp ne i32 %g1, %seen
+  %new1 = call i1 @called()
   br i1 %new1, label %awake, label %wait
 wait:
   %w = call i32 @pthread_cond_wait(ptr @wake, ptr @mutex)
@@ -133,33 +162,18 @@ awake:
   %u = call i32 @pthread_mutex_unlock(ptr @mutex)
   br label %work
 work:
-  %now = phi i32 [ %g0, %spin ], [ %g1, %awake ]
   %over = load atomic i32, ptr @stop seq_cst, align 4
   %leave = icmp ne i32 %over, 0
   br i1 %leave, label %exit, label %run
 run:
-  call void @part(i32 %me)
-  %left = atomicrmw sub ptr @pending, i32 1 seq_cst
-  %last = icmp eq i32 %left, 1
-  br i1 %last, label %report, label %next
-report:
-  %asleep = load atomic i32, ptr @waiting seq_cst, align 4
-  %must = icmp ne i32 %asleep, 0
-  br i1 %must, label %signal, label %next
-signal:
-  %l2 = call i32 @pthread_mutex_lock(ptr @mutex)
-  %c2 = call i32 @pthread_cond_signal(ptr @finished)
-  %u2 = call i32 @pthread_mutex_unlock(ptr @mutex)
-  br label %next
-next:
-  br label %idle
+  %helped = call i1 @help()
+  br i1 %helped, label %run, label %idle
 exit:
   ret ptr null
 }
 
-; Announces a new generation and wakes the workers that sleep.
+; Wakes the workers that sleep; @ticket or @stop has been written before.
 define internal void @announce() {
-  %g = atomicrmw add ptr @generation, i32 1 seq_cst
   %asleep = load atomic i32, ptr @sleepers seq_cst, align 4
   %some = icmp ne i32 %asleep, 0
   br i1 %some, label %rouse, label %done
@@ -200,12 +214,28 @@ launch:
   store ptr %closure, ptr @job_closure
   store i64 %begin, ptr @job_begin
   store i64 %n, ptr @job_count
-  store atomic i32 %workers, ptr @pending seq_cst, align 4
+  %threads = add i32 %workers, 1
+  %wide = zext i32 %threads to i64
+  %most = mul i64 %wide, 4                            ; chunks per thread: balance against overhead
+  %chunks = call i64 @llvm.umin.i64(i64 %n, i64 %most)
+  store i64 %chunks, ptr @job_chunks
+  %count = trunc i64 %chunks to i32
+  store atomic i32 %count, ptr @pending seq_cst, align 4
+  %old = load atomic i64, ptr @ticket seq_cst, align 8
+  %number = lshr i64 %old, 32
+  %number1 = add i64 %number, 1
+  %high = shl i64 %number1, 32
+  %ticket = or i64 %high, %chunks
+  store atomic i64 %ticket, ptr @ticket seq_cst, align 8
   call void @announce()
-  call void @part(i32 0)
+  br label %share
+share:
+  %helped = call i1 @help()
+  br i1 %helped, label %share, label %settle
+settle:
   br label %spin
 spin:
-  %tries = phi i32 [ 0, %launch ], [ %tries1, %again ]
+  %tries = phi i32 [ 0, %settle ], [ %tries1, %again ]
   %p0 = load atomic i32, ptr @pending seq_cst, align 4
   %all0 = icmp eq i32 %p0, 0
   br i1 %all0, label %release, label %again
@@ -271,9 +301,6 @@ join_one:
   br label %join
 start:
   store atomic i32 0, ptr @stop seq_cst, align 4
-  %g = load atomic i32, ptr @generation seq_cst, align 4
-  %gw = zext i32 %g to i64
-  %high = shl i64 %gw, 32
   br label %create
 create:
   %k = phi i32 [ 0, %start ], [ %k1, %created ]
@@ -281,11 +308,8 @@ create:
   br i1 %enough, label %ready, label %create_one
 create_one:
   %k1 = add i32 %k, 1
-  %kw = zext i32 %k1 to i64
-  %bits = or i64 %high, %kw
-  %arg = inttoptr i64 %bits to ptr
   %kp = getelementptr [1024 x i64], ptr @handles, i64 0, i32 %k
-  %e = call i32 @pthread_create(ptr %kp, ptr null, ptr @worker, ptr %arg)
+  %e = call i32 @pthread_create(ptr %kp, ptr null, ptr @worker, ptr null)
   %bad = icmp ne i32 %e, 0
   br i1 %bad, label %ready, label %created
 created:
@@ -301,6 +325,7 @@ ready:
 define void @weft_pool_forget() {
   store i32 0, ptr @workers
   store i32 0, ptr @pending
+  store i64 0, ptr @ticket
   store i32 0, ptr @sleepers
   store i32 0, ptr @waiting
   store i32 0, ptr @stop

@@ -25,17 +25,45 @@ def execute(s, tensors, arrays, out_shape):
     return out
 
 
+GOLDEN_DEFAULT = """\
+def mm(A: float32[10, 5], B: float32[5, 7], C: float32[10, 7]) -> C:
+    for i in range(0, 10):
+        for j in range(0, 7):
+            C[i + 0, j + 0] = 0.0
+            for k in range(0, 5):
+                C[i + 0, j + 0] = C[i + 0, j + 0] + A[i + 0, k + 0] * B[k + 0, j + 0]"""
+
+
 def test_default_loop_nest_is_golden():
     a, b, c = matmul()
-    nest = build_loop_nest(create_schedule(c), [a, b, c], "mm")
-    assert str(nest) == (
-        "def mm(A: float32[10, 5], B: float32[5, 7], C: float32[10, 7] (written)):\n"
-        "    for i in range(0, 10):\n"
-        "        for j in range(0, 7):\n"
-        "            C[i, j] = 0.0\n"
-        "            for k in range(0, 5):\n"
-        "                C[i, j] = C[i, j] + A[i, k] * B[k, j]"
-    ) or "for k in range" in str(nest)
+    assert str(build_loop_nest(create_schedule(c), [a, b, c], "mm")) == GOLDEN_DEFAULT
+
+
+GOLDEN_BOX = """\
+def mm(A: float32[6, 3], B: float32[3, 6], C: float32[6, 6]) -> C:
+    for i.outer in range(0, 2):
+        alloc C.local: float32[4, 6] in local
+        for i in range(0, 4):
+            if likely(i + i.outer * 4 < 6):
+                for j in range(0, 6):
+                    C.local[i + i.outer * 4 - i.outer * 4, j + 0] = 0.0
+                    for k in range(0, 3):
+                        C.local[i + i.outer * 4 - i.outer * 4, j + 0] = \
+C.local[i + i.outer * 4 - i.outer * 4, j + 0] + A[i + i.outer * 4, k + 0] * B[k + 0, j + 0]
+        for i.inner in range(0, 4):
+            if likely(i.outer * 4 + i.inner < 6):
+                for j_1 in range(0, 6):
+                    C[i.outer * 4 + i.inner + 0, j_1 + 0] = \
+C.local[i.outer * 4 + i.inner + 0 - i.outer * 4, j_1 + 0]"""
+
+
+def test_compute_at_stores_the_box_that_is_needed():
+    a, b, c = matmul(6, 6, 3)
+    s = create_schedule(c)
+    acc = s.cache_write(c, "local")
+    outer, _ = s[c].split(s[c].axes[0], factor=4)
+    s[acc].compute_at(s[c], outer)
+    assert str(build_loop_nest(s, [a, b, c], "mm")) == GOLDEN_BOX
 
 
 def test_split_that_does_not_divide_is_guarded():

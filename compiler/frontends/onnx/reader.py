@@ -161,5 +161,7 @@ def _dims(value: ValueInfoProto, where: str) -> tuple[int | str, ...] | None:
                 raise ModelError(f"dimension {axis} is {d.dim_value}.", where=where)
             dims.append(d.dim_value)
         else:
-            dims.append(d.dim_param or f"{value.name}[{axis}]")
+            # Exporters write "?" for every unknown extent: that is no name, two of them may differ.
+            named = any(c.isalnum() for c in d.dim_param)
+            dims.append(d.dim_param if named else f"{value.name}[{axis}]")
     return tuple(dims)

@@ -1,0 +1,133 @@
+"""Schedule rules: the shape of what they make, and that it is right at awkward sizes."""
+
+import numpy as np
+import pytest
+from weft.compiler.passes.layout import blocked
+from weft.compiler.schedules import schedule
+from weft.compiler.schedules.common import Context
+from weft.compiler.schedules.contraction import Tile, choose_tile
+from weft.ir import te
+from weft.ir.evaluate import evaluate
+from weft.ir.interp import run
+from weft.ir.lower import lower
+from weft.ir.schedule import create_schedule
+from weft.ir.target import Target
+
+SMALL = Target.parse("llvm -vector_bits=128 -num_vector_registers=16")
+WIDE = Target.parse("llvm -vector_bits=512 -num_vector_registers=32")
+
+GOLDEN_MATMUL = """\
+def mm(A: float32[12], B: float32[48], C: float32[16]) -> C:
+    alloc C.local: float32[16] in local
+    C.local[ramp(0, 1, 4)] = broadcast(0.0, 4)
+    C.local[ramp(4, 1, 4)] = broadcast(0.0, 4)
+    C.local[ramp(8, 1, 4)] = broadcast(0.0, 4)
+    C.local[ramp(12, 1, 4)] = broadcast(0.0, 4)
+    for k in range(0, 6):
+        C.local[ramp(0, 1, 4)] = C.local[ramp(0, 1, 4)] + broadcast(A[k], 4) * B[ramp(k * 8, 1, 4)]
+        C.local[ramp(4, 1, 4)] = C.local[ramp(4, 1, 4)] + broadcast(A[k], 4) * B[ramp(k * 8 + 4, 1, 4)]
+        C.local[ramp(8, 1, 4)] = C.local[ramp(8, 1, 4)] + broadcast(A[k + 6], 4) * B[ramp(k * 8, 1, 4)]
+        C.local[ramp(12, 1, 4)] = C.local[ramp(12, 1, 4)] + broadcast(A[k + 6], 4) * B[ramp(k * 8 + 4, 1, 4)]
+    C[ramp(0, 1, 4)] = C.local[ramp(0, 1, 4)]
+    C[ramp(4, 1, 4)] = C.local[ramp(4, 1, 4)]
+    C[ramp(8, 1, 4)] = C.local[ramp(8, 1, 4)]
+    C[ramp(12, 1, 4)] = C.local[ramp(12, 1, 4)]"""  # noqa: E501
+
+
+def matmul(n, m, depth):
+    a, b = te.placeholder((n, depth), name="A"), te.placeholder((depth, m), name="B")
+    k = te.reduce_axis(depth, "k")
+    c = te.compute((n, m), lambda i, j: te.sum(a[i, k] * b[k, j], k), name="C")
+    return a, b, c
+
+
+def test_matmul_is_a_register_tile():
+    a, b, c = matmul(2, 8, 6)
+    f = lower(schedule([c], SMALL), [a, b, c], SMALL, "mm")
+    assert str(f) == GOLDEN_MATMUL
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "tile"),
+    [(56, 64, Tile(14, 2, 16)), (7, 512, Tile(7, 2, 16)), (1, 1000, Tile(1, 8, 16))],
+)
+def test_register_tiles_fill_the_registers(rows, columns, tile):
+    _, _, c = matmul(4, 4, 4)
+    ctx = Context(create_schedule(c), WIDE, {})
+    assert choose_tile(ctx, rows, columns, 16, block=16, shares_vector=False) == tile
+
+
+def convolution(ci, co, h, w, kernel, stride, pad, groups=1):
+    x = te.placeholder((1, ci, h, w), name="X")
+    f = te.placeholder((co, ci // groups, kernel, kernel), name="F")
+    p = te.compute(
+        (1, ci, h + 2 * pad, w + 2 * pad),
+        lambda n, c, i, j: te.if_then_else(
+            (i >= pad) & (i < h + pad) & (j >= pad) & (j < w + pad),
+            x[n, c, i - pad, j - pad],
+            0.0,
+        ),
+        name="P",
+    )
+    ry, rx = te.reduce_axis(kernel, "ry"), te.reduce_axis(kernel, "rx")
+    oh, ow = (h + 2 * pad - kernel) // stride + 1, (w + 2 * pad - kernel) // stride + 1
+    if groups == ci:
+        y = te.compute(
+            (1, co, oh, ow),
+            lambda n, o, i, j: te.sum(
+                p[n, o, i * stride + ry, j * stride + rx] * f[o, 0, ry, rx], [ry, rx]
+            ),
+            name="Y",
+        )
+    else:
+        rc = te.reduce_axis(ci, "rc")
+        y = te.compute(
+            (1, co, oh, ow),
+            lambda n, o, i, j: te.sum(
+                p[n, rc, i * stride + ry, j * stride + rx] * f[o, rc, ry, rx], [rc, ry, rx]
+            ),
+            name="Y",
+        )
+    z = te.compute((1, co, oh, ow), lambda n, o, i, j: te.maximum(y[n, o, i, j], 0.0), name="Z")
+    return x, f, z
+
+
+@pytest.mark.parametrize("target", [SMALL, WIDE], ids=["128", "512"])
+@pytest.mark.parametrize("blocked_data", [True, False])
+@pytest.mark.parametrize(
+    "case",
+    [(3, 5, 5, 7, 3, 1, 1), (6, 9, 4, 15, 1, 1, 0), (5, 20, 6, 6, 3, 2, 1), (20, 20, 5, 9, 3, 1, 1, 20)],
+)
+def test_convolutions_at_awkward_sizes(case, blocked_data, target):
+    x, f, z = convolution(*case)
+    lanes = target.lanes(z.dtype)
+
+    def shape(t):
+        return tuple(int(e.value) for e in t.shape)
+
+    layouts = {f: blocked(shape(f), 0, lanes)}
+    if blocked_data:
+        layouts |= {t: blocked(shape(t), 1, lanes) for t in (x, z)}
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(-3, 4, shape(t)).astype(np.float32) for t in (x, f))
+    (want,) = evaluate([z], {x: a, f: b})
+    pack = {t: layouts[t].pack if t in layouts else np.array for t in (x, f, z)}
+    fn = lower(schedule([z], target, layouts), [x, f, z], target, "conv", layouts)
+    out = pack[z](np.full(shape(z), 7, np.float32))
+    run(fn, [pack[x](a), pack[f](b), out])
+    got = layouts[z].unpack(out) if z in layouts else out
+    np.testing.assert_array_equal(got, want)
+
+
+def test_reduction_of_many_channels_keeps_to_one_vector():
+    """A reduction over a blocked operand with more channels than a vector may ever have."""
+    n = 1280
+    x = te.placeholder((1, n, 2, 3), name="X")
+    ry, rx = te.reduce_axis(2, "ry"), te.reduce_axis(3, "rx")
+    y = te.compute((1, n, 1, 1), lambda b, c, i, j: te.sum(x[b, c, ry, rx], [ry, rx]), name="Y")
+    layouts = {x: blocked((1, n, 2, 3), 1, 16)}
+    fn = lower(schedule([y], WIDE, layouts), [x, y], WIDE, "mean", layouts)
+    a = np.arange(n * 6, dtype=np.float32).reshape(1, n, 2, 3)
+    out = np.zeros((1, n, 1, 1), np.float32)
+    run(fn, [layouts[x].pack(a), out])
+    np.testing.assert_array_equal(out[0, :, 0, 0], a.sum((0, 2, 3)))
