@@ -96,7 +96,12 @@ def convolution(ci, co, h, w, kernel, stride, pad, groups=1):
 @pytest.mark.parametrize("blocked_data", [True, False])
 @pytest.mark.parametrize(
     "case",
-    [(3, 5, 5, 7, 3, 1, 1), (6, 9, 4, 15, 1, 1, 0), (5, 20, 6, 6, 3, 2, 1), (20, 20, 5, 9, 3, 1, 1, 20)],
+    [
+        (3, 5, 5, 7, 3, 1, 1),
+        (6, 9, 4, 15, 1, 1, 0),
+        (5, 20, 6, 6, 3, 2, 1),
+        (20, 20, 5, 9, 3, 1, 1, 20),
+    ],
 )
 def test_convolutions_at_awkward_sizes(case, blocked_data, target):
     x, f, z = convolution(*case)
