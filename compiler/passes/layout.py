@@ -78,7 +78,26 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
     readers = {(n.op, n.attrs.get("trans_b")) for n in graph.consumers[node.inputs[1]]}
     if len(readers) > 1 or w.size <= 1 or not _worth(w.shape[axis], lanes):
         return []
-    return [(1, blocked(w.shape, axis, lanes))]
+    layout = blocked(w.shape, axis, lanes)
+    if node.op == "conv" and w.shape[1] >= lanes:
+        layout = _streamed(w.shape, lanes)
+    return [(1, layout)]
+
+
+def _streamed(shape: Sequence[int], block: int) -> Layout:
+    """Weights in the order in which a convolution with blocked data reads them (channel block,
+    window, channel, filter), so that a block of filters is one sequential stream."""
+    filters, channels, *window = shape
+    return Layout(
+        tuple(shape),
+        (
+            (Digit(0, block, -(-filters // block)),),
+            (Digit(1, block, -(-channels // block)),),
+            *((Digit(2 + k, 1, n),) for k, n in enumerate(window)),
+            (Digit(1, 1, block),),
+            (Digit(0, 1, block),),
+        ),
+    )
 
 
 def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> Layout | None:
