@@ -23,7 +23,7 @@ from ..ir.expr import (
     as_int,
 )
 from ..ir.stmt import Buffer, Store
-from ..runtime.dtype import BOOL, INT32, DType
+from ..runtime.dtype import BOOL, INT32
 from ..runtime.errors import CodegenError
 from .llvm_ranges import Ranges, multiple
 from .llvm_values import FAST, Values, literal, mangle, register, register_element, vector
@@ -31,13 +31,6 @@ from .llvm_values import FAST, Values, literal, mangle, register, register_eleme
 _INTEGER_DIVISION = (Op.FLOORDIV, Op.FLOORMOD, Op.TRUNCDIV, Op.TRUNCMOD)
 _NATIVE = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
            "round": "roundeven"}  # fmt: skip
-# What is left after lower_math: functions of libm, called for one lane at a time.
-_LIBM = frozenset(
-    {
-        *("exp", "exp2", "log", "log2", "log1p", "expm1", "tanh", "erf", "sin", "cos", "tan"),
-        *("asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "pow"),
-    }
-)
 
 
 class Expressions(Values):
@@ -200,27 +193,10 @@ class Expressions(Values):
             return self.op(f"fcmp oeq {t} {size}, {literal(float('inf'), d)}")
         if e.name == "popcount":
             return self.intrinsic(f"llvm.ctpop.{mangle(t)}", t, [(t, args[0])])
-        if e.name in _LIBM:
-            return self.rounded(self._libm(e.name, d, args), d)
-        raise CodegenError(f"the intrinsic {e.name!r} has no LLVM form.", where=self.where)
-
-    def _libm(self, name: str, d: DType, args: list[str]) -> str:
-        one = register_element(d)
-        symbol = name if d.bits == 64 else name + "f"
-        pair = [one] * len(args)
-        self.declare.add(f"declare {one} @{symbol}({', '.join(pair)}) nounwind memory(none)")
-
-        def call(values: list[str]) -> str:
-            inner = ", ".join(f"{one} {v}" for v in values)
-            return self.op(f"call {one} @{symbol}({inner})")
-
-        if d.lanes == 1:
-            return call(args)
-        t, result = register(d), "poison"
-        for k in range(d.lanes):
-            lane = [self.op(f"extractelement {t} {a}, i64 {k}") for a in args]
-            result = self.op(f"insertelement {t} {result}, {one} {call(lane)}, i64 {k}")
-        return result
+        raise CodegenError(
+            f"the intrinsic {e.name!r} has no LLVM form; the math pass must come before.",
+            where=self.where,
+        )
 
     # -- memory ---------------------------------------------------------------------------------
 

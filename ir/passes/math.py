@@ -1,32 +1,43 @@
 """Expand the intrinsics that a target lacks.
 
-Without this pass LLVM would call libm once per element. The expansions are in ``math_float.py``;
-here is what each kind of target has natively (data), how expansions of float32 serve the other
-types, and where their intermediate values go: into ``Let`` statements around the statement that
-uses them, so that the tree stays a tree.
+Without this pass LLVM would call libm once per element. The expansions are in ``math_float.py``
+and ``math_double.py``; here is what each kind of target has natively (data), how the expansions of
+float32 serve the narrower types, and where their intermediate values go: into ``Let`` statements
+around the statement that uses them, so that the tree stays a tree.
 
-Largest error in units in the last place, over all binades of the argument, measured by
-``tests/codegen/test_llvm_math.py`` (which asserts these bounds) against float64:
+Largest error in units in the last place, over all binades of the argument, as asserted by
+``tests/codegen/test_llvm_math.py`` (against float64) and ``test_llvm_math_double.py`` (against the
+80-bit type):
 
-==============  ====  =====================================================
-exp exp2        2     subnormal results are rounded correctly, too
-expm1           3
-log log1p       2
-log2            2
-tanh            3
-sigmoid         4
-erf             3
-sin cos         2     |x| ≤ 1e4; beyond, the absolute error grows as |x|·2^-50
-tan             4     |x| ≤ 1e4
-asin acos atan  3
-sinh cosh       4
-asinh acosh     4
-atanh           4
-pow             4     signs, zeros, infinities, NaN as in C
-==============  ====  =====================================================
+==============  =======  =======  =================================================================
+                float32  float64
+==============  =======  =======  =================================================================
+exp             2        1        subnormal results are rounded correctly, too
+exp2            2        2        likewise
+expm1           3        2
+log             2        1
+log2            2        1
+log1p           2        2
+tanh            3        3
+sigmoid         4        2
+erf             3        2
+sin cos         2        1        float32: |x| ≤ 1e4, beyond, the absolute error grows as |x|·2^-50;
+                                  float64: |x| ≤ 1e6, beyond as |x|·2^-52; results stay in [-1, 1]
+tan             4        3        in the same ranges
+asin            3        3
+acos            3        2
+atan            3        3
+sinh cosh       4        3
+asinh acosh     4        3
+atanh           4        3
+pow             4        2        signs, zeros, infinities, NaN as in C
+==============  =======  =======  =================================================================
 
-float16 and bfloat16 are computed in float32 and rounded. float64 has no polynomials: ``sigmoid``
-and ``rsqrt`` are expanded, the others are left to the target (LLVM: one libm call per lane).
+float16 and bfloat16 are computed in float32 and rounded.
+
+One operation of floats still is a call per element: ``truncmod``, C's ``fmod``. It is exact, and
+an exact remainder needs as many steps as the exponents of its operands are apart (up to 2098 bits
+in float64): a loop that depends on the data, which expressions do not have.
 """
 
 from __future__ import annotations
@@ -50,7 +61,7 @@ from ..expr import (
 from ..stmt import For, Function, If, Let, Stmt, Store
 from ..target import Target
 from ..visit import Mutator, children, walk
-from .math_float import EXPANSIONS
+from . import math_double, math_float
 
 _BASIC = frozenset(
     {"sqrt", "floor", "ceil", "trunc", "round", "fma", "isnan", "isinf", "popcount", "rsqrt"}
@@ -68,9 +79,7 @@ def lower_math(f: Function, target: Target) -> Function:
 
 
 def _stays(e: Call, native: frozenset[str]) -> bool:
-    if e.name in native:
-        return True
-    return e.dtype.element.bits == 64 and e.name != "sigmoid"
+    return e.name in native
 
 
 class _LowerMath(Mutator):
@@ -160,10 +169,10 @@ class _LowerMath(Mutator):
         hoisted = [self._hoist(name, a) for a in args]
         inputs = [h if h is not None else a for h, a in zip(hoisted, args)]
         if d.bits == 64:
-            one = to_expr(1.0, d)  # sigmoid is the only one
-            return one / (one + Call("exp", (-inputs[0],), d))
-        wide = FLOAT32.with_lanes(d.lanes)
-        result = cast(EXPANSIONS[name](*(cast(i, wide) for i in inputs)), d)
+            result = math_double.EXPANSIONS[name](*inputs)
+        else:
+            wide = FLOAT32.with_lanes(d.lanes)
+            result = cast(math_float.EXPANSIONS[name](*(cast(i, wide) for i in inputs)), d)
         if any(h is None for h in hoisted):
             return result  # cannot leave its guard: stays a graph with shared nodes
         return self._bind(name, self._share(name, result))

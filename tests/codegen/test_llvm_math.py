@@ -139,7 +139,7 @@ def test_sixteen_bit_types_go_through_float32(llvm_run, dtype: str):
 
 
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_float64_uses_libm(llvm_run, lanes: int):
+def test_float64_keeps_its_precision(llvm_run, lanes: int):
     d = dtype_of("float64")
     x = np.resize(np.linspace(-3, 3, 61), N)
     for name in ("exp", "tanh", "sigmoid", "erf", "sin", "rsqrt"):
