@@ -61,7 +61,8 @@ def compile(
         optimised and fused, and the level is handed to the code generator (up to 3). The
         target's own ``-opt_level``, by default 3, where it is None.
     progress : called with a stage's name, how much of it is done, and how much there is.
-    cache : whether to look kernels up in the cache of the environment, or a cache to use.
+    cache : whether to look kernels up in the cache of the environment, or a cache to use. With
+        ``WEFT_DUMP`` or ``WEFT_DEBUG`` from 2 on, kernels are compiled anew to be looked at.
 
     Raises
     ------
@@ -86,6 +87,8 @@ def compile(
         groups = fuse(graph)
     else:
         groups = [Group.of(graph, [n]) for n in graph.nodes]
+    if cache is True and knobs.kernels_are_watched():
+        cache = False
     store = cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None
     return assemble(graph, groups, goal, store, tell)
 
@@ -114,10 +117,8 @@ def optimize(
 
 
 def _dump(k: int, name: str, what: Graph | str) -> None:
-    folder = knobs.dump_dir()
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"graph-{k:02d}-{name}.txt").write_text(f"{what}\n", encoding="utf-8")
+    if knobs.dump_dir() is not None:
+        knobs.dump(f"graph-{k:02d}-{name}.txt", f"{what}\n")
 
 
 def assemble(

@@ -84,10 +84,9 @@ def run_passes(
     f: Function, target: Target, passes: Sequence[tuple[str, Pass]] = PASSES
 ) -> Function:
     """Apply passes in order; every one is logged, timed, verified and dumped as asked for."""
-    debug, folder, serial = knobs.debug(), knobs.dump_dir(), next(_serial)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{serial:03}-{f.name}-00-loop-nest.txt").write_text(str(f))
+    debug, dumping, serial = knobs.debug(), knobs.dump_dir() is not None, next(_serial)
+    if dumping:
+        knobs.dump(f"{serial:03}-{f.name}-00-loop-nest.txt", str(f))
     flat = False
     for k, (name, fn) in enumerate(passes, start=1):
         start = time.perf_counter()
@@ -101,9 +100,9 @@ def run_passes(
             verify(new, flat=flat and k == len(passes), after=name)
         if debug >= 4 and new is not f:
             print(new, file=sys.stderr)
-        if folder is not None and new is not f:
+        if dumping and new is not f:
             label = name.replace(" ", "-").replace("/", "-")
-            (folder / f"{serial:03}-{f.name}-{k:02}-{label}.txt").write_text(str(new))
+            knobs.dump(f"{serial:03}-{f.name}-{k:02}-{label}.txt", str(new))
         f = new
     verify(f, flat=flat, after=passes[-1][0] if passes else "")
     return f

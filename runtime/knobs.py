@@ -28,7 +28,7 @@ def _integer(name: str, default: int, low: int = 0) -> int:
 
 def debug() -> int:
     """``WEFT_DEBUG``: 0 silent, 1 stages and their times, 2 each pass, 3 verify after each pass,
-    4 print the loop nest after each pass."""
+    4 print the loop nest after each pass. From 2 on the kernel cache is not used."""
     return _integer("WEFT_DEBUG", 0)
 
 
@@ -36,6 +36,28 @@ def dump_dir() -> Path | None:
     """``WEFT_DUMP``: a folder for numbered files, one per pass and kernel."""
     text = os.environ.get("WEFT_DUMP", "")
     return Path(text) if text else None
+
+
+def dump(file: str, text: str) -> None:
+    """Write ``text`` to a file in the folder of ``WEFT_DUMP``; nothing where it is not set."""
+    folder = dump_dir()
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(text, encoding="utf-8")
+    except OSError as e:
+        raise WeftError(
+            f"WEFT_DUMP={str(folder)!r} cannot be written: {e.strerror or e}.",
+            where="environment",
+            hint="name a folder that can be made and written",
+        ) from None
+
+
+def kernels_are_watched() -> bool:
+    """Whether somebody wants to see kernels being lowered: they are then compiled anew, since one
+    that comes from a cache has no stages to show."""
+    return debug() >= 2 or dump_dir() is not None
 
 
 def num_threads() -> int:

@@ -261,6 +261,14 @@ def test_dumps_and_debug_output(tmp_path, monkeypatch, capsys):
     assert "weft: perceptron: fold_constants" in text and "weft: kernel matmul" in text
 
 
+def test_kernels_are_dumped_although_they_are_cached(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEFT_CACHE_DIR", str(tmp_path / "cache"))
+    weft.compile(perceptron(layers=1))
+    monkeypatch.setenv("WEFT_DUMP", str(tmp_path / "dump"))
+    weft.compile(perceptron(layers=1))
+    assert list((tmp_path / "dump").glob("*-matmul*-loop-nest.txt"))
+
+
 def test_symbols_of_groups_whose_keys_begin_alike_differ(monkeypatch):
     monkeypatch.setattr(driver, "kernel_name", lambda g, key, digits=8: f"k_{key[: digits // 64]}")
     compiled = {}
