@@ -44,6 +44,17 @@ def build(
     """
     if not name.isidentifier() or not name.isascii():
         raise ScheduleError(f"{name!r} cannot be the name of a kernel.", hint="use letters and _")
+    if not isinstance(schedule, Schedule):
+        raise ScheduleError(
+            f"{type(schedule).__name__} is no schedule.",
+            hint="see te.create_schedule",
+        )
+    for a in args:
+        if not isinstance(a, (Tensor, Var)):
+            raise ScheduleError(
+                f"the argument {a!r} is {type(a).__name__}, neither a tensor nor a variable.",
+                hint="give the placeholders, the results and the te.var of the computation",
+            )
     goal = llvm.resolve(Target.parse(target))
     function = lower(schedule, args, goal, name, layouts)
     return KernelModule(function, tuple(args), dict(layouts or {}), goal)

@@ -19,6 +19,7 @@ import numpy as np
 
 from . import package
 from .artifact import Program
+from .errors import InputError
 from .inputs import TensorSpec, bind
 from .kernel import NativeProgram
 from .ndarray import address, aligned_bytes, aligned_empty, is_ready
@@ -117,6 +118,13 @@ class Executable:
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Run on inputs by name; gives outputs by name. For names that Python cannot spell."""
+        if not isinstance(inputs, Mapping):
+            raise InputError(
+                f"run takes a mapping of names to arrays, not {type(inputs).__name__}.",
+                where=self.name,
+                hint=f"run({{{', '.join(f'{n!r}: …' for n in self._storage.inputs)}}}), or call "
+                "the executable itself with arrays in order",
+            )
         results = self._run(bind(self._storage.inputs, (), inputs, self.name))
         return dict(zip(self._storage.outputs, results))
 

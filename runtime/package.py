@@ -61,7 +61,7 @@ def save(
 
     Raises :class:`PackageError` when the file cannot be written.
     """
-    target = Path(path)
+    target = _path(path)
     temporary = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}"
     try:
         with open(temporary, "xb") as file:
@@ -73,6 +73,14 @@ def save(
         raise _unwritable(target, e) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _path(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, (str, os.PathLike)):  # an integer would be an open file of the process
+        raise PackageError(
+            f"{type(path).__name__} is no path of a package.", hint="give a str or a pathlib.Path"
+        )
+    return Path(path)
 
 
 def _unwritable(path: Path, e: OSError) -> PackageError:
@@ -140,9 +148,9 @@ def load(path: str | os.PathLike[str]) -> Package:
     Raises :class:`PackageError` with what to do when the file is missing, truncated, damaged, of
     another version or not a package.
     """
-    where = str(path)
+    where = str(_path(path))
     try:
-        with open(path, "rb") as file:
+        with open(where, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             with zipfile.ZipFile(file) as archive:
                 return _Reader(archive, size, where).package()

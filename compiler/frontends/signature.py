@@ -23,6 +23,18 @@ Shapes = Mapping[str, "Sequence[int] | int"]
 Constants = Mapping[str, Any]
 
 
+def by_name(what: str, given: Any) -> Mapping[str, Any]:
+    """``given`` if it maps names to values, an empty mapping for None."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"{what} is {type(given).__name__}, not a mapping.",
+            hint=f"{what}={{name: value}} by the names of inputs and dimensions",
+        )
+    return given
+
+
 @dataclass(frozen=True)
 class SymbolicType:
     """Element type and dimensions; a name is a dimension not known yet, ``dims`` None no rank."""
@@ -66,9 +78,9 @@ class UnboundGraph(Graph):
 
         Raises :class:`InputError` for unknown names, contradictions, and what is still missing.
         """
-        shapes = {**self.shapes, **(shapes or {})}
+        shapes = {**self.shapes, **by_name("shapes", shapes)}
         types, values, missing = solve(
-            self.signature, shapes, {**self.given, **(constants or {})}, self.name
+            self.signature, shapes, {**self.given, **by_name("constants", constants)}, self.name
         )
         if missing:
             known = ", ".join(f"{k}: {t}" for k, t in self.signature.items())
@@ -76,7 +88,8 @@ class UnboundGraph(Graph):
             raise InputError(
                 f"the shapes are not complete; missing: {', '.join(missing)}.",
                 where=self.name,
-                hint=f"give shapes={{{example}}}; the inputs are {known}",
+                hint=f"give shapes={{{example}}}, on the command line --shape {missing[0]}=…; "
+                f"the inputs are {known}",
             )
         assert self.rebuild is not None
         return self.rebuild(types, values)

@@ -131,3 +131,12 @@ def test_wrong_scalars(n, words):
 def test_names_that_are_no_symbols():
     with pytest.raises(ScheduleError, match="cannot be the name of a kernel"):
         add_one(name="a b")
+
+
+def test_what_is_no_schedule_and_no_argument():
+    a = te.placeholder((4,), name="A")
+    b = te.compute((4,), lambda i: a[i] + 1, name="B")
+    with pytest.raises(ScheduleError, match=r"NoneType is no schedule"):
+        weft.build(None, [a, b])
+    with pytest.raises(ScheduleError, match=r"the argument 'A' is str, neither a tensor nor a var"):
+        weft.build(te.create_schedule(b), ["A", b])

@@ -394,3 +394,25 @@ def test_everything_missing_is_reported_at_once():
     assert "NoSuchA (domain ai.onnx, opset 17): nodes 'n_NoSuchA', 'again'" in text
     assert "NoSuchB (domain ai.onnx, opset 17): nodes 'n_NoSuchB'" in text
     assert "Foreign (domain com.example, opset 1): nodes 'f'" in text
+
+
+@pytest.mark.parametrize("source", [None, 3, []])
+def test_what_is_no_model(source):
+    with pytest.raises(ModelError, match=rf"{type(source).__name__} is no model") as e:
+        load(source)
+    assert "a path, the bytes of a file, or an onnx.ModelProto" in str(e.value)
+
+
+def test_a_package_is_not_loaded_as_a_model():
+    with pytest.raises(ModelError, match=r"a package of weft is opened by weft.runtime.load"):
+        load(b"PK\x03\x04" + bytes(40))
+
+
+def test_shapes_and_constants_are_mappings():
+    m = model([node("Relu", "x", "y")], [value("x", ["N"])], [value("y")])
+    with pytest.raises(InputError, match=r"shapes is list, not a mapping"):
+        load(m, [1])
+    with pytest.raises(InputError, match=r"constants is int, not a mapping"):
+        load(m, constants=3)
+    with pytest.raises(InputError, match=r"--shape N=…"):
+        bind(load(m))

@@ -134,6 +134,15 @@ def test_outputs_may_be_inputs_constants_views_and_intermediate_results(codes):
     assert exe(X)[1].tolist() == Y  # the constants of the program are its own
 
 
+def test_run_takes_a_mapping(exe):
+    name = next(iter(exe.inputs))
+    with pytest.raises(
+        InputError, match=rf"run takes a mapping.*not list.\n  hint: run\({{'{name}'"
+    ):
+        exe.run([np.zeros(4, np.float32)])
+    assert f"hint: run({{'{name}': …" in str(e.value)
+
+
 def test_threads_share_an_executable(exe):
     wrong = []
 

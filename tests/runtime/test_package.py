@@ -261,3 +261,12 @@ def test_a_malformed_program_that_is_sealed_again_is_refused(path):
         with contextlib.suppress(PackageError):
             p = package.load(path)
             Executable(p.program, p.codes, p.params)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"m.weft"])
+def test_only_paths_are_paths(path):
+    """An integer would be taken for an open file."""
+    with pytest.raises(PackageError, match=r"is no path of a package"):
+        package.load(path)
+    with pytest.raises(PackageError, match=r"is no path of a package"):
+        package.save(path, PROGRAM, {}, PARAMS)

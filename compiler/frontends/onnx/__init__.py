@@ -14,6 +14,7 @@ from typing import Any
 from onnx import ModelProto
 
 from ...graph import Graph
+from ..signature import by_name
 from .importer import import_model
 from .reader import open_model
 
@@ -24,4 +25,6 @@ def load(
     constants: Mapping[str, Any] | None = None,
 ) -> Graph:
     """See :func:`weft.compiler.frontends.load`."""
-    return import_model(open_model(source), shapes or {}, constants or {})
+    return import_model(
+        open_model(source), by_name("shapes", shapes), by_name("constants", constants)
+    )

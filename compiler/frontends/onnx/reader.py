@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ def open_model(source: str | Path | bytes | ModelProto) -> Model:
         proto = source
     elif isinstance(source, (bytes, bytearray, memoryview)):
         proto = _parse(bytes(source), file)
+    elif not isinstance(source, (str, PathLike)):
+        raise ModelError(
+            f"{type(source).__name__} is no model.",
+            hint="give a path, the bytes of a file, or an onnx.ModelProto",
+        )
     else:
         path = Path(source)
         folder, file = path.absolute().parent, path.name
@@ -54,6 +60,8 @@ def open_model(source: str | Path | bytes | ModelProto) -> Model:
 
 def _parse(data: bytes, file: str) -> ModelProto:
     hint = "the file is damaged, or not an ONNX model"
+    if data.startswith(b"PK"):
+        hint = "this is a zip file; a package of weft is opened by weft.runtime.load"
     if not data:
         raise ModelError("the model is empty.", where=file, hint=hint)
     try:
