@@ -104,6 +104,7 @@ class KernelCache:
         self._memory_bytes = 0
         self._disk_bytes: int | None = None  # unknown until the first write
         self._memory_hits = self._disk_hits = self._misses = 0
+        self._told = False  # that the folder cannot be written
 
     def get(self, key: str) -> CachedKernel | None:
         """The kernel stored under ``key``, if any."""
@@ -123,7 +124,7 @@ class KernelCache:
         return found
 
     def put(self, key: str, kernel: CachedKernel) -> None:
-        """Store a kernel; a full or read-only disk is logged and otherwise ignored."""
+        """Store a kernel; a full or read-only disk is logged once and otherwise ignored."""
         with self._lock:
             self._remember(key, kernel)
         if self.folder is None:
@@ -131,7 +132,9 @@ class KernelCache:
         try:
             self._write(key, kernel)
         except OSError as e:
-            log.warning("the kernel cache %s cannot be written: %s", self.folder, e)
+            if not self._told:
+                log.warning("the kernel cache %s cannot be written: %s", self.folder, e)
+            self._told = True
 
     def stats(self) -> CacheStats:
         sizes = [size for _, size, _ in self._files()]

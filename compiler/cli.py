@@ -152,13 +152,27 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--by-kernel", action="store_true", help="add up the calls of equal kernels")
     p.set_defaults(run=commands.bench_model)
 
-    p = sub.add_parser("targets", help="what weft compiles for")
+    p = sub.add_parser(
+        "targets", help="what weft compiles for", formatter_class=raw,
+        description="List the kinds of targets and what some processors offer.",
+        epilog="example:\n  weft compile model.onnx --target 'llvm -mtriple=riscv64-linux-gnu'",
+    )  # fmt: skip
     p.set_defaults(run=commands.targets)
 
-    p = sub.add_parser("doctor", help="versions, processor, threads, cache, a test kernel")
+    p = sub.add_parser(
+        "doctor", help="versions, processor, threads, cache, a test kernel", formatter_class=raw,
+        description="Check the installation: versions, processor, threads, cache, and whether a\n"
+        "kernel compiles and gives the right numbers. The exit code is 1 if something is wrong.",
+        epilog="example:\n  WEFT_NUM_THREADS=4 weft doctor",
+    )  # fmt: skip
     p.set_defaults(run=commands.doctor)
 
-    p = sub.add_parser("cache", help="show or clear the kernel cache")
+    p = sub.add_parser(
+        "cache", help="show or clear the kernel cache", formatter_class=raw,
+        description="Show where compiled kernels are kept and how much room they take, or remove\n"
+        "them. WEFT_CACHE_DIR moves the cache, WEFT_CACHE_MB bounds it, WEFT_CACHE=0 turns it off.",
+        epilog="examples:\n  weft cache\n  weft cache --clear",
+    )  # fmt: skip
     p.add_argument("--clear", action="store_true", help="remove all kernels from it")
     p.set_defaults(run=commands.cache)
     return top

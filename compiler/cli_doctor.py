@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ def examine() -> int:
     checks: list[tuple[str, Callable[[], str]]] = [
         ("weft", _weft),
         ("python", lambda: f"{platform.python_version()} ({sys.executable})"),
-        *[(name, lambda name=name: version(name)) for name in NEEDED],
+        *[(name, lambda name=name: _module(name)) for name in NEEDED],
         ("LLVM", _llvm),
         ("processor", _processor),
         ("threads", _threads),
@@ -49,6 +50,11 @@ def _weft() -> str:
     from .. import __version__
 
     return f"{__version__} ({Path(__file__).resolve().parents[1]})"
+
+
+def _module(name: str) -> str:
+    importlib.import_module(name)  # a package may be listed and broken
+    return version(name)
 
 
 def _llvm() -> str:

@@ -251,3 +251,26 @@ def test_python_m_weft():
         [sys.executable, "-m", "weft", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("weft 0.")
+
+
+@pytest.mark.parametrize("command", ["compile", "run", "bench", "targets", "doctor", "cache"])
+def test_help_has_an_example(command, capsys):
+    with pytest.raises(SystemExit) as e:
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert e.value.code == 0
+    assert "example" in text and f"weft {command if command != 'targets' else 'compile'}" in text
+
+
+def test_doctor_imports_what_it_lists(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "networkx", None)
+    assert main(["doctor"]) == 1
+    assert "BAD  networkx" in capsys.readouterr().out
+
+
+def test_a_dump_that_cannot_be_written(monkeypatch, capsys):
+    save(colour_model((1, 3, 4, 4)))
+    open("file", "w").close()
+    monkeypatch.setenv("WEFT_DUMP", "file")
+    assert main(["compile", "model.onnx"]) == 1
+    assert "WEFT_DUMP='file' cannot be written: File exists" in capsys.readouterr().err
