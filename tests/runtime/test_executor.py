@@ -136,9 +136,7 @@ def test_outputs_may_be_inputs_constants_views_and_intermediate_results(codes):
 
 def test_run_takes_a_mapping(exe):
     name = next(iter(exe.inputs))
-    with pytest.raises(
-        InputError, match=rf"run takes a mapping.*not list.\n  hint: run\({{'{name}'"
-    ):
+    with pytest.raises(InputError, match=r"run takes a mapping .* not list\.") as e:
         exe.run([np.zeros(4, np.float32)])
     assert f"hint: run({{'{name}': …" in str(e.value)
 
