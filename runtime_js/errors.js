@@ -54,6 +54,11 @@ export class DisposedError extends WeftError {
   name = 'DisposedError';
 }
 
+/** A kernel gave NaN, found by the flag `debug`. */
+export class NumericError extends WeftError {
+  name = 'NumericError';
+}
+
 /**
  * Throw an AbortError when a signal has fired.
  *

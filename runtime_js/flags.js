@@ -10,8 +10,7 @@ import { InputError } from './errors.js';
 /**
  * @typedef {object} Flags
  * @property {boolean} forceHalfFloat webgl: render to 16-bit floats even where 32 bits are there
- * @property {boolean} debug check every kernel's result for NaN and infinity and name the first bad
- *   kernel; slow
+ * @property {boolean} debug check every kernel's result for NaN and name the first bad kernel; slow
  * @property {boolean} cache keep weights in the browser's Cache storage between visits
  * @property {boolean} warmUp run once on zeros inside `load`, so that the first inference is fast
  * @property {number} threads wasm: workers to use; 0 means as many as the machine offers

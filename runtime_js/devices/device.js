@@ -42,8 +42,10 @@
  * @typedef {object} InitOptions
  * @property {readonly number[]} steps the steps that this device will be asked to run, ascending; a
  *   program may have steps for several devices, and a device needs room for its own slots only
- * @property {readonly number[]} slots the slots that it must hold, ascending: those of its steps
- *   and those that other devices' steps and the caller exchange with it
+ * @property {readonly number[]} slots the slots that it must hold, ascending, no aliases
+ * @property {readonly number[]} pinned those of `slots` that the caller or another device gives or
+ *   takes; the others live within one stretch of steps and may share storage
+ * @property {readonly number[]} roots for each slot of the program, the one that owns its storage
  * @property {Flags} flags
  * @property {AbortSignal} [signal]
  * @property {(done: number, total: number) => void} [onCompile] progress in kernels
@@ -60,6 +62,8 @@
  * @property {string} kind "webgl", "wasm": what `Step.device` says
  * @property {string} description what it is, for a person: "wasm, SIMD, 4 threads"
  * @property {Readonly<Record<string, number>>} limits what the hardware offers
+ * @property {boolean} mayBeLost whether that can happen; the constants are then kept to be uploaded
+ *   again
  * @property {boolean} lost whether `init` must be called again before anything else
  * @property {(program: Program, codes: Codes, options: InitOptions) => Promise<void>} init compile
  *   and allocate; rejects with DeviceError when the device cannot run the program
