@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,10 +20,18 @@ from ..ir.target import Target
 from ..runtime.errors import CodegenError, TargetError
 from .llvm_kernel import Module, kernel
 
+THREADS = ",+atomics"  # what wasm objects for a shared memory have besides
+
 _READY = False
 # What a triple without -mcpu and -mattr means where LLVM's own default would be soft-float or
 # without the vectors that every such processor has.
-_BASELINE = {"riscv64": ("generic-rv64", "+m,+a,+f,+d,+c", "lp64d"), "wasm32": ("", "+simd128", "")}
+_BASELINE = {
+    "riscv64": ("generic-rv64", "+m,+a,+f,+d,+c", "lp64d"),
+    # what every browser since 2021 (Safari since 2023) and Node since 16 have
+    "wasm32": ("", "+simd128,+nontrapping-fptoint,+sign-ext,+bulk-memory,+mutable-globals", ""),
+}
+# The width of size_t where it is not 64 bits.
+_SIZE_BITS = {"wasm32": 32, "i386": 32, "i686": 32, "arm": 32, "armv7": 32, "riscv32": 32}
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,11 @@ class LLVMModule:
     def assembly(self) -> str:
         """The machine code as text."""
         return _machine(self.target).emit_assembly(llvm.parse_assembly(self.source))
+
+
+def baseline(triple: str) -> str:
+    """The attributes that ``-mtriple`` alone means; empty where they are LLVM's own."""
+    return _BASELINE.get(triple.split("-", maxsplit=1)[0], ("", "", ""))[1]
 
 
 def resolve(target: Target) -> Target:
@@ -76,7 +89,9 @@ def emit(functions: Sequence[Function], target: Target) -> LLVMModule:
     """
     target = resolve(target)
     facts = _probe(target.mtriple, target.mcpu, target.mattr)
-    module = Module(target, has_half=facts.half, wide=target.vector_bits >= 512 and facts.x86)
+    wide = target.vector_bits >= 512 and facts.x86
+    size = _SIZE_BITS.get(target.mtriple.split("-", maxsplit=1)[0], 64)
+    module = Module(target, has_half=facts.half, wide=wide, size_bits=size)
     for f in functions:
         kernel(module, f)
     machine = _machine(target)
@@ -90,6 +105,17 @@ def emit(functions: Sequence[Function], target: Target) -> LLVMModule:
     parsed.data_layout = str(machine.target_data)
     _optimise(parsed, machine, target.opt_level)
     return LLVMModule(str(parsed), machine.emit_object(parsed), target, text)
+
+
+def linker(target: Target) -> str:
+    """Empty: the device links the objects when it loads them."""
+    return ""
+
+
+def link(codes: Mapping[str, bytes], target: Target) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The code objects of a program by name, and the name of the one that holds each kernel: here
+    every object stays what it is, and the device links them."""
+    return dict(codes), {name: name for name in codes}
 
 
 def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int) -> None:
@@ -166,7 +192,8 @@ def _probe(triple: str, cpu: str, attributes: str) -> _Facts:
 
 def _trusted(triple: str) -> list[tuple[str, str]]:
     """Processor and attributes that need no check: our defaults and this machine's."""
-    known = [b[:2] for a, b in _BASELINE.items() if a == triple.split("-", maxsplit=1)[0]]
+    base = _BASELINE.get(triple.split("-", maxsplit=1)[0], ("", "", ""))
+    known = [base[:2], (base[0], base[1] + THREADS)]
     if triple == llvm.get_process_triple():
         known.append((llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
     return known
@@ -211,5 +238,5 @@ def _machine(target: Target) -> llvm.TargetMachine:
         ) from None
     return kind.create_target_machine(
         cpu=target.mcpu, features=target.mattr, opt=min(3, max(0, target.opt_level)),
-        reloc="pic", codemodel="default", abiname=abi,
+        reloc="static" if arch == "wasm32" else "pic", codemodel="default", abiname=abi,
     )  # fmt: skip

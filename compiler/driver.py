@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..codegen import llvm
+from ..codegen import for_target
 from ..ir.lower import lower
 from ..ir.target import Target
 from ..runtime import knobs
@@ -30,6 +30,7 @@ from .frontends import load
 from .frontends.signature import bind
 from .graph import Graph, TensorType
 from .group import Group, express, is_literal, kernel_name, structural_key
+from .link import link
 from .passes import GRAPH_PASSES
 from .passes.fuse import fuse
 from .passes.layout import choose_layouts
@@ -73,7 +74,7 @@ def compile(
         goal = replace(goal, opt_level=opt_level)
     if goal.opt_level not in range(4):
         raise TargetError(f"the optimisation level {goal.opt_level} is not one of 0, 1, 2, 3.")
-    goal = llvm.resolve(goal)
+    goal = for_target(goal).resolve(goal)
     tell("load", 0, 1)
     if isinstance(model, Graph):
         graph = bind(model, shapes, constants).verify()
@@ -133,17 +134,18 @@ def assemble(
     groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
     plan = plan_memory(graph, groups)
     compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell)
-    program = make_program(graph, plan, [compiled[s] for s in symbols], target)
+    codes, holders = link(compiled.values(), target, cache)
+    program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
     if knobs.dump_dir() is not None:
         text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
         _dump(len(GRAPH_PASSES) + 2, "groups", text)
         _dump(len(GRAPH_PASSES) + 3, "memory", _plan_text(plan))
-    codes = {k.symbol: k.code for k in compiled.values()}
     used = {s.source for s in program.slots if s.kind == "constant"}
     params = {k: v for k, v in graph.constants.items() if k in used}
     exe = Executable(program, codes, params)
     # Code for another processor can be saved here, but not loaded.
-    return exe.prepare() if target.mtriple == llvm.resolve(Target("llvm")).mtriple else exe
+    host = for_target(Target("llvm")).resolve(Target("llvm"))
+    return exe.prepare() if (target.kind, target.mtriple) == ("llvm", host.mtriple) else exe
 
 
 def _plan_text(plan: MemoryPlan) -> str:
@@ -197,7 +199,7 @@ def compile_group(group: Group, graph: Graph, target: Target, symbol: str) -> Ca
             if (layout := graph.types[name].layout) is not None
         }
         function = lower(schedule(expr.outputs, target, layouts), tensors, target, symbol, layouts)
-        code = llvm.emit([function], target).object
+        code = for_target(target).emit([function], target).object
     except WeftError as e:
         where = group.where if e.where is None else f"{group.where}: {e.where}"
         raise type(e)(e.message, where=where, hint=e.hint) from e
@@ -217,9 +219,14 @@ def physical_shape(t: TensorType) -> tuple[int, ...]:
 
 
 def make_program(
-    graph: Graph, plan: MemoryPlan, kernels: Sequence[CachedKernel], target: Target
+    graph: Graph,
+    plan: MemoryPlan,
+    kernels: Sequence[CachedKernel],
+    target: Target,
+    holders: Mapping[str, str],
 ) -> Program:
-    """The program whose step k calls ``kernels[k]`` for ``plan.steps[k]``."""
+    """The program whose step k calls ``kernels[k]`` for ``plan.steps[k]``; ``holders`` names the
+    code object that has a kernel."""
     slots: dict[str, Slot] = {}
     number: dict[str, int] = {}
     public = {plan.root(o) for o in graph.outputs}
@@ -258,7 +265,7 @@ def make_program(
         graph.name,
         str(target),
         tuple(slots.values()),
-        tuple(Kernel(k.symbol, k.params, k.symbol) for k in distinct.values()),
+        tuple(Kernel(k.symbol, k.params, holders[k.symbol]) for k in distinct.values()),
         tuple(steps),
         MappingProxyType(inputs),
         MappingProxyType(outputs),

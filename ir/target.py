@@ -27,6 +27,7 @@ class Target:
     num_vector_registers: int = 16
     has_fma: bool = False
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
+    threads: bool = False  # wasm: shared memory and a thread pool
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
     opt_level: int = 3
 
@@ -37,7 +38,7 @@ class Target:
     def __str__(self) -> str:
         default = _KINDS[self.kind]
         shown = [
-            f"-{f.name}={getattr(self, f.name)}"
+            f"-{f.name}" if getattr(self, f.name) is True else f"-{f.name}={getattr(self, f.name)}"
             for f in fields(self)
             if f.name != "kind" and getattr(self, f.name) != getattr(default, f.name)
         ]
@@ -77,15 +78,15 @@ class Target:
 def _value(kind: type, text: str, given: bool) -> object:
     if kind is bool:
         flags = {"": True, "1": True, "true": True, "0": False, "false": False}
-        if text not in flags:
+        if text.lower() not in flags:
             raise ValueError(text)
-        return flags[text]
+        return flags[text.lower()]
     if not given:
         raise ValueError(text)
     return kind(text)
 
 
-_KINDS: dict[str, Target] = {"llvm": Target("llvm")}
+_KINDS: dict[str, Target] = {"llvm": Target("llvm"), "wasm": Target("wasm")}
 
 
 def kinds() -> tuple[str, ...]:
