@@ -48,6 +48,14 @@ export class Tensor {
     this.data = data;
   }
 
+  /**
+   * @param {string} dtype
+   * @param {readonly number[]} shape
+   */
+  static zeros(dtype, shape) {
+    return new Tensor(dtype, shape, new (dtypeOf(dtype).make)(sizeOf(shape)));
+  }
+
   get size() {
     return this.data.length;
   }
