@@ -249,7 +249,7 @@ def make_program(
             number[name] = len(slots)
             slots[name] = Slot(
                 name, kind, str(t.dtype), t.shape, physical_shape(t), t.nbytes,
-                plan.offsets.get(name, 0), source,
+                plan.offsets.get(name, 0), source, str(t.layout) if t.layout else "",
             )  # fmt: skip
         return number[name]
 

@@ -78,6 +78,16 @@ class Executable:
         return MappingProxyType(self._storage.outputs)
 
     @property
+    def codes(self) -> Mapping[str, bytes]:
+        """The code objects of the program by name."""
+        return MappingProxyType(self._codes)
+
+    @property
+    def params(self) -> Mapping[str, np.ndarray]:
+        """The constants of the program by name."""
+        return MappingProxyType(self._params)
+
+    @property
     def memory(self) -> MemoryReport:
         """Bytes of arena, constants, inputs and outputs."""
         return self._storage.report()
