@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from web.site_server import Site
 from weft.compiler.serve import serving
 
+RUNTIME = Path(__file__).parents[2] / "runtime_js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = [
     "--no-sandbox",
@@ -58,7 +60,7 @@ class Visit:
 
     def heard(self, *names: str) -> int:
         """How many events of these names the page sent."""
-        # Playwright's own wait_for_function evaluates text inside the page, which its policy forbids
+        # Playwright's wait_for_function evaluates text in the page, which the policy forbids.
         count = "names => (globalThis.heard ?? []).filter(([n]) => names.includes(n)).length"
         return self.page.evaluate(count, list(names))
 
@@ -106,3 +108,24 @@ def served():
 
     with ExitStack() as stack:
         yield lambda folder: stack.enter_context(serving(Path(folder)))
+
+
+@pytest.fixture
+def page(chromium):
+    """An empty page without history or cache; an error that nobody catches fails the test."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+@pytest.fixture
+def site():
+    """A server that has the runtime's modules at ``/runtime_js`` and an empty ``/blank.html``."""
+    site = Site({"/runtime_js": RUNTIME})
+    yield site
+    site.close()
