@@ -209,8 +209,9 @@ def prepare(
                 f"there are {len(names)} labels for {count} classes.", where=graph.name,
                 hint="one label a line, in the order of the scores",
             )  # fmt: skip
-        about["output"] = {"kind": "classes", "scores": scores, "classes": numbers}
-        about["output"]["labels"] = list(names)
+        about["output"] = {
+            "kind": "classes", "scores": scores, "classes": numbers, "labels": list(names),
+        }  # fmt: skip
     return graph, about
 
 

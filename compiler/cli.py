@@ -97,8 +97,8 @@ def _image(text: str) -> tuple[str, object]:
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {'=…, '.join(kinds)}=…, bgr")
     try:
         return name, kinds[name](value)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: {value!r} is not a number") from None
+    except (ValueError, argparse.ArgumentTypeError) as e:
+        raise argparse.ArgumentTypeError(f"{name}: {e}") from None
 
 
 def _bundle_options(p: argparse.ArgumentParser) -> None:

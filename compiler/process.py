@@ -220,8 +220,8 @@ def class_output(graph: Graph, classes: Classes) -> tuple[Graph, str, str, int]:
     if soft:
         x = _add(b, "softmax", [x], axis=-1)
     attrs = {"k": min(classes.top, n), "axis": -1}
-    scores, index = b.add("top_k", [x], attrs, outputs=[b.fresh("scores")])
-    (number,) = b.add("cast", [index], {"to": "int32"}, outputs=[b.fresh("classes")])
+    scores, index = b.add("top_k", [x], attrs, outputs=[b.fresh("top_scores")])
+    (number,) = b.add("cast", [index], {"to": "int32"}, outputs=[b.fresh("top_classes")])
     outputs: list[str] = []
     for o in graph.outputs:
         outputs += [scores, number] if o == name else [o]

@@ -31,6 +31,8 @@ let times = [];
 let loadMs = 0;
 let busy = false;
 let again = false;
+/** @type {AbortController | null} the loading under way */
+let current = null;
 
 /**
  * @param {string} name
@@ -180,6 +182,9 @@ function wire() {
 }
 
 async function start() {
+  current?.abort();
+  const mine = (current = new AbortController());
+  const { signal } = mine;
   model?.dispose();
   model = null;
   times = [];
@@ -190,8 +195,18 @@ async function start() {
   const begin = performance.now();
   try {
     const backend = /** @type {any} */ (address.searchParams.get('backend') ?? 'auto');
-    model = await load(FOLDER, { backend, onProgress: showProgress });
+    const onProgress = (/** @type {any} */ p) => {
+      if (!signal.aborted) showProgress(p);
+    };
+    const loaded = await load(FOLDER, { backend, onProgress, signal });
+    if (signal.aborted) {
+      loaded.dispose();
+      return;
+    }
+    model = loaded;
   } catch (e) {
+    if (signal.aborted) return; // another one has begun
+    mine.abort(); // other downloads may still be under way
     fail(e, start);
     return;
   }
