@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -90,8 +92,11 @@ def emit(functions: Sequence[Function], target: Target) -> LLVMModule:
     target = resolve(target)
     facts = _probe(target.mtriple, target.mcpu, target.mattr)
     wide = target.vector_bits >= 512 and facts.x86
-    size = _SIZE_BITS.get(target.mtriple.split("-", maxsplit=1)[0], 64)
-    module = Module(target, has_half=facts.half, wide=wide, size_bits=size)
+    arch = target.mtriple.split("-", maxsplit=1)[0]
+    module = Module(
+        target, has_half=facts.half, wide=wide, size_bits=_SIZE_BITS.get(arch, 64),
+        unsigned_offsets=arch == "wasm32",
+    )  # fmt: skip
     for f in functions:
         kernel(module, f)
     machine = _machine(target)
@@ -104,7 +109,26 @@ def emit(functions: Sequence[Function], target: Target) -> LLVMModule:
         raise CodegenError(f"LLVM rejects the generated code: {e}", where=names) from e
     parsed.data_layout = str(machine.target_data)
     _optimise(parsed, machine, target.opt_level)
-    return LLVMModule(str(parsed), machine.emit_object(parsed), target, text)
+    with _codegen(reduce_strength=arch != "wasm32"):
+        code = machine.emit_object(parsed)
+    return LLVMModule(str(parsed), code, target, text)
+
+
+_SWITCHES = threading.Lock()
+
+
+@contextmanager
+def _codegen(*, reduce_strength: bool) -> Iterator[None]:
+    """LLVM's switches are of the whole process. Loop strength reduction rewrites addresses so that
+    it is no longer known that they do not wrap, and WebAssembly's loads could not have offsets."""
+    with _SWITCHES:
+        if not reduce_strength:
+            llvm.set_option("weft", "-disable-lsr=1")
+        try:
+            yield
+        finally:
+            if not reduce_strength:
+                llvm.set_option("weft", "-disable-lsr=0")
 
 
 def linker(target: Target) -> str:

@@ -30,8 +30,17 @@ STACK_LIMIT = 64 << 10  # bytes; larger local buffers go to the heap
 class Module:
     """Collects the functions, declarations and metadata of one LLVM module."""
 
-    def __init__(self, target: Target, *, has_half: bool, wide: bool, size_bits: int = 64):
+    def __init__(
+        self,
+        target: Target,
+        *,
+        has_half: bool,
+        wide: bool,
+        size_bits: int = 64,
+        unsigned_offsets: bool = False,
+    ):
         self.target, self.has_half = target, has_half
+        self.unsigned_offsets = unsigned_offsets
         self.size = f"i{size_bits}"  # C's size_t
         self.functions: list[str] = []
         self.declare: set[str] = set()
@@ -65,6 +74,7 @@ class Body(Expressions):
         super().__init__(
             f"kernel {kernel}", module.declare,
             has_fma=module.target.has_fma, has_half=module.has_half,
+            unsigned_offsets=module.unsigned_offsets,
         )  # fmt: skip
         self.module, self.name, self.kernel = module, name, kernel
         self.parallel = parallel  # already inside a parallel loop
@@ -155,7 +165,9 @@ class Body(Expressions):
         self.define(s.var, stem)
         self._bind(s)
         self.fresh()
+        outer, self.inner = self.inner, s.var
         self.stmt(s.body)
+        self.inner = outer
         self.fresh()
         following = self.op(f"add nsw {t} {stem}, 1")
         more = self.op(f"icmp slt {t} {following}, {high}")
