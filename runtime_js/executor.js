@@ -299,8 +299,12 @@ export class Executor {
     const outputs = {};
     for (const [name, slot] of Object.entries(program.outputs)) {
       const root = plan.roots[slot];
-      const data = results.get(root) ?? this.#published.get(root) ?? given.get(root);
-      outputs[name] = this.#output(/** @type {TypedArray} */ (data), slot, owned);
+      const data =
+        results.get(root) ??
+        this.#published.get(root) ??
+        given.get(root) ??
+        new (dtypeOf(program.slots[root].dtype).make)(0); // an output of no elements
+      outputs[name] = this.#output(data, slot, owned);
     }
     return outputs;
   }
@@ -416,6 +420,7 @@ function specsOf(program, table) {
 function abortable(promise, signal, what) {
   return new Promise((resolve, reject) => {
     const stop = () => reject(new AbortError(`${what} was aborted.`, { cause: signal.reason }));
+    if (signal.aborted) stop(); // while the promise was being made
     signal.addEventListener('abort', stop, { once: true });
     promise
       .then(resolve, reject)

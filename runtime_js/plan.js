@@ -5,6 +5,7 @@
  * @module
  */
 
+import { sizeOf } from './dtype.js';
 import { BundleError } from './errors.js';
 import { kindOf, rootsOf } from './program.js';
 
@@ -92,6 +93,7 @@ export function makePlan(program, kinds) {
     const root = roots[slot];
     if (slots[root].kind === 'input' || slots[root].kind === 'constant') continue;
     const holders = places.get(root);
+    if (!holders && sizeOf(slots[root].shape) === 0) continue; // no kernel is made for nothing
     if (!holders) {
       throw new BundleError(`nothing writes the output '${name}'.`, { where: program.name });
     }
