@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,7 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.site.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body)
+        with suppress(ConnectionError):  # the page did not want all of it
+            self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: a test says what it wants to say."""
