@@ -13,7 +13,12 @@ from typing import Any
 
 from ..ir.target import Target
 
-_GENERATORS = {"llvm": "llvm", "wasm": "wasm"}  # kind of target -> module of this folder
+_GENERATORS = {
+    "llvm": "llvm",
+    "wasm": "wasm",
+    "opengl": "glsl",
+    "webgl": "glsl",
+}  # kind of target -> module of this folder
 
 
 def for_target(target: Target) -> Any:

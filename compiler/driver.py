@@ -8,6 +8,7 @@ front-end -> graph -> GRAPH_PASSES -> groups -> memory plan
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +24,11 @@ from ..ir.lower import lower
 from ..ir.target import Target
 from ..runtime import knobs
 from ..runtime.artifact import Kernel, Param, Program, Slot, Step
+from ..runtime.dtype import dtype_of
 from ..runtime.errors import GraphError, TargetError, WeftError
 from ..runtime.executor import Executable
 from .cache import CachedKernel, KernelCache, kernel_cache, kernel_key
+from .draws import compile_draws
 from .frontends import load
 from .frontends.signature import bind
 from .graph import Graph, TensorType
@@ -198,6 +201,8 @@ def compile_group(group: Group, graph: Graph, target: Target, symbol: str) -> Ca
             for tensor, name in zip(tensors, (*expr.inputs, *group.outputs))
             if (layout := graph.types[name].layout) is not None
         }
+        if target.texture_memory:
+            return compile_draws(expr, group, graph.types, layouts, target, symbol)
         function = lower(schedule(expr.outputs, target, layouts), tensors, target, symbol, layouts)
         code = for_target(target).emit([function], target).object
     except WeftError as e:
@@ -250,28 +255,47 @@ def make_program(
             slots[name] = Slot(
                 name, kind, str(t.dtype), t.shape, physical_shape(t), t.nbytes,
                 plan.offsets.get(name, 0), source, str(t.layout) if t.layout else "",
+                t.layout.layers if t.layout else 1,
             )  # fmt: skip
         return number[name]
 
     inputs = {i: slot(i) for i in graph.inputs}
+    arena = plan.arena
     steps = []
     for group, kernel in zip(plan.steps, kernels):
         names = [*literal_free(group, graph.constants), *group.outputs]
         assert len(names) == len(kernel.params), (group, kernel.params)
-        steps.append(Step(kernel.symbol, tuple(slot(n) for n in names), group.label))
+        args = [slot(n) for n in names]
+        if not kernel.draws:
+            steps.append(Step(kernel.symbol, tuple(args), group.label))
+        for dtype, shape in kernel.scratch:
+            name = f"scratch.{len(slots)}"
+            nbytes = math.prod(shape) * dtype_of(dtype).bytes
+            args.append(len(slots))
+            slots[name] = Slot(name, "arena", dtype, shape, shape, nbytes)
+            arena = max(arena, nbytes)
+        for k, d in enumerate(kernel.draws, 1):
+            label = f"{group.label} ({k}/{len(kernel.draws)})" if k > 1 else group.label
+            steps.append(Step(d.symbol, tuple(args[a] for a in d.args), label))
     outputs = {o: slot(o) for o in graph.outputs}
     distinct = {k.symbol: k for k in kernels}
     return Program(
         graph.name,
         str(target),
         tuple(slots.values()),
-        tuple(Kernel(k.symbol, k.params, holders[k.symbol]) for k in distinct.values()),
+        tuple(k for group in distinct.values() for k in _kernels(group, holders)),
         tuple(steps),
         MappingProxyType(inputs),
         MappingProxyType(outputs),
-        plan.arena,
+        arena,
         meta=MappingProxyType({"weft": __version__, "model": dict(graph.meta)}),
     )
+
+
+def _kernels(group: CachedKernel, holders: Mapping[str, str]) -> list[Kernel]:
+    if not group.draws:
+        return [Kernel(group.symbol, group.params, holders[group.symbol])]
+    return [Kernel(d.symbol, d.params, holders[d.symbol], d.launch) for d in group.draws]
 
 
 def literal_free(group: Group, constants: Mapping[str, np.ndarray]) -> list[str]:

@@ -18,7 +18,7 @@ def link(
     Raises :class:`CodegenError` when the target's linker is missing or fails.
     """
     generator = for_target(target)
-    codes = {k.symbol: k.code for k in kernels}
+    codes = {symbol: code for k in kernels for symbol, code in k.codes.items()}
     linker = generator.linker(target)
     if not linker or cache is None:
         return generator.link(codes, target)

@@ -55,7 +55,10 @@ from .math_float import EXPANSIONS
 _BASIC = frozenset(
     {"sqrt", "floor", "ceil", "trunc", "round", "fma", "isnan", "isinf", "popcount", "rsqrt"}
 )
-NATIVE: dict[str, frozenset[str]] = {"llvm": _BASIC}
+# What else a kind of target has. GLSL leaves the accuracy of exp open, but every driver has
+# that of its exp2, a few units; logarithms of 0 and powers of negative numbers are undefined there.
+_SHADER = (_BASIC - {"rsqrt"}) | {"exp", "exp2"}
+NATIVE: dict[str, frozenset[str]] = {"llvm": _BASIC, "opengl": _SHADER, "webgl": _SHADER}
 
 
 def lower_math(f: Function, target: Target) -> Function:
