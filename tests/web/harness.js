@@ -2,6 +2,7 @@
 
 import { Tensor } from '/runtime_js/index.js';
 import { dtypeOf } from '/runtime_js/dtype.js';
+import { device as wasm } from '/runtime_js/devices/wasm.js';
 import { device as webgl } from '/runtime_js/devices/webgl.js';
 import { Executor } from '/runtime_js/executor.js';
 import { makeFlags } from '/runtime_js/flags.js';
@@ -58,6 +59,39 @@ export async function judge(handmade, flags = {}) {
   } finally {
     executor.dispose();
   }
+}
+
+/** A compiled program: codes and parameters in base64, feeds as tensors. Outputs likewise. */
+export async function outputsOf({ program, codes, shard, feeds }, flags = {}) {
+  const all = makeFlags(flags);
+  const parsed = parseProgram(program, 'compiled');
+  const logical = program.meta.params === 'logical';
+  const params = new Params(parseSafetensors(bytesOf(shard), 'compiled'), logical);
+  const texts = {};
+  const modules = {};
+  for (const [name, code] of Object.entries(codes)) {
+    if (name.endsWith('.wasm')) modules[name] = bytesOf(code);
+    else texts[name] = new TextDecoder().decode(bytesOf(code));
+  }
+  const devices = [webgl.create(all), ...(Object.keys(modules).length ? [wasm.create(all)] : [])];
+  const executor = new Executor(parsed, { webgl: texts, wasm: modules }, params, devices, all);
+  try {
+    await executor.prepare();
+    const given = Object.fromEntries(Object.entries(feeds).map(([k, v]) => [k, tensor(v)]));
+    const outputs = await executor.run(given);
+    return Object.fromEntries(Object.entries(outputs).map(([k, t]) => [k, base64Of(t.data)]));
+  } finally {
+    executor.dispose();
+  }
+}
+
+function base64Of(array) {
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  let text = '';
+  for (let k = 0; k < bytes.length; k += 8192) {
+    text += String.fromCharCode(...bytes.subarray(k, k + 8192));
+  }
+  return btoa(text);
 }
 
 /** What a promise came to: {value} or {error, message, detail}. */
