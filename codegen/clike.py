@@ -77,27 +77,19 @@ class Scope:
     branch: bool = False
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Component(Expr):
-    """Lane ``k`` of a vector that is no expression of an index."""
-
-    value: Expr
-    k: int
-    dtype: DType
-
-
 class _Lane(Mutator):
-    """The scalar expression of one lane of a vector expression."""
+    """The scalar expression of one lane of a vector expression. ``component`` gives that of a
+    vector that is no expression of an index."""
 
-    def __init__(self, k: int):
+    def __init__(self, k: int, component: Callable[[Expr, int], Expr]):
         super().__init__()
-        self.k = k
+        self.k, self.component = k, component
 
     def __call__(self, node: Any) -> Any:
         return node if node.dtype.lanes == 1 else super().__call__(node)
 
     def rebuild(self, node: Any) -> Any:
-        return Component(node, self.k, node.dtype.element)
+        return self.component(node, self.k)
 
     def visit_Ramp(self, e: Ramp) -> Expr:
         return e.base + e.stride * self.k
@@ -120,11 +112,6 @@ class _Lane(Mutator):
     def visit_Load(self, e: Load) -> Expr:
         predicate = None if e.predicate is None else self(e.predicate)
         return Load(e.buffer, tuple(map(self, e.indices)), predicate)
-
-
-def lane(e: Expr, k: int) -> Expr:
-    """Lane ``k`` of a vector (a scalar is itself)."""
-    return _Lane(k)(e)
 
 
 _INFIX = {
@@ -164,7 +151,6 @@ class CLike:
             Const: self._const, Var: self._var, Unary: self._unary, Binary: self._binary,
             Cast: self._cast, Reinterpret: self._reinterpret, Select: self._select,
             Call: self._call, Load: self._load, Ramp: self._ramp, Broadcast: self._broadcast,
-            Component: self._component,
         }  # fmt: skip
         self._statements: dict[type, Callable[[Any], None]] = {
             Store: self._store, For: self._for, If: self._if, Seq: self._seq, Let: self._let,
@@ -343,9 +329,16 @@ class CLike:
     def _var(self, v: Var) -> Value:
         return self.vars[v]
 
-    def _component(self, e: Component) -> Value:
-        whole = self.hold(self.value(e.value), self.type(e.value.dtype), "v")
-        return whole._replace(text=f"{whole.text}.{COMPONENTS[e.k]}")
+    def lane(self, e: Expr, k: int) -> Expr:
+        """Lane ``k`` of a vector, simplified (a scalar is itself)."""
+        return self.analyzer.simplify(_Lane(k, self._component)(e))
+
+    def _component(self, e: Expr, k: int) -> Expr:
+        """A variable that stands for lane ``k`` of a vector."""
+        whole = self.hold(self.value(e), self.type(e.dtype), "v")
+        part = Var(f"{whole.text}.{COMPONENTS[k]}", e.dtype.element)
+        self.vars[part] = whole._replace(text=part.name, atom=True)
+        return part
 
     def _broadcast(self, e: Broadcast) -> Value:
         v = self.value(e.value)
@@ -364,6 +357,8 @@ class CLike:
         d, v = e.dtype, self.value(e.a)
         if e.op is Op.ABS and d.kind == "uint":
             return v
+        if e.op is Op.NOT and d.kind == "uint" and d.bits == 64:
+            raise self.error("bits of 64-bit integers do not exist on this target")
         if e.op is Op.NOT and d.is_bool:
             form = "!{0}" if d.lanes == 1 else "not({0})"
         else:
@@ -535,6 +530,9 @@ class CLike:
 
     def _reinterpret(self, e: Reinterpret) -> Value:
         s, d = e.value.dtype, e.dtype
+        if s.is_int and d.is_int and s.bits < 32:
+            wide = self.join(f"{self.type(d)}({{0}})", [self.value(e.value)], [s])
+            return wide._replace(text=self._low_bits(wide.text, d))
         if s.bits != 32:
             raise self.error(f"the bits of {s} cannot be read as {d} on this target")
         v = self.value(e.value)
@@ -628,7 +626,7 @@ class CLike:
             assert base is not None
             text = f"{name}_{base // 4}"
             return text if n > 1 else f"{text}.{COMPONENTS[base % 4]}"
-        places = [_bare(self.value(self.analyzer.simplify(lane(index, k))).text) for k in range(n)]
+        places = [_bare(self.value(self.lane(index, k)).text) for k in range(n)]
         if n == 1:
             return f"{name}[{places[0]}]"
         t = self.type(b.dtype.with_lanes(n))
@@ -670,17 +668,22 @@ class CLike:
         if s.buffer not in self._local:
             self.store_memory(s)
             return
-        if s.predicate is not None and not is_const(s.predicate, True):
-            raise self.error("a predicated store to local memory")
-        v = self.value(s.value)
-        index = s.indices[-1]
+        v, p, index = self.value(s.value), s.predicate, s.indices[-1]
+        if p is not None and not is_const(p, True):
+            d, t = s.value.dtype, self.type(s.value.dtype)
+            old = Value(self._local_text(s.buffer, index), self.depth, False, False)
+            cond = self.value(p)
+            if p.dtype.lanes == 1:
+                v = self.join("({0} ? {1} : {2})", [cond, v, old], [p.dtype, d, d])
+            else:
+                v = self.choose(cond, v, old, p.dtype, d, t)
         if index.dtype.lanes == 1 or self._local[s.buffer][1]:
             self.put(f"{self._local_text(s.buffer, index)} = {_bare(v.text)};")
             return
         v = self.hold(v, self.type(s.value.dtype), "v")
         name = self._local[s.buffer][0]
         for k in range(index.dtype.lanes):
-            place = self.value(self.analyzer.simplify(lane(index, k)))
+            place = self.value(self.lane(index, k))
             self.put(f"{name}[{_bare(place.text)}] = {v.text}.{COMPONENTS[k]};")
 
     def _let(self, s: Let) -> None:
@@ -753,4 +756,4 @@ def _bare_sum(text: str) -> str:
     return inner if flat else text
 
 
-__all__ = ["COMPONENTS", "FLOAT32", "CLike", "Component", "Dialect", "Scope", "Value", "lane"]
+__all__ = ["COMPONENTS", "FLOAT32", "CLike", "Dialect", "Scope", "Value"]

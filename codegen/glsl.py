@@ -28,7 +28,7 @@ from ..ir.target import Target
 from ..runtime.dtype import DType
 from ..runtime.errors import CodegenError, DeviceError
 from ..runtime.texture import TextureShape, texture_shape
-from .clike import COMPONENTS, CLike, Dialect, Value, lane
+from .clike import COMPONENTS, CLike, Dialect, Value
 from .glsl_helpers import HELPERS, INTRINSICS
 
 _TYPES = {
@@ -183,8 +183,7 @@ class _Shader(CLike):
             if is_const(self.analyzer.simplify(base % 4), 0):
                 t = self._fetch(e.buffer, self.analyzer.simplify(base // 4))
                 return self._from_texel(t, d)
-        parts = [self._element(e.buffer, self.analyzer.simplify(lane(index, k)))
-                 for k in range(d.lanes)]  # fmt: skip
+        parts = [self._element(e.buffer, self.lane(index, k)) for k in range(d.lanes)]
         form = ", ".join(f"{{{k}}}" for k in range(d.lanes))
         return self.join(f"{self.type(d)}({form})", parts, [d.element] * d.lanes)
 

@@ -50,7 +50,7 @@ from ..expr import (
 from ..stmt import For, Function, If, Let, Stmt, Store
 from ..target import Target
 from ..visit import Mutator, children, walk
-from .math_float import EXPANSIONS
+from .math_float import expand
 
 _BASIC = frozenset(
     {"sqrt", "floor", "ceil", "trunc", "round", "fma", "isnan", "isinf", "popcount", "rsqrt"}
@@ -67,7 +67,7 @@ def lower_math(f: Function, target: Target) -> Function:
     calls = [n for n in walk(f.body) if isinstance(n, Call)]
     if all(_stays(n, native) for n in calls):
         return f
-    return f.with_body(_LowerMath(native)(f.body))
+    return f.with_body(_LowerMath(native, target.texture_memory)(f.body))
 
 
 def _stays(e: Call, native: frozenset[str]) -> bool:
@@ -79,9 +79,9 @@ def _stays(e: Call, native: frozenset[str]) -> bool:
 class _LowerMath(Mutator):
     """Rewrites statements; ``bindings`` are the lets that the current statement needs."""
 
-    def __init__(self, native: frozenset[str]):
+    def __init__(self, native: frozenset[str], reorders: bool):
         super().__init__()
-        self.native = native
+        self.native, self.reorders = native, reorders
         self.bindings: list[tuple[Var, Expr]] = []
         self.guards: list[Expr] = []
         self.done: dict[Expr, Expr] = {}
@@ -166,7 +166,8 @@ class _LowerMath(Mutator):
             one = to_expr(1.0, d)  # sigmoid is the only one
             return one / (one + Call("exp", (-inputs[0],), d))
         wide = FLOAT32.with_lanes(d.lanes)
-        result = cast(EXPANSIONS[name](*(cast(i, wide) for i in inputs)), d)
+        wider = [cast(i, wide) for i in inputs]
+        result = cast(expand(name, wider, reorders=self.reorders), d)
         if any(h is None for h in hoisted):
             return result  # cannot leave its guard: stays a graph with shared nodes
         return self._bind(name, self._share(name, result))
