@@ -13,7 +13,9 @@ from web.colours import needs_emscripten
 
 pytestmark = [pytest.mark.slow, needs_emscripten]
 
-HEAP_SLACK = 128 * 1024  # bytes over thousands of calls: what engines keep for themselves
+# Bytes over thousands of calls. Compiled code and type feedback come and go at this size; one small
+# object kept per call would be more.
+HEAP_SLACK = 256 * 1024
 RSS_SLACK = 16 * 2**20
 
 COUNT_GL = """() => {
@@ -77,11 +79,11 @@ def test_two_thousand_inferences_in_one_page(page, site, small, backend):
     }  # fmt: skip
 
 
-def test_a_thousand_warm_calls_in_node(small):
+def test_thousands_of_warm_calls_in_node(small):
     if shutil.which("node") is None:
         pytest.skip("needs Node 18 or newer")
     script = Path(__file__).parent / "node_stress.mjs"
-    command = ["node", "--expose-gc", str(script), str(small[0]), "1000"]
+    command = ["node", "--expose-gc", str(script), str(small[0]), "4000"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(done.stdout)
