@@ -49,7 +49,9 @@ class LLVMModule:
     @property
     def assembly(self) -> str:
         """The machine code as text."""
-        return _machine(self.target).emit_assembly(llvm.parse_assembly(self.source))
+        module = llvm.parse_assembly(self.source)
+        with _codegen(self.target):
+            return _machine(self.target).emit_assembly(module)
 
 
 def baseline(triple: str) -> str:
@@ -109,7 +111,7 @@ def emit(functions: Sequence[Function], target: Target) -> LLVMModule:
         raise CodegenError(f"LLVM rejects the generated code: {e}", where=names) from e
     parsed.data_layout = str(machine.target_data)
     _optimise(parsed, machine, target.opt_level)
-    with _codegen(reduce_strength=arch != "wasm32"):
+    with _codegen(target):
         code = machine.emit_object(parsed)
     return LLVMModule(str(parsed), code, target, text)
 
@@ -118,9 +120,10 @@ _SWITCHES = threading.Lock()
 
 
 @contextmanager
-def _codegen(*, reduce_strength: bool) -> Iterator[None]:
+def _codegen(target: Target) -> Iterator[None]:
     """LLVM's switches are of the whole process. Loop strength reduction rewrites addresses so that
     it is no longer known that they do not wrap, and WebAssembly's loads could not have offsets."""
+    reduce_strength = not target.mtriple.startswith("wasm32")
     with _SWITCHES:
         if not reduce_strength:
             llvm.set_option("weft", "-disable-lsr=1")

@@ -8,7 +8,6 @@ thread pool that runs on workers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from ..ir.stmt import Function
 from ..ir.target import Target
@@ -27,8 +26,7 @@ def emit(functions: Sequence[Function], target: Target) -> llvm.LLVMModule:
     """One relocatable object with all ``functions``; see :func:`weft.codegen.llvm.emit`."""
     features = llvm.baseline(TRIPLE) + (llvm.THREADS if target.threads else "")
     native = Target("llvm", mtriple=TRIPLE, mattr=features, opt_level=target.opt_level)
-    module = llvm.emit(functions, native)
-    return replace(module, target=target)
+    return llvm.emit(functions, native)
 
 
 def linker(target: Target) -> str:

@@ -301,7 +301,7 @@ export class WasmDevice {
 
   /** @param {number} bytes */
   #alloc(bytes) {
-    const at = this.#ready().weft_alloc(bytes) >>> 0;
+    const at = bytes < 2 ** 32 ? this.#ready().weft_alloc(bytes) >>> 0 : 0;
     if (!at) {
       const used = (this.memory().bytes / 2 ** 20).toFixed(0);
       throw new DeviceError(`there is no memory for ${bytes} bytes more than ${used} MiB.`, {
