@@ -20,14 +20,15 @@ quick: ## the tests without the slow ones (under two minutes)
 	@tools/setup.sh test
 	@tools/test.sh -m "not slow" $(ARGS)
 
-check: ## ruff, pyright, import-linter
+check: ## ruff, pyright, import-linter, tsc
 	@tools/setup.sh check
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
 	.venv/bin/lint-imports
+	tools/tsc.sh
 
-bench: ## time weft beside ONNX Runtime, OpenVINO and PyTorch (ARGS="--quick" for a short run)
+bench: ## time weft beside its peers (ARGS="--quick" for a short run, "--web" for browsers, too)
 	@tools/setup.sh bench
 	@$(python) -m weft.benchmarks $(ARGS)
 

@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import runtime
     from .compiler.build import build
+    from .compiler.bundle import bundle
     from .compiler.driver import compile
     from .compiler.frontends import load
     from .ir import te
@@ -32,6 +33,7 @@ _LAZY = {
     "load": (".compiler.frontends", "load"),
     "compile": (".compiler.driver", "compile"),
     "build": (".compiler.build", "build"),
+    "bundle": (".compiler.bundle", "bundle"),
     "te": (".ir.te", ""),
     "runtime": (".runtime", ""),
     "Target": (".ir.target", "Target"),
@@ -45,6 +47,7 @@ __all__ = [
     "WeftError",
     "__version__",
     "build",
+    "bundle",
     "compile",
     "load",
     "runtime",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,10 +22,18 @@ from ..ir.target import Target
 from ..runtime.errors import CodegenError, TargetError
 from .llvm_kernel import Module, kernel
 
+THREADS = ",+atomics"  # what wasm objects for a shared memory have besides
+
 _READY = False
 # What a triple without -mcpu and -mattr means where LLVM's own default would be soft-float or
 # without the vectors that every such processor has.
-_BASELINE = {"riscv64": ("generic-rv64", "+m,+a,+f,+d,+c", "lp64d"), "wasm32": ("", "+simd128", "")}
+_BASELINE = {
+    "riscv64": ("generic-rv64", "+m,+a,+f,+d,+c", "lp64d"),
+    # what every browser since 2021 (Safari since 2023) and Node since 16 have
+    "wasm32": ("", "+simd128,+nontrapping-fptoint,+sign-ext,+bulk-memory,+mutable-globals", ""),
+}
+# The width of size_t where it is not 64 bits.
+_SIZE_BITS = {"wasm32": 32, "i386": 32, "i686": 32, "arm": 32, "armv7": 32, "riscv32": 32}
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,14 @@ class LLVMModule:
     @property
     def assembly(self) -> str:
         """The machine code as text."""
-        return _machine(self.target).emit_assembly(llvm.parse_assembly(self.source))
+        module = llvm.parse_assembly(self.source)
+        with _codegen(self.target):
+            return _machine(self.target).emit_assembly(module)
+
+
+def baseline(triple: str) -> str:
+    """The attributes that ``-mtriple`` alone means; empty where they are LLVM's own."""
+    return _BASELINE.get(triple.split("-", maxsplit=1)[0], ("", "", ""))[1]
 
 
 def resolve(target: Target) -> Target:
@@ -76,7 +93,12 @@ def emit(functions: Sequence[Function], target: Target) -> LLVMModule:
     """
     target = resolve(target)
     facts = _probe(target.mtriple, target.mcpu, target.mattr)
-    module = Module(target, has_half=facts.half, wide=target.vector_bits >= 512 and facts.x86)
+    wide = target.vector_bits >= 512 and facts.x86
+    arch = target.mtriple.split("-", maxsplit=1)[0]
+    module = Module(
+        target, has_half=facts.half, wide=wide, size_bits=_SIZE_BITS.get(arch, 64),
+        unsigned_offsets=arch == "wasm32",
+    )  # fmt: skip
     for f in functions:
         kernel(module, f)
     machine = _machine(target)
@@ -89,7 +111,38 @@ def emit(functions: Sequence[Function], target: Target) -> LLVMModule:
         raise CodegenError(f"LLVM rejects the generated code: {e}", where=names) from e
     parsed.data_layout = str(machine.target_data)
     _optimise(parsed, machine, target.opt_level)
-    return LLVMModule(str(parsed), machine.emit_object(parsed), target, text)
+    with _codegen(target):
+        code = machine.emit_object(parsed)
+    return LLVMModule(str(parsed), code, target, text)
+
+
+_SWITCHES = threading.Lock()
+
+
+@contextmanager
+def _codegen(target: Target) -> Iterator[None]:
+    """LLVM's switches are of the whole process. Loop strength reduction rewrites addresses so that
+    it is no longer known that they do not wrap, and WebAssembly's loads could not have offsets."""
+    reduce_strength = not target.mtriple.startswith("wasm32")
+    with _SWITCHES:
+        if not reduce_strength:
+            llvm.set_option("weft", "-disable-lsr=1")
+        try:
+            yield
+        finally:
+            if not reduce_strength:
+                llvm.set_option("weft", "-disable-lsr=0")
+
+
+def linker(target: Target) -> str:
+    """Empty: the device links the objects when it loads them."""
+    return ""
+
+
+def link(codes: Mapping[str, bytes], target: Target) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The code objects of a program by name, and the name of the one that holds each kernel: here
+    every object stays what it is, and the device links them."""
+    return dict(codes), {name: name for name in codes}
 
 
 def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int) -> None:
@@ -166,7 +219,8 @@ def _probe(triple: str, cpu: str, attributes: str) -> _Facts:
 
 def _trusted(triple: str) -> list[tuple[str, str]]:
     """Processor and attributes that need no check: our defaults and this machine's."""
-    known = [b[:2] for a, b in _BASELINE.items() if a == triple.split("-", maxsplit=1)[0]]
+    base = _BASELINE.get(triple.split("-", maxsplit=1)[0], ("", "", ""))
+    known = [base[:2], (base[0], base[1] + THREADS)]
     if triple == llvm.get_process_triple():
         known.append((llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
     return known
@@ -211,5 +265,5 @@ def _machine(target: Target) -> llvm.TargetMachine:
         ) from None
     return kind.create_target_machine(
         cpu=target.mcpu, features=target.mattr, opt=min(3, max(0, target.opt_level)),
-        reloc="pic", codemodel="default", abiname=abi,
+        reloc="static" if arch == "wasm32" else "pic", codemodel="default", abiname=abi,
     )  # fmt: skip

@@ -23,7 +23,8 @@ from ..ir.expr import (
     as_int,
 )
 from ..ir.stmt import Buffer, Store
-from ..runtime.dtype import BOOL, INT32
+from ..ir.visit import walk
+from ..runtime.dtype import BOOL, INT32, DType
 from ..runtime.errors import CodegenError
 from .llvm_ranges import Ranges, multiple
 from .llvm_values import FAST, Values, literal, mangle, register, register_element, vector
@@ -36,9 +37,22 @@ _NATIVE = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
 class Expressions(Values):
     """Evaluates expressions; ``vars`` and ``buffers`` map what is in scope to operands."""
 
-    def __init__(self, where: str, declare: set[str], *, has_fma: bool, has_half: bool):
+    def __init__(
+        self,
+        where: str,
+        declare: set[str],
+        *,
+        has_fma: bool,
+        has_half: bool,
+        unsigned_offsets: bool = False,
+    ):
         super().__init__(declare, has_fma=has_fma, has_half=has_half)
         self.where = where
+        # The constant offset of a load must not wrap (WebAssembly): LLVM uses it only where it
+        # sees that the rest of the address lies inside the buffer. What does not move with the
+        # innermost loop is added first, so that it is computed outside.
+        self.unsigned_offsets = unsigned_offsets
+        self.inner: Var | None = None  # of the innermost loop
         self.vars: dict[Var, str] = {}
         self.buffers: dict[Buffer, str] = {}
         self.ranges = Ranges()
@@ -218,8 +232,21 @@ class Expressions(Values):
         element = self.memory_element(buffer.dtype)
         if n is not None:
             return self.op(f"getelementptr inbounds {element}, ptr {pointer}, i64 {n}")
-        i = self._extend(index)
-        return self.op(f"getelementptr inbounds {element}, ptr {pointer}, i64 {i}")
+        parts = _addends(index, self.inner) if self.unsigned_offsets else None
+        if parts is None or any(self._may_be_negative(e) for e in parts[:2] if e is not None):
+            i = self._extend(index)
+            return self.op(f"getelementptr inbounds {element}, ptr {pointer}, i64 {i}")
+        for part in parts[:2]:
+            if part is not None:
+                i = self._extend(part)
+                pointer = self.op(f"getelementptr inbounds nuw {element}, ptr {pointer}, i64 {i}")
+        if not parts[2]:
+            return pointer
+        return self.op(f"getelementptr inbounds nuw {element}, ptr {pointer}, i64 {parts[2]}")
+
+    def _may_be_negative(self, e: Expr) -> bool:
+        bounds = self.ranges.of(e)
+        return bounds is None or bounds[0] < 0
 
     def _extend(self, index: Expr) -> str:
         value, d = self.index(index), index.dtype
@@ -376,6 +403,26 @@ class Expressions(Values):
         align = self.alignment(s.buffer, index)
         pointer = self.address(s.buffer, index)
         self.put(f"store {memory} {value}, ptr {pointer}, align {align}")
+
+
+def _addends(index: Expr, inner: Var | None) -> tuple[Expr | None, Expr | None, int] | None:
+    """``index`` as a sum: what does not move with the loop ``inner``, what does, and a constant;
+    None where the constant would be negative."""
+    fixed: Expr | None = None
+    moving: Expr | None = None
+    constant, rest = 0, [index]
+    while rest:
+        e = rest.pop()
+        n = as_int(e)
+        if isinstance(e, Binary) and e.op is Op.ADD:
+            rest += [e.b, e.a]
+        elif n is not None:
+            constant += n
+        elif inner is not None and any(x is inner for x in walk(e)):
+            moving = e if moving is None else moving + e
+        else:
+            fixed = e if fixed is None else fixed + e
+    return (fixed, moving, constant) if constant >= 0 else None
 
 
 def _number(e: Expr) -> bool:

@@ -30,8 +30,18 @@ STACK_LIMIT = 64 << 10  # bytes; larger local buffers go to the heap
 class Module:
     """Collects the functions, declarations and metadata of one LLVM module."""
 
-    def __init__(self, target: Target, *, has_half: bool, wide: bool):
+    def __init__(
+        self,
+        target: Target,
+        *,
+        has_half: bool,
+        wide: bool,
+        size_bits: int = 64,
+        unsigned_offsets: bool = False,
+    ):
         self.target, self.has_half = target, has_half
+        self.unsigned_offsets = unsigned_offsets
+        self.size = f"i{size_bits}"  # C's size_t
         self.functions: list[str] = []
         self.declare: set[str] = set()
         self.metadata: dict[tuple[str, ...], int] = {}
@@ -64,6 +74,7 @@ class Body(Expressions):
         super().__init__(
             f"kernel {kernel}", module.declare,
             has_fma=module.target.has_fma, has_half=module.has_half,
+            unsigned_offsets=module.unsigned_offsets,
         )  # fmt: skip
         self.module, self.name, self.kernel = module, name, kernel
         self.parallel = parallel  # already inside a parallel loop
@@ -154,7 +165,9 @@ class Body(Expressions):
         self.define(s.var, stem)
         self._bind(s)
         self.fresh()
+        outer, self.inner = self.inner, s.var
         self.stmt(s.body)
+        self.inner = outer
         self.fresh()
         following = self.op(f"add nsw {t} {stem}, 1")
         more = self.op(f"icmp slt {t} {following}, {high}")
@@ -261,10 +274,13 @@ class Body(Expressions):
             wide = self.cast(self.index(extent), extent.dtype, INT64)
             size = self.op(f"mul nsw i64 {size}, {wide}")
         padded = self.op(f"and i64 {self.op(f'add i64 {size}, {align - 1}')}, {-align}")
-        self.declare.add("declare noalias ptr @aligned_alloc(i64, i64) nounwind")
+        t = self.module.size
+        if t != "i64":
+            padded = self.op(f"trunc i64 {padded} to {t}")
+        self.declare.add(f"declare noalias ptr @aligned_alloc({t}, {t}) nounwind")
         self.declare.add("declare void @free(ptr) nounwind")
         pointer = self.op(
-            f"call noalias align {align} ptr @aligned_alloc(i64 {align}, i64 {padded})"
+            f"call noalias align {align} ptr @aligned_alloc({t} {align}, {t} {padded})"
         )
         self.buffers[b] = pointer
         self.stmt(s.body)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen import llvm
+from ..codegen import for_target
 from ..ir.expr import Const, Expr, Var
 from ..ir.layout import Layout
 from ..ir.lower import lower
@@ -55,7 +55,8 @@ def build(
                 f"the argument {a!r} is {type(a).__name__}, neither a tensor nor a variable.",
                 hint="give the placeholders, the results and the te.var of the computation",
             )
-    goal = llvm.resolve(Target.parse(target))
+    goal = Target.parse(target)
+    goal = for_target(goal).resolve(goal)
     function = lower(schedule, args, goal, name, layouts)
     return KernelModule(function, tuple(args), dict(layouts or {}), goal)
 
@@ -76,7 +77,7 @@ class KernelModule:
     ):
         self.function, self.args, self.target = function, args, target
         self._layouts = layouts
-        self._module = llvm.emit([function], target)
+        self._module = for_target(target).emit([function], target)
         self._writes = [isinstance(p, Buffer) and p in function.writes for p in function.params]
         self._native: NativeKernel | None = None
 

@@ -20,7 +20,7 @@ import os
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version as installed_version
@@ -37,12 +37,33 @@ _MEMORY_LIMIT = 256 << 20  # bytes of code kept in memory
 
 
 @dataclass(frozen=True)
+class CachedDraw:
+    """One kernel of a group that takes several. ``args`` number the parameters of the group in
+    order and, after them, its scratch; ``launch`` is the extent of each hardware index."""
+
+    symbol: str
+    params: tuple[Param, ...]
+    args: tuple[int, ...]
+    launch: Mapping[str, int]
+    code: str
+
+
+@dataclass(frozen=True)
 class CachedKernel:
-    """A compiled kernel: its C symbol, its parameters in order, the object file."""
+    """A compiled group: its C symbol, its parameters in order, the object file. On a device that
+    cannot do a group in one kernel, ``draws`` are its kernels and ``scratch`` (dtype, shape) what
+    passes between them."""
 
     symbol: str
     params: tuple[Param, ...]
     code: bytes
+    draws: tuple[CachedDraw, ...] = ()
+    scratch: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    @property
+    def codes(self) -> dict[str, bytes]:
+        """The code of each kernel by its symbol."""
+        return {d.symbol: d.code.encode() for d in self.draws} or {self.symbol: self.code}
 
 
 @dataclass(frozen=True)
@@ -79,7 +100,7 @@ def fingerprint() -> str:
     for folder in ("ir", "codegen", "compiler", "runtime"):
         for path in sorted((root / folder).rglob("*")):
             # a front-end only makes the graph, and the graph is in the key
-            if path.suffix in (".py", ".ll") and "frontends" not in path.parts:
+            if path.suffix in (".py", ".ll", ".c") and "frontends" not in path.parts:
                 digest.update(f"{path.relative_to(root)}\n".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
@@ -238,6 +259,7 @@ def _unlink(path: Path) -> bool:
 
 def _encode(key: str, kernel: CachedKernel) -> bytes:
     head = {"key": key, "symbol": kernel.symbol, "params": [asdict(p) for p in kernel.params]}
+    head |= {"draws": [asdict(d) for d in kernel.draws], "scratch": kernel.scratch}
     text = json.dumps(head).encode()
     body = len(text).to_bytes(8, "little") + text + kernel.code
     return _MAGIC + hashlib.sha256(body).digest() + body
@@ -253,10 +275,18 @@ def _decode(data: bytes, key: str) -> CachedKernel:
     head = json.loads(body[8 : 8 + length])
     if head["key"] != key:
         raise ValueError("it holds another kernel")
-    params = tuple(
+    draws = tuple(
+        CachedDraw(d["symbol"], _params(d), tuple(d["args"]), dict(d["launch"]), d["code"])
+        for d in head["draws"]
+    )
+    scratch = tuple((d, tuple(shape)) for d, shape in head["scratch"])
+    return CachedKernel(head["symbol"], _params(head), body[8 + length :], draws, scratch)
+
+
+def _params(head: dict) -> tuple[Param, ...]:
+    return tuple(
         Param(p["name"], p["dtype"], tuple(p["shape"]), p["access"]) for p in head["params"]
     )
-    return CachedKernel(head["symbol"], params, body[8 + length :])
 
 
 _shared: dict[tuple[Path | None, int], KernelCache] = {}

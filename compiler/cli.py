@@ -1,4 +1,4 @@
-"""The command line: ``weft compile | run | bench | targets | doctor | cache``.
+"""The command line: ``weft compile | serve | run | bench | targets | doctor | cache``.
 
 Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
 standard error), 2 a wrong command line. Answers go to standard output, progress to standard error.
@@ -18,6 +18,8 @@ examples:
   weft compile model.onnx -o model.weft --shape N=1
   weft run model.weft --input photo.jpg --top 5 --labels names.txt
   weft run model.onnx --input ids=ids.npy --input mask=mask.npy --output out.npz
+  weft compile model.onnx --target webgl --bundle dist/ --image --labels names.txt
+  weft serve dist/
   weft bench model.onnx --shape image=1,3,224,224 --threads 1
   weft doctor
 
@@ -72,6 +74,58 @@ def _positive(text: str) -> int:
     return number
 
 
+def _megabytes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size in MiB such as 4")
+    return number
+
+
+def _image(text: str) -> tuple[str, object]:
+    """One word of ``--image``: ``mean=0.5,0.5,0.5``, ``size=224``, ``bgr``."""
+    kinds = {
+        "mean": _floats, "std": _floats, "size": _size, "canvas": _positive, "crop": float,
+        "input": str,
+    }  # fmt: skip
+    name, _, value = text.partition("=")
+    if text == "bgr":
+        return "bgr", True
+    if name not in kinds or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {'=…, '.join(kinds)}=…, bgr")
+    try:
+        return name, kinds[name](value)
+    except (ValueError, argparse.ArgumentTypeError) as e:
+        raise argparse.ArgumentTypeError(f"{name}: {e}") from None
+
+
+def _bundle_options(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("web pages")
+    g.add_argument("--bundle", metavar="FOLDER", help="write a folder that is a web page")
+    g.add_argument(
+        "--weights", choices=["f32", "f16", "int8"], default="f32",
+        help="how weights are stored in the bundle (default: f32)",
+    )  # fmt: skip
+    g.add_argument(
+        "--shard-size", type=_megabytes, default=8, metavar="MIB",
+        help="weights of one file (default: 8)",
+    )  # fmt: skip
+    g.add_argument(
+        "--image", nargs="*", type=_image, metavar="OPTION=VALUE",
+        help="the input is a picture, prepared inside the model: mean=, std= (of pixels in 0..1; "
+        "default ImageNet's), size= (default: the model's), crop= (0.875), canvas=, input=, bgr",
+    )  # fmt: skip
+    g.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
+    g.add_argument("--top", type=_positive, metavar="K", help="show the K best classes")
+    g.add_argument("--title", help="what the page calls the model")
+    g.add_argument(
+        "--no-fallback", action="store_true",
+        help="webgl only: no wasm program beside it (needs no Emscripten)",
+    )  # fmt: skip
+
+
 def _model_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("model", help="an ONNX file, or a package made by 'weft compile'")
     _compile_options(p)
@@ -103,13 +157,26 @@ def parser() -> argparse.ArgumentParser:
         "compile", help="compile a model into a package", formatter_class=raw,
         description="Compile an ONNX model into a package that needs no compiler to run.",
         epilog="examples:\n  weft compile model.onnx -o model.weft --shape N=1 --report\n"
-        "  weft compile model.onnx -o phone.weft --target 'llvm -mtriple=aarch64-linux-gnu'",
+        "  weft compile model.onnx -o phone.weft --target 'llvm -mtriple=aarch64-linux-gnu'\n"
+        "  weft compile model.onnx --target webgl --bundle dist/ --weights f16 \\\n"
+        "      --image mean=0.5 std=0.5 --labels names.txt\n"
+        "  weft compile model.onnx --target 'wasm -threads' --bundle dist/",
     )  # fmt: skip
     p.add_argument("model", help="an ONNX file")
     p.add_argument("-o", "--output", help="the package (default: the model's name with .weft)")
     _compile_options(p)
     p.add_argument("--report", action="store_true", help="list the kernels and the memory")
+    _bundle_options(p)
     p.set_defaults(run=commands.compile_model)
+
+    p = sub.add_parser(
+        "serve", help="show a bundle in a browser of this machine",
+        description="Serve a bundle on this machine only, with all that its page can use.",
+        epilog="example:\n  weft serve dist/ --port 8000", formatter_class=raw,
+    )  # fmt: skip
+    p.add_argument("folder", help="the bundle")
+    p.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any free one")
+    p.set_defaults(run=commands.serve)
 
     p = sub.add_parser(
         "run", help="run a model on pictures or arrays", formatter_class=raw,

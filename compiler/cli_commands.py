@@ -88,6 +88,8 @@ def compile_model(args: argparse.Namespace) -> int:
     path = _check_file(Path(args.model))
     if _is_package(path):
         raise InputError("this is compiled already.", where=str(path))
+    if args.bundle:
+        return write_bundle(args, path)
     output = Path(args.output) if args.output else Path(path.name).with_suffix(".weft")
     begin = time.perf_counter()
     exe = _executable(args, dict(args.shape))
@@ -100,6 +102,34 @@ def compile_model(args: argparse.Namespace) -> int:
     print(f"{output}: {size:.1f} MiB, {len(exe.program.steps)} kernel calls, {seconds:.1f} s")
     if args.report:
         _report(exe)
+    return 0
+
+
+def write_bundle(args: argparse.Namespace, path: Path) -> int:
+    from ..ir.target import Target
+    from .bundle import bundle
+    from .process import Classes, Image
+
+    goal = Target.parse(args.target)
+    fallback = goal.kind == "webgl" and not args.no_fallback
+    labels = _labels(args.labels) or None
+    begin = time.perf_counter()
+    with progress() as tell:
+        done = bundle(
+            path, args.bundle, (goal, "wasm") if fallback else (goal,),
+            shapes=dict(args.shape), weights=args.weights, shard_mb=args.shard_size,
+            image=None if args.image is None else Image(**dict(args.image)),
+            classes=Classes(args.top) if args.top else None, labels=labels, title=args.title,
+            opt_level=args.opt_level, progress=tell, cache=not args.no_cache,
+        )  # fmt: skip
+    print(f"{done}\n  {time.perf_counter() - begin:.1f} s; to see it: weft serve {done.path}")
+    return 0
+
+
+def serve(args: argparse.Namespace) -> int:
+    from .serve import serve as serve_folder
+
+    serve_folder(args.folder, args.port)
     return 0
 
 

@@ -8,6 +8,7 @@ front-end -> graph -> GRAPH_PASSES -> groups -> memory plan
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,18 +19,21 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..codegen import llvm
+from ..codegen import for_target
 from ..ir.lower import lower
 from ..ir.target import Target
 from ..runtime import knobs
 from ..runtime.artifact import Kernel, Param, Program, Slot, Step
+from ..runtime.dtype import dtype_of
 from ..runtime.errors import GraphError, TargetError, WeftError
 from ..runtime.executor import Executable
 from .cache import CachedKernel, KernelCache, kernel_cache, kernel_key
+from .draws import compile_draws
 from .frontends import load
 from .frontends.signature import bind
 from .graph import Graph, TensorType
 from .group import Group, express, is_literal, kernel_name, structural_key
+from .link import link
 from .passes import GRAPH_PASSES
 from .passes.fuse import fuse
 from .passes.layout import choose_layouts
@@ -74,7 +78,7 @@ def compile(
         goal = replace(goal, opt_level=opt_level)
     if goal.opt_level not in range(4):
         raise TargetError(f"the optimisation level {goal.opt_level} is not one of 0, 1, 2, 3.")
-    goal = llvm.resolve(goal)
+    goal = for_target(goal).resolve(goal)
     tell("load", 0, 1)
     if isinstance(model, Graph):
         graph = bind(model, shapes, constants).verify()
@@ -134,17 +138,18 @@ def assemble(
     groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
     plan = plan_memory(graph, groups)
     compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell)
-    program = make_program(graph, plan, [compiled[s] for s in symbols], target)
+    codes, holders = link(compiled.values(), target, cache)
+    program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
     if knobs.dump_dir() is not None:
         text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
         _dump(len(GRAPH_PASSES) + 2, "groups", text)
         _dump(len(GRAPH_PASSES) + 3, "memory", _plan_text(plan))
-    codes = {k.symbol: k.code for k in compiled.values()}
     used = {s.source for s in program.slots if s.kind == "constant"}
     params = {k: v for k, v in graph.constants.items() if k in used}
     exe = Executable(program, codes, params)
     # Code for another processor can be saved here, but not loaded.
-    return exe.prepare() if target.mtriple == llvm.resolve(Target("llvm")).mtriple else exe
+    host = for_target(Target("llvm")).resolve(Target("llvm"))
+    return exe.prepare() if (target.kind, target.mtriple) == ("llvm", host.mtriple) else exe
 
 
 def _plan_text(plan: MemoryPlan) -> str:
@@ -197,8 +202,10 @@ def compile_group(group: Group, graph: Graph, target: Target, symbol: str) -> Ca
             for tensor, name in zip(tensors, (*expr.inputs, *group.outputs))
             if (layout := graph.types[name].layout) is not None
         }
+        if target.texture_memory:
+            return compile_draws(expr, group, graph.types, layouts, target, symbol)
         function = lower(schedule(expr.outputs, target, layouts), tensors, target, symbol, layouts)
-        code = llvm.emit([function], target).object
+        code = for_target(target).emit([function], target).object
     except WeftError as e:
         where = group.where if e.where is None else f"{group.where}: {e.where}"
         raise type(e)(e.message, where=where, hint=e.hint) from e
@@ -218,9 +225,14 @@ def physical_shape(t: TensorType) -> tuple[int, ...]:
 
 
 def make_program(
-    graph: Graph, plan: MemoryPlan, kernels: Sequence[CachedKernel], target: Target
+    graph: Graph,
+    plan: MemoryPlan,
+    kernels: Sequence[CachedKernel],
+    target: Target,
+    holders: Mapping[str, str],
 ) -> Program:
-    """The program whose step k calls ``kernels[k]`` for ``plan.steps[k]``."""
+    """The program whose step k calls ``kernels[k]`` for ``plan.steps[k]``; ``holders`` names the
+    code object that has a kernel."""
     slots: dict[str, Slot] = {}
     number: dict[str, int] = {}
     public = {plan.root(o) for o in graph.outputs}
@@ -243,29 +255,48 @@ def make_program(
             number[name] = len(slots)
             slots[name] = Slot(
                 name, kind, str(t.dtype), t.shape, physical_shape(t), t.nbytes,
-                plan.offsets.get(name, 0), source,
+                plan.offsets.get(name, 0), source, str(t.layout) if t.layout else "",
+                t.layout.layers if t.layout else 1,
             )  # fmt: skip
         return number[name]
 
     inputs = {i: slot(i) for i in graph.inputs}
+    arena = plan.arena
     steps = []
     for group, kernel in zip(plan.steps, kernels):
         names = [*literal_free(group, graph.constants), *group.outputs]
         assert len(names) == len(kernel.params), (group, kernel.params)
-        steps.append(Step(kernel.symbol, tuple(slot(n) for n in names), group.label))
+        args = [slot(n) for n in names]
+        if not kernel.draws:
+            steps.append(Step(kernel.symbol, tuple(args), group.label))
+        for dtype, shape in kernel.scratch:
+            name = f"scratch.{len(slots)}"
+            nbytes = math.prod(shape) * dtype_of(dtype).bytes
+            args.append(len(slots))
+            slots[name] = Slot(name, "arena", dtype, shape, shape, nbytes)
+            arena = max(arena, nbytes)
+        for k, d in enumerate(kernel.draws, 1):
+            label = f"{group.label} ({k}/{len(kernel.draws)})" if k > 1 else group.label
+            steps.append(Step(d.symbol, tuple(args[a] for a in d.args), label))
     outputs = {o: slot(o) for o in graph.outputs}
     distinct = {k.symbol: k for k in kernels}
     return Program(
         graph.name,
         str(target),
         tuple(slots.values()),
-        tuple(Kernel(k.symbol, k.params, k.symbol) for k in distinct.values()),
+        tuple(k for group in distinct.values() for k in _kernels(group, holders)),
         tuple(steps),
         MappingProxyType(inputs),
         MappingProxyType(outputs),
-        plan.arena,
+        arena,
         meta=MappingProxyType({"weft": __version__, "model": dict(graph.meta)}),
     )
+
+
+def _kernels(group: CachedKernel, holders: Mapping[str, str]) -> list[Kernel]:
+    if not group.draws:
+        return [Kernel(group.symbol, group.params, holders[group.symbol])]
+    return [Kernel(d.symbol, d.params, holders[d.symbol], d.launch) for d in group.draws]
 
 
 def literal_free(group: Group, constants: Mapping[str, np.ndarray]) -> list[str]:

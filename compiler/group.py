@@ -174,7 +174,8 @@ def structural_key(
 
 
 def _type_text(t: TensorType) -> str:
-    return f"{t.dtype}{list(t.shape)}{'' if t.layout is None else t.layout.axes}"
+    layout = "" if t.layout is None else f"{t.layout.axes}*{t.layout.layers}"
+    return f"{t.dtype}{list(t.shape)}{layout}"
 
 
 def _attr_key(value: Any) -> str:

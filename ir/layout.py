@@ -34,10 +34,13 @@ class Digit(NamedTuple):
 @dataclass(frozen=True)
 class Layout:
     """``shape``: logical extents. ``axes``: physical axes, outermost first, each a tuple of digits
-    from most to least significant. The digits of one logical axis cover it without gaps."""
+    from most to least significant. The digits of one logical axis cover it without gaps.
+    ``layers``: in texture memory, over how many layers neighbouring texels are dealt out in turn (a
+    power of two); the order of the elements does not depend on it."""
 
     shape: tuple[int, ...]
     axes: tuple[tuple[Digit, ...], ...]
+    layers: int = 1
 
     def __post_init__(self) -> None:
         for a, extent in enumerate(self.shape):
@@ -147,7 +150,7 @@ class Layout:
             )
             for ax in self.axes
         )
-        return Layout(tuple(shape), axes)
+        return Layout(tuple(shape), axes, self.layers)
 
     @cached_property
     def _digits(self) -> tuple[Digit, ...]:

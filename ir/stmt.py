@@ -21,7 +21,8 @@ class Buffer:
     ``shape`` are the logical extents; ``layout`` maps logical indices to physical ones (None: row
     major). ``scope`` is ``"global"`` (a kernel parameter or a scratch of the whole kernel),
     ``"shared"`` (one per workgroup) or ``"local"`` (one per thread: registers, stack). After the
-    storage pass buffers in memory have one axis, the flat physical size, and no layout.
+    storage pass buffers in memory have one axis, the flat physical size, and no layout, except
+    that ``layers`` still says how its texels are dealt out (see :class:`Layout`).
     """
 
     name: str
@@ -30,6 +31,7 @@ class Buffer:
     scope: str = "global"
     layout: Layout | None = None
     alignment: int = 64  # bytes
+    layers: int = 1
 
     def __repr__(self) -> str:
         dims = ", ".join(map(str, self.shape))

@@ -27,6 +27,12 @@ class Target:
     num_vector_registers: int = 16
     has_fma: bool = False
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
+    threads: bool = False  # wasm: shared memory and a thread pool
+    texture_memory: bool = False  # tensors lie in textures; a loop is bound to fragments
+    max_draw_buffers: int = 0  # texels that one fragment can write
+    max_texture_size: int = 0  # texels along either side
+    texture_units: int = 0  # textures that one kernel can read
+    float_bits: int = 32  # of a float in a texture: 32 or 16
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
     opt_level: int = 3
 
@@ -37,7 +43,7 @@ class Target:
     def __str__(self) -> str:
         default = _KINDS[self.kind]
         shown = [
-            f"-{f.name}={getattr(self, f.name)}"
+            f"-{f.name}" if getattr(self, f.name) is True else f"-{f.name}={getattr(self, f.name)}"
             for f in fields(self)
             if f.name != "kind" and getattr(self, f.name) != getattr(default, f.name)
         ]
@@ -85,7 +91,19 @@ def _value(kind: type, text: str, given: bool) -> object:
     return kind(text)
 
 
-_KINDS: dict[str, Target] = {"llvm": Target("llvm")}
+def _fragments(kind: str) -> Target:
+    """What every usual device has; WebGL 2 itself promises 4 draw buffers, 2048 and 16 units."""
+    return Target(
+        kind, texture_memory=True, max_draw_buffers=8, max_texture_size=4096, texture_units=16
+    )
+
+
+_KINDS: dict[str, Target] = {
+    "llvm": Target("llvm"),
+    "wasm": Target("wasm"),
+    "opengl": _fragments("opengl"),
+    "webgl": _fragments("webgl"),
+}
 
 
 def kinds() -> tuple[str, ...]:

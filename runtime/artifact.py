@@ -44,7 +44,8 @@ class Slot:
 
     ``kind`` is ``"input"``, ``"output"``, ``"constant"`` (``source`` names it in the parameters),
     ``"arena"`` (at byte ``offset``) or ``"alias"`` (the bytes of slot ``source``). ``shape`` is the
-    logical shape, ``physical`` the shape in storage, ``nbytes`` its size.
+    logical shape, ``physical`` the shape in storage, ``nbytes`` its size. ``layout`` is the text of
+    the layout (empty: row major), ``layers`` how many layers of a texture it takes.
     """
 
     name: str
@@ -55,16 +56,20 @@ class Slot:
     nbytes: int
     offset: int = 0
     source: str = ""
+    layout: str = ""
+    layers: int = 1
 
 
 @dataclass(frozen=True)
 class Step:
     """One kernel call: ``args`` are slot numbers in the kernel's parameter order. ``label`` is the
-    graph nodes that the kernel computes, for profiles."""
+    graph nodes that the kernel computes, for profiles; ``device`` is where it runs (empty: on the
+    program's own)."""
 
     kernel: str
     args: tuple[int, ...]
     label: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,12 @@ class Program:
                 tuple(_slot(s) for s in data["slots"]),
                 kernels,
                 tuple(
-                    Step(str(s["kernel"]), tuple(map(int, s["args"])), str(s["label"]))
+                    Step(
+                        str(s["kernel"]),
+                        tuple(map(int, s["args"])),
+                        str(s["label"]),
+                        str(s.get("device", "")),
+                    )
                     for s in data["steps"]
                 ),
                 {str(k): int(v) for k, v in data["inputs"].items()},
@@ -166,6 +176,7 @@ def _slot(s: dict) -> Slot:
     return Slot(
         str(s["name"]), str(s["kind"]), str(s["dtype"]), tuple(map(int, s["shape"])),
         tuple(map(int, s["physical"])), int(s["nbytes"]), int(s["offset"]), str(s["source"]),
+        str(s.get("layout", "")), int(s.get("layers", 1)),
     )  # fmt: skip
 
 

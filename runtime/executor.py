@@ -1,4 +1,4 @@
-"""Runs a compiled program on the CPU.
+"""Runs a compiled program, on the CPU or on the device of its target.
 
 Everything that does not change from call to call is prepared once: code is loaded, constants and
 the arena are placed, and the arguments of all kernel calls are written into one table of addresses.
@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from .devices.cpu import CPUDevice
 
 __all__ = ["Executable", "TensorSpec", "load"]
+
+# Kinds of targets whose memory is not the process's own: where their programs are run.
+_DEVICES = {"opengl": (".devices.opengl", "GLProgram")}
 
 
 def load(path: str | os.PathLike[str], device: CPUDevice | None = None) -> Executable:
@@ -63,6 +67,7 @@ class Executable:
         self._lock = threading.RLock()
         self._device = device
         self._native: NativeProgram | None = None
+        self._remote: Any = None
 
     @property
     def name(self) -> str:
@@ -79,6 +84,16 @@ class Executable:
         return MappingProxyType(self._storage.outputs)
 
     @property
+    def codes(self) -> Mapping[str, bytes]:
+        """The code objects of the program by name."""
+        return MappingProxyType(self._codes)
+
+    @property
+    def params(self) -> Mapping[str, np.ndarray]:
+        """The constants of the program by name."""
+        return MappingProxyType(self._params)
+
+    @property
     def memory(self) -> MemoryReport:
         """Bytes of arena, constants, inputs and outputs."""
         return self._storage.report()
@@ -89,8 +104,20 @@ class Executable:
         Raises :class:`DeviceError` when this machine cannot run the code or has too little memory.
         """
         with self._lock:
-            self._ready()
+            self._on_device() if self.kind in _DEVICES else self._ready()
         return self
+
+    @property
+    def kind(self) -> str:
+        """The kind of target: ``"llvm"``, ``"opengl"``, …"""
+        return self.program.target.split(maxsplit=1)[0]
+
+    def _on_device(self) -> Any:
+        if self._remote is None:
+            module, name = _DEVICES[self.kind]
+            made = getattr(import_module(module, __package__), name)
+            self._remote = made(self.program, self._codes, self._storage)
+        return self._remote
 
     def _ready(self) -> NativeProgram:
         if self._native is None:
@@ -130,6 +157,8 @@ class Executable:
 
     def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._lock:
+            if self.kind in _DEVICES:
+                return self._on_device().run(arrays)
             native = self._ready()
             results, keep = self._enter(native.table, arrays)
             native.run()
@@ -197,10 +226,13 @@ class Executable:
         """
         feed = self._feed(arrays, by_name)
         with self._lock:
-            native = self._ready()
-            _results, _keep = self._enter(native.table, feed)
-            native.run()
-            times = [native.time() for _ in range(max(1, repeat))]
+            if self.kind in _DEVICES:
+                times = self._on_device().time(feed, max(1, repeat))
+            else:
+                native = self._ready()
+                _results, _keep = self._enter(native.table, feed)
+                native.run()
+                times = [native.time() for _ in range(max(1, repeat))]
         median = np.median(times, axis=0) * 1e-6
         rows = tuple(
             ProfileRow(step.label, step.kernel, float(ms))

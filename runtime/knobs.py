@@ -87,3 +87,9 @@ def cache_limit_bytes() -> int:
     """``WEFT_CACHE_MB``: upper bound of the disk cache in MiB (default 1024); the least recently
     used kernels go first."""
     return _integer("WEFT_CACHE_MB", 1024) << 20
+
+
+def emcc() -> str:
+    """``WEFT_EMCC``: the Emscripten compiler that links ``wasm`` targets (default: ``emcc`` on the
+    PATH)."""
+    return os.environ.get("WEFT_EMCC", "").strip() or "emcc"

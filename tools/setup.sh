@@ -64,12 +64,20 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
   "$python" -m venv .venv
 fi
 
-key=$( (cat pyproject.toml tools/debian-packages.txt tools/setup.sh; .venv/bin/python -VV; pwd) | sha256sum | cut -c1-16)
+key=$( (cat pyproject.toml tools/debian-packages.txt tools/setup.sh benchmarks/web/package-lock.json; .venv/bin/python -VV; pwd) | sha256sum | cut -c1-16)
 stamp=.venv/weft-$task.stamp
 [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && exit 0
 
 if [ "$task" = test ]; then
   install_debian cross || echo "setup: going on; tests of foreign processors will be skipped" >&2
+fi
+if [ "$task" = bench ]; then
+  if install_debian web && { { command -v node && command -v npm; } >/dev/null || install_debian node; }; then
+    say "npm packages of benchmarks/web"
+    (cd benchmarks/web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  else
+    echo "setup: going on; 'make bench ARGS=--web' will not run" >&2
+  fi
 fi
 say "Python packages for '$task' (the first time this takes a few minutes)"
 .venv/bin/python -m pip install --editable ".[$extras]" | { grep -v '^Requirement already' || true; } >&2

@@ -31,6 +31,10 @@ CHANNEL_WISE = frozenset(
 
 def choose_layouts(graph: Graph, target: Target) -> Graph:
     """``graph`` with blocked layouts where they make vectors along channels contiguous."""
+    if target.texture_memory:
+        from .texture_layout import choose_texture_layouts
+
+        return choose_texture_layouts(graph, target)
     types = dict(graph.types)
     constants = dict(graph.constants)
     results = set(graph.outputs)

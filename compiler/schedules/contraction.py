@@ -117,13 +117,15 @@ def choose_tile(
     """
     lanes = min(lanes, columns) if block == 1 else min(lanes, block)
     registers = ctx.target.num_vector_registers
+    # Without a fused multiply-add every accumulator has a product in flight beside it.
+    accumulators = registers - 4 if ctx.target.has_fma else registers // 2
     count = -(-columns // lanes)
     best, least = Tile(1, 1, lanes), float("inf")
     for vectors in range(1, min(count, 8) + 1):
         for r in range(1, min(rows, registers) + 1):
             if r * vectors + (1 if shares_vector else vectors) + 1 > registers:
                 break
-            if r * vectors > registers - 4:
+            if r * vectors > accumulators:
                 break
             loads = r * vectors + vectors if shares_vector else r + vectors
             cycles = max(r * vectors / 2, loads / 2, 4.0)

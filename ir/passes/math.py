@@ -61,12 +61,16 @@ from ..expr import (
 from ..stmt import For, Function, If, Let, Stmt, Store
 from ..target import Target
 from ..visit import Mutator, children, walk
-from . import math_double, math_float
+from . import math_double
+from .math_float import expand
 
 _BASIC = frozenset(
     {"sqrt", "floor", "ceil", "trunc", "round", "fma", "isnan", "isinf", "popcount", "rsqrt"}
 )
-NATIVE: dict[str, frozenset[str]] = {"llvm": _BASIC}
+# What else a kind of target has. GLSL leaves the accuracy of exp open, but every driver has
+# that of its exp2, a few units; logarithms of 0 and powers of negative numbers are undefined there.
+_SHADER = (_BASIC - {"rsqrt"}) | {"exp", "exp2"}
+NATIVE: dict[str, frozenset[str]] = {"llvm": _BASIC, "opengl": _SHADER, "webgl": _SHADER}
 
 
 def lower_math(f: Function, target: Target) -> Function:
@@ -75,7 +79,7 @@ def lower_math(f: Function, target: Target) -> Function:
     calls = [n for n in walk(f.body) if isinstance(n, Call)]
     if all(_stays(n, native) for n in calls):
         return f
-    return f.with_body(_LowerMath(native)(f.body))
+    return f.with_body(_LowerMath(native, target.texture_memory)(f.body))
 
 
 def _stays(e: Call, native: frozenset[str]) -> bool:
@@ -85,9 +89,9 @@ def _stays(e: Call, native: frozenset[str]) -> bool:
 class _LowerMath(Mutator):
     """Rewrites statements; ``bindings`` are the lets that the current statement needs."""
 
-    def __init__(self, native: frozenset[str]):
+    def __init__(self, native: frozenset[str], reorders: bool):
         super().__init__()
-        self.native = native
+        self.native, self.reorders = native, reorders
         self.bindings: list[tuple[Var, Expr]] = []
         self.guards: list[Expr] = []
         self.done: dict[Expr, Expr] = {}
@@ -172,7 +176,8 @@ class _LowerMath(Mutator):
             result = math_double.EXPANSIONS[name](*inputs)
         else:
             wide = FLOAT32.with_lanes(d.lanes)
-            result = cast(math_float.EXPANSIONS[name](*(cast(i, wide) for i in inputs)), d)
+            wider = [cast(i, wide) for i in inputs]
+            result = cast(expand(name, wider, reorders=self.reorders), d)
         if any(h is None for h in hoisted):
             return result  # cannot leave its guard: stays a graph with shared nodes
         return self._bind(name, self._share(name, result))

@@ -15,10 +15,14 @@ are exact with and without fused multiply-add.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 from ...runtime.dtype import FLOAT32, INT32, UINT32
 from ..expr import Expr, Reinterpret, Select, cast, equal, maximum, minimum, to_expr
 from ..intrin import call
+
+# Whether the compiler of the target takes x + c - c for x.
+_reorders: ContextVar[bool] = ContextVar("reorders", default=False)
 
 INF, NAN = float("inf"), float("nan")
 LOG2E, LN2 = 1.4426950408889634, 0.6931471805599453
@@ -96,6 +100,9 @@ def scale(value: Expr, n: Expr) -> Expr:
 
 def nearest(x: Expr) -> tuple[Expr, Expr]:
     """The integer next to ``x`` as a float and as an int32, for |x| < 2^22."""
+    if _reorders.get():
+        n = call("round", x)
+        return n, cast(n, INT32.with_lanes(x.dtype.lanes))
     shifted = x + MAGIC
     return shifted - MAGIC, bits(shifted) - MAGIC_BITS
 
@@ -388,3 +395,13 @@ EXPANSIONS: dict[str, Callable[..., Expr]] = {
     "atanh": atanh, "pow": pow_,
     "rsqrt": lambda x: 1.0 / call("sqrt", x),
 }  # fmt: skip
+
+
+def expand(name: str, args: Sequence[Expr], *, reorders: bool) -> Expr:
+    """The expansion of an intrinsic. ``reorders``: the compiler of the target treats sums of floats
+    as if they were associative (drivers of graphics cards do), so none may rely on its rounding."""
+    token = _reorders.set(reorders)
+    try:
+        return EXPANSIONS[name](*args)
+    finally:
+        _reorders.reset(token)

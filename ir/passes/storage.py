@@ -78,7 +78,8 @@ class _Flatten(ScopedMutator):
             return b
         if b.layout is None and len(b.shape) == 1:
             return b
-        return Buffer(b.name, b.dtype, shape, b.scope, None, b.alignment)
+        layers = b.layout.layers if b.layout is not None else b.layers
+        return Buffer(b.name, b.dtype, shape, b.scope, None, b.alignment, layers)
 
     def _size(self, b: Buffer, shape: Sequence[Expr]) -> Expr:
         known = 1  # Python's integers do not wrap as the product of constants might

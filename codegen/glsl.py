@@ -1,0 +1,259 @@
+"""The ``opengl`` and ``webgl`` targets: a lowered function becomes one fragment shader.
+
+A shader reads its parameters from texture arrays and writes the texels of one result:
+
+    uniform highp sampler2DArray p0;            one for each parameter that is read, by its name
+    layout(location = 0) out highp vec4 o0;     one for each layer of the result
+    void main() {
+      int f = int(gl_FragCoord.y) * 64 + int(gl_FragCoord.x);
+      …
+
+The host draws one triangle over a viewport of the result's texture (``runtime/texture.py``), with
+its layers attached in order. Integers are in ``isampler2DArray`` (bool, too) and
+``usampler2DArray``. There is nothing else to set: all sizes are constants.
+
+Texel t of a tensor of L layers, W wide, is fetched at ``(t / L % W, t / L / W, t % L)``; L and W
+are powers of two. Where it is not certain that a texel exists (padding, the elements beyond the
+edge of a result), its number is clamped first: nothing is ever read outside of a texture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..ir.expr import Broadcast, Expr, Load, Ramp, as_int, is_const
+from ..ir.stmt import Buffer, For, Function, Store
+from ..ir.target import Target
+from ..runtime.dtype import DType
+from ..runtime.errors import CodegenError, DeviceError
+from ..runtime.texture import TextureShape, texture_shape
+from .clike import COMPONENTS, CLike, Dialect, Value
+from .glsl_helpers import HELPERS, INTRINSICS
+
+_TYPES = {
+    ("float", 1): "float", ("float", 4): "vec4", ("int", 1): "int", ("int", 4): "ivec4",
+    ("uint", 1): "uint", ("uint", 4): "uvec4", ("bool", 1): "bool", ("bool", 4): "bvec4",
+}  # fmt: skip
+_BITS = {
+    ("float", "int"): "floatBitsToInt", ("float", "uint"): "floatBitsToUint",
+    ("int", "float"): "intBitsToFloat", ("uint", "float"): "uintBitsToFloat",
+}  # fmt: skip
+GLSL = Dialect(_TYPES, INTRINSICS, _BITS, HELPERS)
+_SAMPLER = {"float": "sampler2DArray", "int": "isampler2DArray", "uint": "usampler2DArray"}
+
+# The first lines of a shader.
+_HEADERS = {
+    "opengl": ("#version 330 core", "#extension GL_ARB_shading_language_packing : enable"),
+    "webgl": (
+        "#version 300 es", "precision highp float;", "precision highp int;",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shaders:
+    """``source`` is the text of the only function, ``object`` the same as bytes."""
+
+    source: str
+    target: Target
+
+    @property
+    def object(self) -> bytes:
+        return self.source.encode()
+
+
+def resolve(target: Target) -> Target:
+    """``target`` itself: its limits are given, not asked of a device."""
+    return target
+
+
+def link(codes: Mapping[str, bytes], target: Target) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The code objects of a program by name, and the name of the one that holds each kernel: every
+    shader is one."""
+    return dict(codes), {name: name for name in codes}
+
+
+def linker(target: Target) -> str:
+    """Nothing is linked."""
+    return ""
+
+
+def emit(functions: Sequence[Function], target: Target) -> Shaders:
+    """The fragment shader of a function.
+
+    Raises :class:`CodegenError` with the reason when a fragment shader cannot compute it.
+    """
+    assert len(functions) == 1, "a shader is one function"
+    return Shaders(_Shader(functions[0], target).text(), target)
+
+
+def stored_kind(d: DType) -> str:
+    """Of the texels that hold elements of ``d``: ``"float"``, ``"int"`` or ``"uint"``."""
+    return "float" if d.is_float else "uint" if d.kind == "uint" else "int"
+
+
+class _Shader(CLike):
+    def __init__(self, f: Function, target: Target):
+        super().__init__(GLSL, f"kernel {f.name}")
+        self.function, self.target = f, target
+        self.shapes = {b: self._shape(b) for b in f.buffers}
+        if len(f.writes) != 1 or len(f.buffers) != len(f.params):
+            raise self.error("a fragment shader writes one result and takes no scalars")
+        (self.result,) = f.writes
+        self.inputs = [b for b in f.buffers if b is not self.result]
+        if len(self.inputs) > target.texture_units:
+            raise self.error(
+                f"the kernel reads {len(self.inputs)} tensors; a shader has "
+                f"{target.texture_units} texture units"
+            )
+        if self.result.layers > target.max_draw_buffers:
+            raise self.error(
+                f"the kernel writes {self.result.layers} layers; a shader has "
+                f"{target.max_draw_buffers} draw buffers"
+            )
+
+    def _shape(self, b: Buffer) -> TextureShape:
+        size = as_int(b.shape[0])
+        if size is None:
+            raise self.error(f"the size of {b!r} is known only when the kernel runs")
+        try:
+            return texture_shape(size, b.layers, self.target.max_texture_size)
+        except DeviceError as e:
+            raise CodegenError(e.message, where=self.where, hint=e.hint) from None
+
+    # -- the whole --------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        shape = self.shapes[self.result]
+        vec = self._texel_type(self.result.dtype)
+        for k in range(shape.layers):
+            self.put(f"o{k} = {vec}(0);")
+        outputs = len(self.scopes[0].lines)
+        self.stmt(self.function.body)
+        body = self.scopes[0].lines
+        if self._written_whole:
+            body = body[outputs:]
+        lines = list(_HEADERS[self.target.kind])
+        lines += [f"uniform highp {_SAMPLER[stored_kind(b.dtype)]} {b.name};" for b in self.inputs]
+        lines += [f"layout(location = {k}) out highp {vec} o{k};" for k in range(shape.layers)]
+        for name in self.helpers:
+            lines += HELPERS[name][0].splitlines()
+        lines += ["void main() {", *("  " + line for line in body), "}", ""]
+        return "\n".join(lines)
+
+    @property
+    def _written_whole(self) -> bool:
+        return self._parts == 0
+
+    _parts = 0  # stores of single components
+
+    def _texel_type(self, d: DType) -> str:
+        return {"float": "vec4", "int": "ivec4", "uint": "uvec4"}[stored_kind(d)]
+
+    def hardware_loop(self, s: For) -> None:
+        if s.tag != "fragment.x":
+            raise self.error(f"{s.tag} does not exist in a fragment shader")
+        shape, count = self.shapes[self.result], as_int(s.extent)
+        assert count is not None
+        terms = []
+        if shape.height > 1:
+            terms.append("int(gl_FragCoord.y)" + (f" * {shape.width}" if shape.width > 1 else ""))
+        if shape.width > 1:
+            terms.append("int(gl_FragCoord.x)")
+        index = " + ".join(terms) or "0"
+        if shape.width * shape.height > count:
+            index = f"min({index}, {count - 1})"
+        self.put(f"int f = {index};")
+        self.vars[s.var] = Value("f", 0, True)
+        self.analyzer.bind(s.var, 0, count - 1)
+        self.stmt(s.body)
+
+    # -- memory -----------------------------------------------------------------------------------
+
+    def load_memory(self, e: Load) -> Value:
+        index, d = e.indices[-1], e.dtype
+        if isinstance(index, Broadcast):
+            v = self.load_memory(Load(e.buffer, (index.value,)))
+            return v._replace(text=f"{self.type(d)}({v.text})")
+        if d.lanes == 1:
+            return self._element(e.buffer, index)
+        if isinstance(index, Ramp) and is_const(index.stride, 1) and d.lanes == 4:
+            base = self.analyzer.simplify(index.base)
+            if is_const(self.analyzer.simplify(base % 4), 0):
+                t = self._fetch(e.buffer, self.analyzer.simplify(base // 4))
+                return self._from_texel(t, d)
+        parts = [self._element(e.buffer, self.lane(index, k)) for k in range(d.lanes)]
+        form = ", ".join(f"{{{k}}}" for k in range(d.lanes))
+        return self.join(f"{self.type(d)}({form})", parts, [d.element] * d.lanes)
+
+    def _element(self, b: Buffer, index: Expr) -> Value:
+        an = self.analyzer
+        index = an.simplify(index)
+        texel = self._fetch(b, an.simplify(index // 4))
+        which = an.simplify(index % 4)
+        k = as_int(which)
+        if k is not None:
+            v = texel._replace(text=f"{texel.text}.{COMPONENTS[k]}")
+        else:
+            w = self.value(which)
+            w = self.hold(w, "int", "i")
+            v = Value(f"{texel.text}[{w.text}]", max(w.depth, texel.depth), True)
+        return v._replace(text=f"({v.text} != 0)") if b.dtype.is_bool else v
+
+    def _from_texel(self, t: Value, d: DType) -> Value:
+        return t._replace(text=f"notEqual({t.text}, ivec4(0))", atom=False) if d.is_bool else t
+
+    def _fetch(self, b: Buffer, texel: Expr) -> Value:
+        """The texel with number ``texel``, in a variable."""
+        if b is self.result:
+            raise self.error("a fragment shader cannot read its result")
+        shape, an = self.shapes[b], self.analyzer
+        last = shape.width * shape.height * shape.layers - 1
+        known = an.interval(texel)
+        if known.lo is None or known.lo < 0 or known.hi is None or known.hi > last:
+            v = self.hold(self.value(texel), "int", "i")
+            v = self.hold(v._replace(text=f"clamp({v.text}, 0, {last})", atom=False), "int", "i")
+            place, layer = v, v._replace(text="0")
+            if shape.layers > 1:
+                place = v._replace(text=f"({v.text} >> {shape.layers.bit_length() - 1})")
+                layer = v._replace(text=f"({v.text} & {shape.layers - 1})")
+                place = self.hold(place._replace(atom=False), "int", "i")
+        else:
+            place = self.value(an.simplify(texel // shape.layers))
+            layer = self.value(an.simplify(texel % shape.layers))
+        x = y = Value("0", 0, True)
+        if shape.width > 1 and shape.height > 1:
+            place = self.hold(place, "int", "i")
+            x = place._replace(text=f"{place.text} & {shape.width - 1}")
+            y = place._replace(text=f"{place.text} >> {shape.width.bit_length() - 1}")
+        elif shape.width > 1:
+            x = place
+        elif shape.height > 1:
+            y = place
+        depth = max(place.depth, layer.depth)
+        text = f"texelFetch({b.name}, ivec3({x.text}, {y.text}, {layer.text}), 0)"
+        return self.hold(Value(text, depth), self._texel_type(b.dtype), "t")
+
+    def store_memory(self, s: Store) -> None:
+        if s.buffer is not self.result:
+            raise self.error(f"a fragment shader cannot write {s.buffer.name}")
+        an, index, d = self.analyzer, s.indices[-1], s.value.dtype
+        base = index.base if isinstance(index, Ramp) else index
+        layer = as_int(an.simplify(an.simplify(base // 4) % self.result.layers))
+        if layer is None or (s.predicate is not None and not is_const(s.predicate, True)):
+            raise self.error(f"a fragment shader cannot store as\n{s}")
+        v, texel = self.value(s.value), self._texel_type(self.result.dtype)
+        if isinstance(index, Ramp) and d.lanes == 4:
+            text = f"{texel}({v.text})" if d.is_bool else v.text
+            self.put(f"o{layer} = {text};")
+            return
+        assert d.lanes == 1, s
+        self._parts += 1
+        which = an.simplify(base % 4)
+        k = as_int(which)
+        place = f".{COMPONENTS[k]}" if k is not None else f"[{self.value(which).text}]"
+        self.put(f"o{layer}{place} = {f'int({v.text})' if d.is_bool else v.text};")
+
+
+__all__ = ["GLSL", "Shaders", "emit", "link", "linker", "resolve", "stored_kind"]

@@ -1,0 +1,395 @@
+"""A compiled model as a folder that any web server can serve: ``weft.bundle``.
+
+    index.html runtime/page/…             the page
+    weft.js runtime/…                     the runtime: import { load } from './weft.js'
+    bundle.json                           programs, size and SHA-256 of each part, model card
+    program.TARGET.json                   Program.to_json
+    kernels.TARGET.json or .wasm          shader texts by kernel; one wasm module
+    params-00001-of-00002.safetensors     constants, shared by the programs
+
+The same model and options give the same bytes. The folder appears complete or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..ir.layout import Layout
+from ..ir.target import Target
+from ..runtime import safetensors
+from ..runtime.artifact import Program
+from ..runtime.errors import InputError, PackageError, WeftError
+from ..runtime.executor import Executable
+from . import page
+from . import weights as coding
+from .driver import Progress
+from .driver import compile as compile_model
+from .frontends import UnboundGraph, bind, load
+from .graph import Graph
+from .process import Classes, Image, class_output, image_input, image_of, labels_of
+
+VERSION = 1
+MANIFEST = "bundle.json"
+WEB = ("webgl", "wasm")  # kinds of targets that a page can run
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What was written. ``files``: bytes by name. ``fallbacks``: the work of a shader target that
+    runs on wasm, and why, by target."""
+
+    path: Path
+    files: Mapping[str, int]
+    manifest: Mapping[str, Any]
+    fallbacks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        sizes = {"page and runtime": 0, "kernels": 0, "parameters": 0}
+        for name, size in self.files.items():
+            kind = "parameters" if name.startswith("params-") else "page and runtime"
+            kind = "kernels" if name.startswith(("kernels.", "program.")) else kind
+            sizes[kind] += size
+        targets = ", ".join(p["target"].split()[0] for p in self.manifest["programs"])
+        total = sum(self.files.values())
+        lines = [f"{self.path}: {len(self.files)} files, {_size(total)}, for {targets}"]
+        lines += [f"  {what:<17} {_size(size):>10}" for what, size in sizes.items()]
+        for target, groups in self.fallbacks.items():
+            lines += [f"  {target}: on wasm: {g}: {why}" for g, why in groups.items()]
+        return "\n".join(lines)
+
+
+def bundle(
+    model: Any,
+    path: str | os.PathLike[str],
+    targets: Sequence[str | Target] = WEB,
+    *,
+    shapes: Mapping[str, Any] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    weights: str = "f32",
+    shard_mb: float = 8,
+    image: Image | None = None,
+    classes: Classes | None = None,
+    labels: Sequence[str] | None = None,
+    title: str | None = None,
+    opt_level: int | None = None,
+    progress: Progress | None = None,
+    cache: bool = True,
+) -> Bundle:
+    """Compile a model into a folder that is a web page.
+
+    Parameters
+    ----------
+    model, shapes, constants, opt_level, progress, cache : as for :func:`weft.compile`.
+    path : the folder. A bundle that is there already is replaced; any other folder must be empty.
+    targets : what the page may run on, the preferred one first: ``"webgl"``, ``"wasm"``,
+        ``"wasm -threads"``.
+    weights : ``"f32"``, ``"f16"`` or ``"int8"`` (see ``compiler/weights.py``).
+    shard_mb : parameters of one file in MiB; a larger tensor has a file of its own.
+    image : the input is a picture; None: when the model's metadata says so.
+    classes : the output is scores of classes; None: when there are labels.
+    labels : names of the classes; None: those in the model's metadata.
+    title : what the page calls the model; None: its name.
+
+    Raises
+    ------
+    WeftError : a subclass that says where in the model, what, and what to do.
+    """
+    goals = [Target.parse(t) for t in targets]
+    kinds = [g.kind for g in goals]
+    if not goals or not set(kinds) <= set(WEB) or len({slug(g) for g in goals}) != len(goals):
+        raise InputError(
+            f"a bundle cannot be for {', '.join(map(str, targets)) or 'no target'}.",
+            hint=f"targets of a page: {', '.join(WEB)}, each once",
+        )
+    if not shard_mb > 0:
+        raise InputError(f"shards of {shard_mb} MiB are not possible.")
+    folder = Path(path)
+    _check_place(folder)
+    graph, about = prepare(_graph(model, shapes, constants, image), image, classes, labels)
+    executables = []
+    for goal in goals:
+        try:
+            exe = compile_model(graph, goal, opt_level=opt_level, progress=progress, cache=cache)
+        except WeftError as e:
+            if goal.kind != "wasm" or set(kinds) == {"wasm"}:
+                raise
+            hint = f"{e.hint}; or leave wasm out: --no-fallback, targets=('webgl',)"
+            raise type(e)(e.message, where=e.where, hint=hint) from e
+        executables.append(exe)
+    parts, programs, fallbacks = _parts(goals, executables, weights, int(shard_mb * 2**20))
+    manifest = {
+        "format": "weft-bundle",
+        "version": VERSION,
+        "name": graph.name,
+        "programs": programs,
+        "files": {k: _identity(parts[k]) for k in sorted(parts)},
+        "meta": {
+            "weft": __version__,
+            "title": title or graph.name,
+            "weights": weights,
+            "parameters": _count(executables[0]),
+            "fallbacks": fallbacks,
+            **about,
+        },
+    }
+    parts |= page.files(manifest)
+    parts[MANIFEST] = _json(manifest)
+    _write(folder, parts)
+    sizes = {k: len(v) for k, v in sorted(parts.items())}
+    return Bundle(folder, sizes, manifest, {k: v for k, v in fallbacks.items() if v})
+
+
+def slug(target: Target) -> str:
+    """A target's part of file names: ``wasm``, ``wasm-threads``."""
+    return f"{target.kind}-threads" if target.threads else target.kind
+
+
+# ---- the model ----------------------------------------------------------------------------------
+
+
+def _graph(model: Any, shapes: Any, constants: Any, image: Image | None) -> Graph:
+    loaded = model if isinstance(model, Graph) else load(model, shapes, constants)
+    if image is not None and isinstance(loaded, UnboundGraph) and loaded.symbols:
+        shapes = {**_picture_shape(loaded, image), **(shapes or {})}
+        return bind(loaded, shapes, constants)
+    return bind(loaded, shapes, constants) if isinstance(model, Graph) else bind(loaded)
+
+
+def _picture_shape(graph: UnboundGraph, image: Image) -> dict[str, int]:
+    """Sizes for symbolic dimensions of a picture: one at a time, of ``image.size``."""
+    names = [image.input] if image.input else list(graph.signature)
+    if len(names) != 1 or names[0] not in graph.signature:
+        return {}
+    dims = graph.signature[names[0]].dims
+    if dims is None or len(dims) != 4:
+        return {}
+    high, wide = image.size or (224, 224)
+    last = dims[3] in (1, 3) and dims[1] not in (1, 3)
+    sizes = (1, high, wide, 3) if last else (1, 3, high, wide)
+    missing = set(graph.symbols)
+    return {d: n for d, n in zip(dims, sizes) if isinstance(d, str) and d in missing}
+
+
+def prepare(
+    graph: Graph,
+    image: Image | None = None,
+    classes: Classes | None = None,
+    labels: Sequence[str] | None = None,
+) -> tuple[Graph, dict[str, Any]]:
+    """The graph with pre- and post-processing, and what a page must know of them.
+
+    Raises :class:`InputError` when they do not fit the model.
+    """
+    about: dict[str, Any] = {
+        "model": {
+            "inputs": [_signature(graph, i) for i in graph.inputs],
+            "outputs": [_signature(graph, o) for o in graph.outputs],
+        }
+    }
+    image = image_of(graph) if image is None else image
+    names = labels_of(graph) if labels is None else tuple(labels)
+    if image is not None:
+        graph, name, side = image_input(graph, image)
+        about["input"] = {"kind": "image", "name": name, "canvas": side, "crop": image.crop}
+    if classes is not None or names:
+        graph, scores, numbers, count = class_output(graph, classes or Classes())
+        if names and len(names) != count:
+            raise InputError(
+                f"there are {len(names)} labels for {count} classes.", where=graph.name,
+                hint="one label a line, in the order of the scores",
+            )  # fmt: skip
+        about["output"] = {
+            "kind": "classes", "scores": scores, "classes": numbers, "labels": list(names),
+        }  # fmt: skip
+    return graph, about
+
+
+def _signature(graph: Graph, name: str) -> dict[str, Any]:
+    t = graph.types[name]
+    return {"name": name, "dtype": str(t.dtype), "shape": list(t.shape)}
+
+
+def _count(exe: Executable) -> int:
+    """Numbers that the model has learned (and a few that the compiler adds)."""
+    used = {s.source: s for s in exe.program.slots if s.kind == "constant"}
+    return sum(int(np.prod(s.shape)) for s in used.values())
+
+
+# ---- programs and parameters --------------------------------------------------------------------
+
+
+def _parts(
+    goals: Sequence[Target], executables: Sequence[Executable], code: str, shard: int
+) -> tuple[dict[str, bytes], list[dict[str, Any]], dict[str, dict[str, str]]]:
+    """Files by name, the manifest's programs, and what fell to wasm by target."""
+    parts: dict[str, bytes] = {}
+    entries: list[dict[str, Any]] = []
+    fallbacks: dict[str, dict[str, str]] = {}
+    pool, users = Pool(), []
+    for goal, exe in zip(goals, executables):
+        at = slug(goal)
+        program, tensors = logical(exe.program, exe.params)
+        program, names = pool.add(program, tensors)
+        users.append(names)
+        parts[f"program.{at}.json"] = _json(program.to_json())
+        entry = {"target": program.target, "program": f"program.{at}.json", "codes": {}}
+        for kind, data in _codes(exe).items():
+            name = f"kernels.{at}.{'wasm' if kind == 'wasm' else 'json'}"
+            parts[name] = data
+            entry["codes"][kind] = name
+        entries.append(entry)
+        fallbacks[at] = {str(k): str(v) for k, v in program.meta.get("fallback", {}).items()}
+    stored = coding.encode(pool.tensors, code)
+    shards = _shards(stored, users, shard)
+    for k, (names, by) in enumerate(shards, 1):
+        name = f"params-{k:05d}-of-{len(shards):05d}.safetensors"
+        parts[name] = b"".join(safetensors.chunks({n: stored[n] for n in names}))
+        for u in by:
+            entries[u].setdefault("params", []).append(name)
+    for entry in entries:
+        entry.setdefault("params", [])
+    return parts, entries, fallbacks
+
+
+def _codes(exe: Executable) -> dict[str, bytes]:
+    """One file for each kind of device: the wasm module as it is, shader texts as JSON."""
+    files: dict[str, bytes] = {}
+    texts: dict[str, str] = {}
+    for name, data in exe.codes.items():
+        if name.endswith(".wasm"):
+            files["wasm"] = data
+        else:
+            texts[name] = data.decode()
+    if texts:
+        files[exe.program.target.split()[0]] = _json(texts)
+    return files
+
+
+def logical(
+    program: Program, params: Mapping[str, np.ndarray]
+) -> tuple[Program, dict[str, np.ndarray]]:
+    """Parameters in logical row-major order, whatever the target stores: targets share them, and
+    their codings know what a channel is. The slots' layouts say how to pack them."""
+    if program.meta.get("params") == "logical":
+        return program, dict(params)
+    tensors: dict[str, np.ndarray] = {}
+    for s in program.slots:
+        if s.kind == "constant":
+            array = params[s.source]
+            if s.layout:
+                array = Layout.from_text(s.layout, s.shape).unpack(array)
+            tensors[s.source] = np.ascontiguousarray(array).reshape(s.shape)
+    return replace(program, meta={**program.meta, "params": "logical"}), tensors
+
+
+class Pool:
+    """Tensors of several programs, equal ones once."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, np.ndarray] = {}
+        self._names: dict[tuple, str] = {}
+
+    def add(
+        self, program: Program, tensors: Mapping[str, np.ndarray]
+    ) -> tuple[Program, tuple[str, ...]]:
+        """The program with its constants' names in the pool, and those names."""
+        renamed: dict[str, str] = {}
+        for name in sorted(tensors):
+            array = np.ascontiguousarray(tensors[name]).reshape(tensors[name].shape)
+            digest = hashlib.sha256(array.tobytes()).digest()
+            key = (str(array.dtype), array.shape, digest)
+            if key not in self._names:
+                free, k = name, 1
+                while free in self.tensors or free.endswith(coding.SCALE):
+                    k += 1
+                    free = f"{name}.{k}"
+                self._names[key], self.tensors[free] = free, array
+            renamed[name] = self._names[key]
+        slots = tuple(
+            replace(s, source=renamed[s.source]) if s.kind == "constant" else s
+            for s in program.slots
+        )
+        return replace(program, slots=slots), tuple(sorted(set(renamed.values())))
+
+
+def _shards(
+    stored: Mapping[str, np.ndarray], users: Sequence[Sequence[str]], limit: int
+) -> list[tuple[list[str], tuple[int, ...]]]:
+    """Names of each file, and the programs that need it: nobody downloads what he does not use."""
+    by: dict[str, tuple[int, ...]] = {
+        n: tuple(u for u, names in enumerate(users) if n.removesuffix(coding.SCALE) in names)
+        for n in stored
+    }
+    shards: list[tuple[list[str], tuple[int, ...]]] = []
+    room = -1
+    for name in sorted(stored, key=lambda n: (by[n], n)):
+        need = stored[name].nbytes
+        if need > room or by[name] != shards[-1][1]:
+            shards.append(([], by[name]))
+            room = limit
+        shards[-1][0].append(name)
+        room -= need
+    return shards
+
+
+# ---- the folder ---------------------------------------------------------------------------------
+
+
+def _check_place(folder: Path) -> None:
+    if folder.is_dir() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+        raise PackageError(
+            "the folder is not empty, and it is no bundle that could be replaced.",
+            where=str(folder), hint="name a new folder",
+        )  # fmt: skip
+    if folder.exists() and not folder.is_dir():
+        raise PackageError("there is a file of this name.", where=str(folder))
+
+
+def _write(folder: Path, parts: Mapping[str, bytes]) -> None:
+    """Write beside the folder, then put it in place by renaming."""
+    folder = folder.absolute()
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    new, old = (folder.parent / f".{folder.name}.{what}-{mark}" for what in ("new", "old"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new.mkdir()
+        for name, data in parts.items():
+            file = new / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except OSError as e:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise PackageError(
+            f"the bundle cannot be written: {e.strerror or e}.", where=str(folder),
+            hint="check that the folder is writable, and that the disk has room",
+        ) from None  # fmt: skip
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _identity(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _size(n: int) -> str:
+    return f"{n / 2**20:.2f} MiB" if n >= 2**20 else f"{n / 2**10:.1f} KiB"

@@ -1,0 +1,113 @@
+"""Layouts of tensors in texture memory.
+
+The register tile of a fragment is as many texels as a fragment can write, so the tensor that it
+writes has one layer for each: for a convolution ``blocks`` channel blocks of four times ``columns``
+neighbouring columns,
+
+    [N, C, H, W]  ->  (N) (C / 4b) (H) (W / c) | C / 4 % b, W % c: the layers | C % 4: the lane
+
+and for a matrix product rows times blocks of four columns. The layout is a function of the shape
+alone: tensors of one shape that meet in an element-wise operator lie alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+from ...ir.layout import Digit, Layout
+from ...ir.target import Target
+from ..graph import Graph, Node, TensorType
+from ..ops import Kind, get
+from .layout import CHANNEL_PRODUCERS, CHANNEL_WISE, blocked
+
+LANES = 4
+# A fetch costs as much as this many multiply-adds of texels, roughly, on every device looked at.
+FETCH = 2.0
+
+
+def choose_texture_layouts(graph: Graph, target: Target) -> Graph:
+    """``graph`` with tensors laid out for fragments; constant weights are packed here."""
+    types = dict(graph.types)
+    constants = dict(graph.constants)
+    results = set(graph.outputs)
+    for node in graph.nodes:
+        packed = _weights(node, graph)
+        if packed is not None:
+            name, layout = packed
+            if types[name].layout is None and name not in results:
+                types[name] = replace(types[name], layout=layout)
+                constants[name] = layout.pack(graph.constants[name])
+        layout = _result(node, types, target)
+        for o in node.outputs if layout is not None else ():
+            if o and o not in results and layout is not None and types[o].shape == layout.shape:
+                types[o] = replace(types[o], layout=layout)
+    return graph.replace(types=types, constants=constants)
+
+
+def tiled(shape: Sequence[int], lane: int, row: int, target: Target) -> Layout:
+    """``lane`` in blocks of four, and as layers some neighbouring blocks and rows.
+
+    The number of each is chosen for the least work of all tiles of a contraction: four fetches a
+    block and one a row serve four multiply-adds for each pair of them.
+    """
+
+    def cost(tile: tuple[int, int]) -> float:
+        blocks, rows = tile
+        tiles = -(-shape[lane] // (LANES * blocks)) * -(-shape[row] // rows)
+        return tiles * (FETCH * (LANES * blocks + rows) + LANES * blocks * rows)
+
+    counts = [1 << k for k in range(target.max_draw_buffers.bit_length())]
+    fits = [t for t in product(counts, counts) if t[0] * t[1] <= target.max_draw_buffers]
+    blocks, rows = min(fits, key=cost)
+    outer = []
+    for a, n in enumerate(shape):
+        step = LANES * blocks if a == lane else rows if a == row else 1
+        outer.append((Digit(a, step, -(-n // step)),))
+    inner = [(Digit(lane, LANES, blocks),), (Digit(row, 1, rows),), (Digit(lane, 1, LANES),)]
+    inner = [(d,) for (d,) in inner if d.extent > 1]
+    return Layout(tuple(shape), (*outer, *inner), blocks * rows)
+
+
+def _weights(node: Node, graph: Graph) -> tuple[str, Layout] | None:
+    """The constant operand of a contraction, and the layout that has its output channels as lane."""
+    if len(node.inputs) < 2 or node.inputs[1] not in graph.constants:
+        return None
+    name = node.inputs[1]
+    w = graph.types[name]
+    if node.op in CHANNEL_PRODUCERS:
+        axis = CHANNEL_PRODUCERS[node.op]
+    elif node.op == "matmul" and len(w.shape) >= 2:
+        axis = len(w.shape) - 1
+    elif node.op == "gemm":
+        axis = 0 if node.attrs["trans_b"] else 1
+    else:
+        return None
+    readers = {(n.op, n.attrs.get("trans_b")) for n in graph.consumers[name]}
+    if len(readers) > 1 or w.size <= 1 or w.shape[axis] < 2:
+        return None
+    return name, blocked(w.shape, axis, LANES)
+
+
+def _result(node: Node, types: dict[str, TensorType], target: Target) -> Layout | None:
+    out = types[node.outputs[0]]
+    shape = out.shape
+    if out.size == 0 or len(shape) < 2:
+        return None
+    images = len(shape) >= 3
+    if node.op in CHANNEL_PRODUCERS and images:
+        return tiled(shape, 1, len(shape) - 1, target) if shape[1] > 1 else None
+    if node.op in ("matmul", "gemm"):
+        return tiled(shape, len(shape) - 1, len(shape) - 2, target) if shape[-1] > 1 else None
+    first = types[node.inputs[0]] if node.inputs and node.inputs[0] else None
+    if node.op in CHANNEL_WISE or (node.op == "concat" and node.attrs["axis"] == 1):
+        if first is None or first.layout is None or not images or first.layout.lane.axis != 1:
+            return None
+        return tiled(shape, 1, len(shape) - 1, target) if shape[1] > 1 else None
+    if get(node.op).kind <= Kind.BROADCAST:
+        for i in node.inputs:
+            t = types.get(i)
+            if t is not None and t.layout is not None and t.shape == shape:
+                return t.layout
+    return None

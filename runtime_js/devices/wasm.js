@@ -1,0 +1,453 @@
+/**
+ * Runs kernels compiled to WebAssembly: one module per model, with its host runtime inside
+ * (`codegen/templates/host.c`). Tensors are blocks of the module's memory, which grows as needed.
+ *
+ * A module built with threads has a shared memory; workers (`wasm_worker.js`) then share parallel
+ * loops. That needs a page that is cross-origin isolated (COOP and COEP headers), or Node.
+ *
+ * @module
+ */
+
+import { dtypeOf, sizeOf } from '../dtype.js';
+import { BundleError, DeviceError, DisposedError, checkAborted } from '../errors.js';
+import { kindOf, optionsOf } from '../program.js';
+
+/** @typedef {import('./device.js').Codes} Codes */
+/** @typedef {import('./device.js').Device} Device */
+/** @typedef {import('./device.js').DeviceClass} DeviceClass */
+/** @typedef {import('./device.js').InitOptions} InitOptions */
+/** @typedef {import('../dtype.js').TypedArray} TypedArray */
+/** @typedef {import('../flags.js').Flags} Flags */
+/** @typedef {import('../program.js').Program} Program */
+
+/**
+ * What host.c exports. Pointers are numbers of bytes.
+ *
+ * @typedef {object} Host
+ * @property {WebAssembly.Memory} [memory] where it is not shared
+ * @property {WebAssembly.Global} [__stack_pointer]
+ * @property {() => void} [_initialize]
+ * @property {(bytes: number) => number} weft_alloc
+ * @property {() => number} weft_names
+ * @property {(steps: number, count: number) => void} weft_run
+ * @property {(workers: number, mayWait: number) => void} [weft_pool]
+ */
+
+const PAGE = 65536;
+const STEP_BYTES = 8; // number of the kernel, address of its arguments
+const ARGUMENT_BYTES = 8; // addresses are given as 64-bit integers
+const STACK_BYTES = 1 << 20; // of a worker
+const MOST_WORKERS = 15;
+
+// A module with one function that counts the bits of a vector.
+const SIMD_PROBE = Uint8Array.of(
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic, version
+  ...[1, 5, 1, 0x60, 0, 1, 0x7b], // type: () -> v128
+  ...[3, 2, 1, 0], // one function of it
+  ...[10, 10, 1, 8, 0, 0x41, 0, 0xfd, 0x0f, 0xfd, 0x62, 0x0b], // i8x16.popcnt(i8x16.splat(0))
+);
+
+/** @type {DeviceClass} */
+export const device = Object.freeze({
+  kind: 'wasm',
+  available(/** @type {Flags} */ _flags, /** @type {string} */ target) {
+    if (typeof WebAssembly !== 'object') {
+      return { ok: false, reason: 'there is no WebAssembly here' };
+    }
+    if (!WebAssembly.validate(SIMD_PROBE)) {
+      return { ok: false, reason: 'this WebAssembly has no vectors (SIMD128)' };
+    }
+    if (!wantsThreads(target)) return { ok: true, reason: 'WebAssembly with SIMD' };
+    if (typeof SharedArrayBuffer !== 'function' || globalThis.crossOriginIsolated === false) {
+      const reason = 'threads need a page that is cross-origin isolated (COOP and COEP headers)';
+      return { ok: false, reason };
+    }
+    return { ok: true, reason: 'WebAssembly with SIMD and threads' };
+  },
+  create: (/** @type {Flags} */ flags) => new WasmDevice(flags),
+});
+
+/** @param {string} target */
+function wantsThreads(target) {
+  return kindOf(target) === 'wasm' && ['1', 'true'].includes(optionsOf(target).threads);
+}
+
+/** @implements {Device} */
+export class WasmDevice {
+  kind = 'wasm';
+  description = 'WebAssembly, SIMD';
+  mayBeLost = false;
+  lost = false;
+  /** @type {Readonly<Record<string, number>>} */
+  limits = Object.freeze({ memory_bytes: 65536 * PAGE });
+
+  /** @param {Flags} flags */
+  constructor(flags) {
+    this.#flags = flags;
+  }
+
+  /** @type {Flags} */
+  #flags;
+  /** @type {Host | null} */
+  #host = null;
+  /** @type {WebAssembly.Memory | null} */
+  #memory = null;
+  /** @type {Map<number, {at: number, slot: import('../program.js').Slot}>} */
+  #slots = new Map();
+  /** @type {Map<number, number>} address in the table of steps of each step of the program */
+  #steps = new Map();
+  /** @type {{terminate: () => unknown}[]} */
+  #workers = [];
+  #blocks = 0;
+  #disposed = false;
+
+  /**
+   * @param {Program} program
+   * @param {Codes} codes
+   * @param {InitOptions} options
+   */
+  async init(program, codes, options) {
+    const { signal, onCompile, steps } = options;
+    const kernels = new Map(program.kernels.map((k) => [k.name, k]));
+    const names = new Set(steps.map((k) => program.steps[k].kernel));
+    const wanted = new Set([...names].map((n) => kernels.get(n)?.code ?? ''));
+    if (wanted.size > 1) {
+      throw new BundleError(`the kernels of wasm lie in ${wanted.size} modules instead of one.`, {
+        where: program.name,
+      });
+    }
+    const [code] = wanted;
+    if (code !== undefined) {
+      const module = await compile(codes[code], code, program.name);
+      this.#checkDisposed();
+      checkAborted(signal, 'compiling wasm');
+      await this.#start(module, program.name);
+      this.#allocate(program, options, code);
+    }
+    onCompile?.(names.size, names.size);
+  }
+
+  /**
+   * @param {WebAssembly.Module} module
+   * @param {string} where
+   */
+  async #start(module, where) {
+    const shared = WebAssembly.Module.imports(module).some((i) => i.kind === 'memory');
+    const memory = shared ? sharedMemory(where) : undefined;
+    const instance = await WebAssembly.instantiate(module, memory ? { env: { memory } } : {});
+    const host = /** @type {Host} */ (/** @type {unknown} */ (instance.exports));
+    this.#checkDisposed();
+    this.#host = host;
+    this.#memory = memory ?? /** @type {WebAssembly.Memory} */ (host.memory);
+    host._initialize?.();
+    if (!memory) return;
+    const workers = await this.#pool(module, memory);
+    this.#checkDisposed();
+    host.weft_pool?.(workers, mayWait() ? 1 : 0);
+    this.description = `WebAssembly, SIMD, ${workers + 1} threads`;
+  }
+
+  /**
+   * Start the workers; gives their number.
+   *
+   * @param {WebAssembly.Module} module
+   * @param {WebAssembly.Memory} memory
+   */
+  async #pool(module, memory) {
+    const threads = this.#flags.threads || (await processors());
+    const count = Math.min(Math.max(threads, 1) - 1, MOST_WORKERS);
+    const started = [];
+    for (let number = 1; number <= count; number++) {
+      const stack = this.#alloc(STACK_BYTES) + STACK_BYTES;
+      started.push(startWorker({ module, memory, stack, number }, this.#workers));
+    }
+    await Promise.all(started);
+    return count;
+  }
+
+  /**
+   * @param {Program} program
+   * @param {InitOptions} options
+   * @param {string} code
+   */
+  #allocate(program, { slots, steps, roots }, code) {
+    const host = this.#ready();
+    const own = kindOf(program.target) === 'wasm';
+    const arena = own && program.arena ? this.#alloc(program.arena) : 0;
+    for (const k of slots) {
+      const slot = program.slots[k];
+      const bytes = Math.max(slot.nbytes, sizeOf(slot.physical) * dtypeOf(slot.dtype).bytes);
+      const planned = own && slot.kind === 'arena';
+      this.#slots.set(k, { at: planned ? arena + slot.offset : this.#alloc(bytes), slot });
+    }
+    const numbers = this.#kernelNumbers(host);
+    const count = steps.reduce((n, k) => n + program.steps[k].args.length, 0);
+    const table = this.#alloc(steps.length * STEP_BYTES);
+    let place = this.#alloc(count * ARGUMENT_BYTES);
+    const words = new Uint32Array(this.#buffer());
+    steps.forEach((k, i) => {
+      const step = program.steps[k];
+      const number = numbers.get(step.kernel);
+      if (number === undefined) {
+        throw new BundleError(`the module ${code} has no kernel '${step.kernel}'.`, {
+          where: program.name,
+          hint: 'program and code are of different compilations; compile the model again',
+        });
+      }
+      this.#steps.set(k, table + i * STEP_BYTES);
+      words.set([number, place], (table + i * STEP_BYTES) / 4);
+      for (const arg of step.args) {
+        words.set([this.#place(roots[arg]).at, 0], place / 4);
+        place += ARGUMENT_BYTES;
+      }
+    });
+  }
+
+  /**
+   * @param {Host} host
+   * @returns {Map<string, number>}
+   */
+  #kernelNumbers(host) {
+    const bytes = new Uint8Array(this.#buffer());
+    /** @type {Map<string, number>} */
+    const numbers = new Map();
+    for (let at = host.weft_names(), number = 0; bytes[at]; number++) {
+      const end = bytes.indexOf(0, at);
+      numbers.set(String.fromCharCode(...bytes.subarray(at, end)), number);
+      at = end + 1;
+    }
+    return numbers;
+  }
+
+  /**
+   * @param {number} slot
+   * @param {TypedArray} data
+   */
+  upload(slot, data) {
+    const { at } = this.#place(slot);
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    new Uint8Array(this.#buffer(), at, bytes.length).set(bytes);
+  }
+
+  /**
+   * @param {number} slot
+   * @returns {Promise<TypedArray>}
+   */
+  async download(slot) {
+    const { at, slot: s } = this.#place(slot);
+    const data = new (dtypeOf(s.dtype).make)(sizeOf(s.physical));
+    const bytes = new Uint8Array(data.buffer);
+    bytes.set(new Uint8Array(this.#buffer(), at, bytes.length));
+    return data;
+  }
+
+  /**
+   * @param {number} begin
+   * @param {number} end
+   */
+  run(begin, end) {
+    const at = this.#steps.get(begin);
+    if (begin < end && at !== undefined) this.#call(at, end - begin);
+  }
+
+  async finish() {
+    this.#checkDisposed(); // run returns when everything has ended
+  }
+
+  /**
+   * @param {number} begin
+   * @param {number} end
+   */
+  async time(begin, end) {
+    const times = new Float64Array(end - begin);
+    for (let k = begin; k < end; k++) {
+      const start = performance.now();
+      this.run(k, k + 1);
+      times[k - begin] = performance.now() - start;
+    }
+    return times;
+  }
+
+  memory() {
+    return { buffers: this.#blocks, bytes: this.#memory?.buffer.byteLength ?? 0 };
+  }
+
+  dispose() {
+    this.#disposed = true;
+    for (const w of this.#workers) w.terminate();
+    this.#workers = [];
+    this.#host = this.#memory = null;
+    this.#slots.clear();
+    this.#steps.clear();
+    this.#blocks = 0;
+  }
+
+  /**
+   * @param {number} at
+   * @param {number} count
+   */
+  #call(at, count) {
+    try {
+      this.#ready().weft_run(at, count);
+    } catch (cause) {
+      if (!(cause instanceof WebAssembly.RuntimeError)) throw cause;
+      throw new DeviceError(`a kernel stopped: ${cause.message}.`, {
+        where: 'wasm',
+        hint: 'most likely its memory could not grow; close other pages, or use a smaller model',
+        cause,
+      });
+    }
+  }
+
+  /** @param {number} bytes */
+  #alloc(bytes) {
+    const at = bytes < 2 ** 32 ? this.#ready().weft_alloc(bytes) >>> 0 : 0;
+    if (!at) {
+      const used = (this.memory().bytes / 2 ** 20).toFixed(0);
+      throw new DeviceError(`there is no memory for ${bytes} bytes more than ${used} MiB.`, {
+        where: 'wasm',
+        hint: 'close other pages, or use a smaller model',
+      });
+    }
+    this.#blocks += 1;
+    return at;
+  }
+
+  /** The memory as it is now: growing replaces the buffer. */
+  #buffer() {
+    this.#ready();
+    return /** @type {WebAssembly.Memory} */ (this.#memory).buffer;
+  }
+
+  /** @param {number} slot */
+  #place(slot) {
+    const found = this.#slots.get(slot);
+    this.#checkDisposed();
+    if (!found) throw new Error(`slot ${slot} is not on this device`);
+    return found;
+  }
+
+  /** @returns {Host} */
+  #ready() {
+    this.#checkDisposed();
+    if (!this.#host) throw new Error('init comes before anything else');
+    return this.#host;
+  }
+
+  #checkDisposed() {
+    if (this.#disposed) throw new DisposedError('the device was disposed of.', { where: 'wasm' });
+  }
+}
+
+/**
+ * @param {string | Uint8Array | undefined} code
+ * @param {string} name
+ * @param {string} where
+ */
+async function compile(code, name, where) {
+  const hint = 'upload the whole bundle again, and see that the server sends the file unchanged';
+  if (!(code instanceof Uint8Array)) {
+    throw new BundleError(`the code object '${name}' is missing.`, { where, hint });
+  }
+  const magic = new DataView(code.buffer, code.byteOffset, Math.min(code.byteLength, 4));
+  if (code.byteLength < 8 || magic.getUint32(0) !== 0x0061736d) {
+    throw new BundleError(`'${name}' is not WebAssembly.`, { where, hint });
+  }
+  try {
+    return await WebAssembly.compile(/** @type {BufferSource} */ (code));
+  } catch (cause) {
+    throw new DeviceError(`'${name}' cannot be compiled: ${messageOf(cause)}.`, {
+      where,
+      hint: 'update the browser; it must have WebAssembly SIMD, and a policy that allows it',
+      cause,
+    });
+  }
+}
+
+/**
+ * A shared memory with as much room to grow as is given.
+ *
+ * @param {string} where
+ */
+function sharedMemory(where) {
+  for (let maximum = 65536; ; maximum /= 2) {
+    try {
+      return new WebAssembly.Memory({ initial: 32, maximum, shared: true });
+    } catch (cause) {
+      if (maximum > 1024) continue;
+      throw new DeviceError('there is no shared memory to be had.', { where, cause });
+    }
+  }
+}
+
+/** Whether this thread may sleep; a page's own must not. */
+function mayWait() {
+  try {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** How many threads the machine runs at once. */
+async function processors() {
+  const offered = globalThis.navigator?.hardwareConcurrency;
+  if (offered) return offered;
+  const os = await nodeModule('node:os');
+  return /** @type {number} */ (os.availableParallelism?.() ?? os.cpus().length);
+}
+
+/**
+ * A worker that serves the pool; it runs until it is terminated.
+ *
+ * @param {{module: WebAssembly.Module, memory: WebAssembly.Memory, stack: number, number: number}}
+ *   message
+ * @param {{terminate: () => unknown}[]} workers gets the new one at once
+ * @returns {Promise<void>} when it is about to serve
+ */
+async function startWorker(message, workers) {
+  /** @type {(cause: unknown) => DeviceError} */
+  const failure = (cause) =>
+    new DeviceError(`a worker thread could not be started: ${messageOf(cause)}.`, {
+      where: 'wasm',
+      hint: "the page's security policy must allow workers of its own (worker-src 'self')",
+      cause,
+    });
+  if (typeof Worker === 'function') {
+    const worker = new Worker(new URL('./wasm_worker.js', import.meta.url), { type: 'module' });
+    workers.push(worker);
+    await new Promise((resolve, reject) => {
+      worker.onmessage = (e) => (e.data === 'ready' ? resolve(undefined) : reject(failure(e.data)));
+      worker.onerror = (e) => reject(failure(e.message || 'its script cannot be loaded'));
+      worker.postMessage(message);
+    });
+    return;
+  }
+  const threads = await nodeModule('node:worker_threads');
+  const worker = new threads.Worker(new URL('./wasm_worker.js', import.meta.url));
+  workers.push(worker);
+  await new Promise((resolve, reject) => {
+    worker.once('message', (/** @type {string} */ m) =>
+      m === 'ready' ? resolve(undefined) : reject(failure(m)),
+    );
+    worker.once('error', (/** @type {unknown} */ e) => reject(failure(e)));
+    worker.postMessage(message);
+  });
+  worker.unref(); // a sleeping worker does not keep the process alive
+}
+
+/**
+ * A module of Node's own; its name is no literal so that bundlers for the web leave it alone.
+ *
+ * @param {string} name
+ * @returns {Promise<any>}
+ */
+function nodeModule(name) {
+  return import(/* @vite-ignore */ /* webpackIgnore: true */ name);
+}
+
+/** @param {unknown} e */
+function messageOf(e) {
+  return e instanceof Error ? e.message : String(e);
+}

@@ -1,0 +1,436 @@
+/**
+ * Runs a program on its devices.
+ *
+ * Everything that does not change from call to call is prepared once: code is compiled, constants
+ * are placed, and what moves between devices is known. Calls on one executor run one after another,
+ * since they share its memory.
+ *
+ * @module
+ */
+
+import { DTYPES, dtypeOf, findNaN, isFloat, sizeOf } from './dtype.js';
+import { AbortError, DisposedError, NumericError, checkAborted } from './errors.js';
+import { Layout } from './layout.js';
+import { makePlan } from './plan.js';
+import { Tensor, bind } from './tensor.js';
+
+/** @typedef {import('./devices/device.js').Device} Device */
+/** @typedef {import('./devices/device.js').Codes} Codes */
+/** @typedef {import('./dtype.js').TypedArray} TypedArray */
+/** @typedef {import('./flags.js').Flags} Flags */
+/** @typedef {import('./params.js').Params} Params */
+/** @typedef {import('./program.js').Program} Program */
+/** @typedef {import('./source.js').Progress} Progress */
+/** @typedef {import('./tensor.js').TensorLike} TensorLike */
+/** @typedef {import('./tensor.js').TensorSpec} TensorSpec */
+
+/**
+ * @typedef {object} ProfileRow
+ * @property {string} label the graph nodes that the kernel computes
+ * @property {string} kernel
+ * @property {string} device
+ * @property {number} ms median
+ */
+
+/**
+ * @typedef {object} RunOptions
+ * @property {AbortSignal} [signal] stops waiting; what a device already started runs to its end
+ *   before the next call
+ */
+
+export class Executor {
+  /**
+   * @param {Program} program
+   * @param {Readonly<Record<string, Codes>>} codes by kind of device
+   * @param {Params} params
+   * @param {readonly Device[]} devices those at hand; the executor owns and disposes them
+   * @param {Flags} flags
+   * @throws {import('./errors.js').BundleError} when the program's steps do not fit together
+   */
+  constructor(program, codes, params, devices, flags) {
+    this.program = program;
+    this.flags = flags;
+    this.plan = makePlan(
+      program,
+      devices.map((d) => d.kind),
+    );
+    this.inputs = specsOf(program, program.inputs);
+    this.outputs = specsOf(program, program.outputs);
+    /** @type {Map<string, Device>} */
+    this.devices = new Map();
+    for (const d of devices) {
+      if (this.plan.devices.has(d.kind)) this.devices.set(d.kind, d);
+      else d.dispose();
+    }
+    this.#codes = codes;
+    this.#params = params;
+  }
+
+  /** @type {Readonly<Record<string, Codes>>} */
+  #codes;
+  /** @type {Params | null} dropped when no device can lose the constants */
+  #params;
+  /** @type {Map<number, TypedArray>} constants that are outputs */
+  #published = new Map();
+  #prepared = false;
+  #disposed = false;
+  #busy = false;
+  /** @type {(() => void)[]} */
+  #waiting = [];
+
+  /**
+   * Compile, allocate, and place the constants.
+   *
+   * @param {{signal?: AbortSignal, onProgress?: (p: Progress) => void}} [options]
+   * @returns {Promise<void>}
+   */
+  async prepare(options = {}) {
+    return this.#exclusive(() => this.#ready(options), options.signal, 'preparing the model');
+  }
+
+  /**
+   * Outputs by name, for inputs by name.
+   *
+   * @param {Readonly<Record<string, TensorLike>>} feeds
+   * @param {RunOptions} [options]
+   * @returns {Promise<Record<string, Tensor>>} tensors of the caller's own
+   */
+  async run(feeds, { signal } = {}) {
+    let arrays = bind(this.inputs, feeds, this.program.name);
+    // Whoever calls may change the arrays again as soon as `run` gives its promise.
+    const late = this.#busy || !this.#prepared || [...this.devices.values()].some((d) => d.lost);
+    if (late) arrays = arrays.map((a) => a.slice());
+    return this.#exclusive(
+      async () => {
+        if (late) await this.#ready({ signal });
+        return this.#run(arrays, signal);
+      },
+      signal,
+      'the run',
+    );
+  }
+
+  /**
+   * The time of each kernel call: the median of `repeat` runs, after one to warm up.
+   *
+   * @param {Readonly<Record<string, TensorLike>>} [feeds] by default floats are random and all else
+   *   is zero
+   * @param {{repeat?: number, signal?: AbortSignal}} [options]
+   * @returns {Promise<ProfileRow[]>}
+   */
+  async profile(feeds, { repeat = 10, signal } = {}) {
+    const arrays = bind(this.inputs, feeds ?? this.#random(), this.program.name);
+    const { steps } = this.program;
+    return this.#exclusive(
+      async () => {
+        await this.#ready({ signal });
+        await this.#run(arrays, signal);
+        /** @type {Map<string, ProfileRow & {times: number[]}>} */
+        const rows = new Map();
+        const add = (/** @type {string} */ key, /** @type {ProfileRow} */ row) => {
+          const known = rows.get(key);
+          if (known) known.times.push(row.ms);
+          else rows.set(key, { ...row, times: [row.ms] });
+        };
+        for (let k = 0; k < Math.max(1, repeat); k++) {
+          checkAborted(signal, 'the profile');
+          for (const [i, action] of this.plan.actions.entries()) {
+            if (action.op === 'move') {
+              const begin = performance.now();
+              await this.#move(action, signal);
+              const { slot, from, to } = action;
+              const label = `${this.program.slots[slot].name}: ${from} to ${to}`;
+              const ms = performance.now() - begin;
+              add(`m${i}`, { label, kernel: '', device: to, ms });
+              continue;
+            }
+            const times = await this.#device(action.device).time(action.begin, action.end);
+            times.forEach((ms, j) => {
+              const { label, kernel } = steps[action.begin + j];
+              add(`s${action.begin + j}`, { label, kernel, device: action.device, ms });
+            });
+          }
+        }
+        return [...rows.values()].map(({ times, ...row }) => ({ ...row, ms: median(times) }));
+      },
+      signal,
+      'the profile',
+    );
+  }
+
+  /** What the devices hold now. */
+  memory() {
+    const total = { buffers: 0, bytes: 0 };
+    for (const device of this.devices.values()) {
+      const { buffers, bytes } = device.memory();
+      total.buffers += buffers;
+      total.bytes += bytes;
+    }
+    return total;
+  }
+
+  /** Free everything; later calls reject with DisposedError. */
+  dispose() {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#params = null;
+    this.#published.clear();
+    for (const device of this.devices.values()) device.dispose();
+  }
+
+  /**
+   * @template T
+   * @param {() => Promise<T>} job
+   * @param {AbortSignal | undefined} signal
+   * @param {string} what
+   * @returns {Promise<T>}
+   */
+  async #exclusive(job, signal, what) {
+    this.#checkDisposed();
+    checkAborted(signal, what);
+    const done = (async () => {
+      if (this.#busy) await new Promise((go) => this.#waiting.push(() => go(undefined)));
+      this.#busy = true;
+      try {
+        this.#checkDisposed();
+        checkAborted(signal, what);
+        return await job();
+      } catch (e) {
+        this.#checkDisposed(); // whatever else failed, failed because of that
+        throw e;
+      } finally {
+        const next = this.#waiting.shift();
+        if (next) next();
+        else this.#busy = false;
+      }
+    })();
+    return signal ? abortable(done, signal, what) : done;
+  }
+
+  #checkDisposed() {
+    if (this.#disposed) {
+      throw new DisposedError('the model was disposed of.', { where: this.program.name });
+    }
+  }
+
+  /**
+   * @param {string} kind
+   * @returns {Device}
+   */
+  #device(kind) {
+    return /** @type {Device} */ (this.devices.get(kind));
+  }
+
+  /** @param {{signal?: AbortSignal, onProgress?: (p: Progress) => void}} options */
+  async #ready({ signal, onProgress }) {
+    const { program, plan, flags } = this;
+    if (this.#prepared && ![...this.devices.values()].some((d) => d.lost)) return;
+    const params = /** @type {Params} */ (this.#params);
+    if (!this.#prepared) {
+      for (const slot of Object.values(program.outputs)) {
+        const root = plan.roots[slot];
+        if (program.slots[root].kind !== 'constant') continue;
+        this.#published.set(root, params.constant(program.slots[root]).slice());
+      }
+    }
+    for (const [kind, part] of plan.devices) {
+      const device = this.#device(kind);
+      if (this.#prepared && !device.lost) continue;
+      checkAborted(signal, 'preparing the model');
+      await device.init(program, this.#codes[kind], {
+        ...part,
+        roots: plan.roots,
+        flags,
+        signal,
+        onCompile: (loaded, total) => onProgress?.({ phase: 'compile', loaded, total }),
+      });
+      const constants = part.slots.filter((k) => program.slots[k].kind === 'constant');
+      let lastPause = performance.now();
+      for (const [done, k] of constants.entries()) {
+        this.#checkDisposed();
+        device.upload(k, params.constant(program.slots[k]));
+        onProgress?.({ phase: 'upload', loaded: done + 1, total: constants.length });
+        if (performance.now() - lastPause > 12) {
+          await new Promise((go) => setTimeout(go)); // the page wants to draw
+          checkAborted(signal, 'preparing the model');
+          lastPause = performance.now();
+        }
+      }
+    }
+    this.#prepared = true;
+    if (![...this.devices.values()].some((d) => d.mayBeLost)) this.#params = null;
+  }
+
+  /**
+   * @param {TypedArray[]} arrays one per input
+   * @param {AbortSignal | undefined} signal
+   * @returns {Promise<Record<string, Tensor>>}
+   */
+  async #run(arrays, signal) {
+    const { program, plan, flags } = this;
+    const places = Object.values(program.inputs);
+    places.forEach((slot, k) => {
+      const { shape, layout } = program.slots[slot];
+      const packed = Layout.parse(layout, shape).pack(arrays[k]);
+      for (const [kind, part] of plan.devices) {
+        if (part.slots.includes(slot)) this.#device(kind).upload(slot, packed);
+      }
+    });
+    if (flags.debug) this.#checkInputs(arrays);
+    for (const action of plan.actions) {
+      if (action.op === 'move') await this.#move(action, signal);
+      else if (flags.debug) await this.#runChecked(action, signal);
+      else {
+        const done = this.#device(action.device).run(action.begin, action.end);
+        if (done) await done;
+      }
+    }
+    const roots = [...plan.results.keys()];
+    const found = await Promise.all(
+      roots.map((root) =>
+        this.#device(/** @type {string} */ (plan.results.get(root))).download(root, signal),
+      ),
+    );
+    const results = new Map(roots.map((root, k) => [root, found[k]]));
+    const given = new Map(places.map((slot, k) => [slot, arrays[k]]));
+    /** @type {Set<TypedArray>} */
+    const owned = new Set(found);
+    /** @type {Record<string, Tensor>} */
+    const outputs = {};
+    for (const [name, slot] of Object.entries(program.outputs)) {
+      const root = plan.roots[slot];
+      const data =
+        results.get(root) ??
+        this.#published.get(root) ??
+        given.get(root) ??
+        new (dtypeOf(program.slots[root].dtype).make)(0); // an output of no elements
+      outputs[name] = this.#output(data, slot, owned);
+    }
+    return outputs;
+  }
+
+  /**
+   * A public output out of its root's elements; only the first from one root may keep them.
+   *
+   * @param {TypedArray} data
+   * @param {number} k the output's slot
+   * @param {Set<TypedArray>} owned
+   */
+  #output(data, k, owned) {
+    const slot = this.program.slots[k];
+    const dtype = dtypeOf(slot.dtype);
+    const whole = owned.delete(data) ? data : data.slice();
+    const size = sizeOf(slot.physical);
+    const part = dtype.view(whole.buffer, whole.byteOffset, size);
+    const flat = Layout.parse(slot.layout, slot.shape).unpack(part);
+    return new Tensor(slot.dtype, slot.shape, flat.subarray(0, sizeOf(slot.shape)));
+  }
+
+  /**
+   * @param {{slot: number, from: string, to: string}} move
+   * @param {AbortSignal | undefined} signal
+   */
+  async #move({ slot, from, to }, signal) {
+    this.#device(to).upload(slot, await this.#device(from).download(slot, signal));
+    checkAborted(signal, 'the run');
+  }
+
+  /**
+   * Run step by step and look at each result.
+   *
+   * @param {{device: string, begin: number, end: number}} action
+   * @param {AbortSignal | undefined} signal
+   */
+  async #runChecked({ device: kind, begin, end }, signal) {
+    const { program, plan } = this;
+    const device = this.#device(kind);
+    for (let k = begin; k < end; k++) {
+      await device.run(k, k + 1);
+      const step = program.steps[k];
+      const params = program.kernels.find((kernel) => kernel.name === step.kernel)?.params ?? [];
+      for (const [i, arg] of step.args.entries()) {
+        const slot = program.slots[arg];
+        if (params[i].access !== 'w' || !isFloat(dtypeOf(slot.dtype))) continue;
+        const data = await device.download(plan.roots[arg], signal);
+        const at = findNaN(data.subarray(0, sizeOf(slot.physical)), dtypeOf(slot.dtype));
+        if (at < 0) continue;
+        throw new NumericError(
+          `the kernel '${step.kernel}' (${step.label}) gave NaN, at element ${at} of ` +
+            `'${slot.name}' (${slot.dtype}[${slot.physical.join(', ')}]).`,
+          {
+            where: `${program.name}, step ${k} of ${program.steps.length} on ${kind}`,
+            hint: 'all kernels before it gave numbers; look at its operators and their inputs',
+          },
+        );
+      }
+    }
+  }
+
+  /** @param {TypedArray[]} arrays */
+  #checkInputs(arrays) {
+    this.inputs.forEach((spec, k) => {
+      const at = findNaN(arrays[k], dtypeOf(spec.dtype));
+      if (at < 0) return;
+      throw new NumericError(`the input '${spec.name}' has NaN at element ${at}.`, {
+        where: this.program.name,
+      });
+    });
+  }
+
+  /** @returns {Record<string, TypedArray>} */
+  #random() {
+    let seed = 1;
+    const next = () => (seed = (seed * 48271) % 0x7fffffff) / 0x7fffffff;
+    return Object.fromEntries(
+      this.inputs.map(({ name, dtype, shape }) => {
+        const d = dtypeOf(dtype);
+        const data = /** @type {any} */ (new d.make(sizeOf(shape)));
+        if (d === DTYPES.float32 || d === DTYPES.float64) {
+          for (let i = 0; i < data.length; i++) data[i] = next() * 2 - 1;
+        }
+        return [name, data];
+      }),
+    );
+  }
+}
+
+/**
+ * @param {Program} program
+ * @param {Readonly<Record<string, number>>} table
+ * @returns {readonly TensorSpec[]}
+ */
+function specsOf(program, table) {
+  return Object.freeze(
+    Object.entries(table).map(([name, k]) => {
+      const { dtype, shape } = program.slots[k];
+      return Object.freeze({ name, dtype, shape });
+    }),
+  );
+}
+
+/**
+ * A promise that rejects with AbortError as soon as the signal fires.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal} signal
+ * @param {string} what
+ * @returns {Promise<T>}
+ */
+function abortable(promise, signal, what) {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(new AbortError(`${what} was aborted.`, { cause: signal.reason }));
+    if (signal.aborted) stop(); // while the promise was being made
+    signal.addEventListener('abort', stop, { once: true });
+    promise
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
+/** @param {number[]} values */
+function median(values) {
+  const sorted = values.sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}

@@ -1,0 +1,156 @@
+/**
+ * What can be known before a program runs: which device runs what, which tensors move between
+ * devices and when, and which tensors may share storage.
+ *
+ * @module
+ */
+
+import { sizeOf } from './dtype.js';
+import { BundleError } from './errors.js';
+import { kindOf, rootsOf } from './program.js';
+
+/** @typedef {import('./program.js').Program} Program */
+
+/**
+ * One thing the executor does: let a device run the steps [begin, end), or carry a slot's elements
+ * from one device to another.
+ *
+ * @typedef {{op: 'run', device: string, begin: number, end: number} |
+ *   {op: 'move', slot: number, from: string, to: string}} Action
+ */
+
+/**
+ * @typedef {object} Plan
+ * @property {readonly number[]} roots for each slot the one that owns its storage
+ * @property {readonly Action[]} actions in order
+ * @property {ReadonlyMap<string, {steps: number[], slots: number[], pinned: number[]}>} devices the
+ *   steps of each device, the root slots it must hold, and those among them that others give it or
+ *   take from it
+ * @property {ReadonlyMap<number, string>} results for each output's root the device that has it at
+ *   the end; none for inputs and constants
+ */
+
+/**
+ * @param {Program} program
+ * @param {readonly string[]} kinds the devices at hand
+ * @returns {Plan}
+ * @throws {BundleError} when a step wants a device that is not there, or reads what nothing wrote
+ */
+export function makePlan(program, kinds) {
+  const { slots, steps } = program;
+  const own = kindOf(program.target);
+  const roots = rootsOf(program);
+  const kernels = new Map(program.kernels.map((k) => [k.name, k]));
+  /** @type {Map<string, {steps: number[], slots: Set<number>, pinned: Set<number>}>} */
+  const devices = new Map();
+  /** @type {Map<number, Set<string>>} the devices that have a root's newest elements */
+  const places = new Map();
+  /** @type {Action[]} */
+  const actions = [];
+  steps.forEach((step, k) => {
+    const kind = step.device || own;
+    if (!kinds.includes(kind)) {
+      throw new BundleError(`the step '${step.label}' wants the device '${kind}'.`, {
+        where: program.name,
+      });
+    }
+    let device = devices.get(kind);
+    if (!device) devices.set(kind, (device = { steps: [], slots: new Set(), pinned: new Set() }));
+    device.steps.push(k);
+    const params = kernels.get(step.kernel)?.params ?? [];
+    step.args.forEach((arg, i) => {
+      const root = roots[arg];
+      device.slots.add(root);
+      if (params[i].access === 'w') return;
+      if (slots[root].kind === 'input' || slots[root].kind === 'constant') {
+        device.pinned.add(root);
+        return;
+      }
+      const holders = places.get(root);
+      if (!holders) {
+        throw new BundleError(`'${step.kernel}' reads '${slots[root].name}' before it is written.`, {
+          where: program.name,
+        });
+      }
+      if (!holders.has(kind)) {
+        const from = [...holders][0];
+        actions.push({ op: 'move', slot: root, from, to: kind });
+        holders.add(kind);
+        device.pinned.add(root);
+        devices.get(from)?.pinned.add(root);
+      }
+    });
+    step.args.forEach((arg, i) => {
+      if (params[i].access === 'w') places.set(roots[arg], new Set([kind]));
+    });
+    const last = actions.at(-1);
+    if (last?.op === 'run' && last.device === kind && last.end === k) last.end = k + 1;
+    else actions.push({ op: 'run', device: kind, begin: k, end: k + 1 });
+  });
+  /** @type {Map<number, string>} */
+  const results = new Map();
+  for (const [name, slot] of Object.entries(program.outputs)) {
+    const root = roots[slot];
+    if (slots[root].kind === 'input' || slots[root].kind === 'constant') continue;
+    const holders = places.get(root);
+    if (!holders && sizeOf(slots[root].shape) === 0) continue; // no kernel is made for nothing
+    if (!holders) {
+      throw new BundleError(`nothing writes the output '${name}'.`, { where: program.name });
+    }
+    const kind = [...holders][0];
+    devices.get(kind)?.pinned.add(root);
+    results.set(root, kind);
+  }
+  const sorted = [...devices].map(([kind, d]) => {
+    const ascending = (/** @type {Set<number>} */ s) => [...s].sort((a, b) => a - b);
+    return /** @type {const} */ ([
+      kind,
+      { steps: d.steps, slots: ascending(d.slots), pinned: ascending(d.pinned) },
+    ]);
+  });
+  return { roots, actions, devices: new Map(sorted), results };
+}
+
+/**
+ * Storage that is shared in time: the textures of a pool, none of which is written while another
+ * tensor in it is still to be read.
+ *
+ * @param {Program} program
+ * @param {readonly number[]} roots
+ * @param {readonly number[]} steps those of one device
+ * @param {readonly number[]} held root slots that need storage
+ * @param {readonly number[]} pinned those that keep their own
+ * @param {(slot: number) => string} shapeOf storage is shared between equal shapes only
+ * @returns {{place: ReadonlyMap<number, number>, shapes: readonly string[]}} the number of the
+ *   storage of each root, and the shape of each storage
+ */
+export function sharePool(program, roots, steps, held, pinned, shapeOf) {
+  /** @type {Map<number, number>} */
+  const lastUse = new Map();
+  for (const k of steps) for (const arg of program.steps[k].args) lastUse.set(roots[arg], k);
+  /** @type {Map<number, number>} */
+  const place = new Map();
+  /** @type {string[]} */
+  const shapes = [];
+  /** @type {Map<string, number[]>} */
+  const free = new Map();
+  const take = (/** @type {number} */ root) => {
+    const shape = shapeOf(root);
+    const known = free.get(shape)?.pop();
+    place.set(root, known ?? shapes.push(shape) - 1);
+  };
+  const own = new Set(pinned);
+  for (const root of held) if (own.has(root)) take(root);
+  for (const k of steps) {
+    const touched = new Set(program.steps[k].args.map((arg) => roots[arg]));
+    for (const root of touched) if (!place.has(root)) take(root);
+    for (const root of touched) {
+      if (own.has(root) || lastUse.get(root) !== k) continue;
+      const shape = shapeOf(root);
+      const list = free.get(shape);
+      if (list) list.push(/** @type {number} */ (place.get(root)));
+      else free.set(shape, [/** @type {number} */ (place.get(root))]);
+    }
+  }
+  return { place, shapes };
+}

@@ -1,0 +1,131 @@
+"""Bundles in a real Chromium: a page whose every request and every complaint is looked at."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from web.site_server import Site
+from weft.compiler.serve import serving
+
+RUNTIME = Path(__file__).parents[2] / "runtime_js"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+
+
+class Visit:
+    """One page and what was heard of it."""
+
+    def __init__(self, page):
+        self.page = page
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda r: self.requests.append(r.url))
+        page.on("pageerror", lambda e: self.complaints.append(f"pageerror: {e}"))
+        page.on("console", self._console)
+        page.add_init_script(
+            """document.addEventListener('securitypolicyviolation', (e) =>
+                 console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}`));
+               for (const name of ['ready', 'result', 'error']) {
+                 document.addEventListener(`weft:${name}`, (e) => {
+                   (globalThis.heard ??= []).push([name, e.detail]);
+                 });
+               }"""
+        )
+
+    def _console(self, message):
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def open(self, address: str, state: str = "ready", timeout: float = 120) -> None:
+        """Open a bundle and wait until the page is ``state``."""
+        self.page.goto(address)
+        self.wait(state, timeout)
+
+    def wait(self, state: str, timeout: float = 120) -> None:
+        ends = f'html[data-state="{state}"], html[data-state="error"]'
+        self.page.wait_for_selector(ends, timeout=timeout * 1000, state="attached")
+        now = self.page.get_attribute("html", "data-state")
+        assert now == state, self.page.inner_text("#error") or self.complaints
+
+    def heard(self, *names: str) -> int:
+        """How many events of these names the page sent."""
+        # Playwright's wait_for_function evaluates text in the page, which the policy forbids.
+        count = "names => (globalThis.heard ?? []).filter(([n]) => names.includes(n)).length"
+        return self.page.evaluate(count, list(names))
+
+    def last(self, expression: str):
+        """``expression`` of ``detail``, what the last event said."""
+        return self.page.evaluate(
+            f"() => {{ const detail = heard.at(-1)[1]; return {expression}; }}"
+        )
+
+    def show(self, file, timeout: float = 120) -> None:
+        """Give the page a picture and wait for its answer (or its error)."""
+        before, end = self.heard("result", "error"), time.monotonic() + timeout
+        self.page.set_input_files("#file", file)
+        while self.heard("result", "error") == before:
+            assert time.monotonic() < end, "the page gave no answer"
+            time.sleep(0.02)
+
+    def hosts(self) -> set[str]:
+        """The hosts of all requests that went over a network."""
+        return {urlsplit(u).netloc for u in self.requests if urlsplit(u).scheme.startswith("http")}
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed (apt-get install chromium)")
+    with sync_api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium):
+    context = chromium.new_context(viewport={"width": 1100, "height": 1000})
+    yield Visit(context.new_page())
+    context.close()
+
+
+@pytest.fixture
+def served():
+    """Serve folders for one test: ``served(folder)`` gives the address."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda folder: stack.enter_context(serving(Path(folder)))
+
+
+@pytest.fixture
+def page(chromium):
+    """An empty page without history or cache; an error that nobody catches fails the test."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+@pytest.fixture
+def site():
+    """A server that has the runtime's modules at ``/runtime_js`` and an empty ``/blank.html``."""
+    site = Site({"/runtime_js": RUNTIME})
+    yield site
+    site.close()

@@ -1,0 +1,262 @@
+"""The page of a bundle in Chromium: classifies, shows what it does, asks nobody else."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import weft
+from PIL import Image as PIL
+from web.colours import IMAGE, LABELS, model, needs_emscripten, picture
+from weft.compiler.bundle import bundle, prepare
+from weft.compiler.graph import GraphBuilder
+from weft.compiler.process import Classes
+
+pytestmark = needs_emscripten
+BACKENDS = ("wasm",)
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory):
+    place = tmp_path_factory.mktemp("bundles") / "colours"
+    return bundle(model(), place, BACKENDS, image=IMAGE, labels=LABELS, title="Colours").path
+
+
+def no_complaints(visit):
+    assert visit.complaints == []
+    assert all(h.startswith("localhost:") for h in visit.hosts()) and visit.hosts()
+
+
+# ---- pictures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_pictures_are_classified(visit, served, colours, backend):
+    visit.open(f"{served(colours)}?backend={backend}")
+    page = visit.page
+    assert page.inner_text("h1") == "Colours"
+    graph, _ = prepare(weft.load(model()), IMAGE, Classes(), LABELS)
+    cpu = weft.compile(graph)
+    for colour in ("red", "#008000", "blue"):
+        visit.show(picture(colour))
+        best = page.inner_text(".classes li:first-child .name")
+        assert best == ("green" if colour == "#008000" else colour)
+        pixels = np.array(visit.last("Array.from(detail.feeds.image)"), np.uint8)
+        result = cpu.run({"image": pixels.reshape(1, 32, 32, 4)})
+        scores = visit.last("Array.from(detail.outputs.top_scores.data)")
+        classes = visit.last("Array.from(detail.outputs.top_classes.data)")
+        assert np.allclose(scores, result["top_scores"][0], rtol=1e-4)
+        assert classes == result["top_classes"][0].tolist()
+    assert visit.last("detail.backend") == backend
+    running = page.inner_text("#running")
+    assert "First inference" in running and "median of 2" in running
+    assert ("WebGL" if backend == "webgl" else "WebAssembly") in running
+    no_complaints(visit)
+
+
+def test_kernels_are_measured_on_demand(visit, served, colours):
+    visit.open(f"{served(colours)}?backend=wasm")
+    visit.page.click("#profile")
+    visit.page.wait_for_selector("#kernels table")
+    assert "matmul" in visit.page.inner_text("#kernels table").lower()
+    no_complaints(visit)
+
+
+def test_the_model_card(visit, served, colours):
+    visit.open(f"{served(colours)}?backend=wasm")
+    card = visit.page.inner_text("#card")
+    assert "image: float32[1, 3, 16, 16]" in card and "scores: float32[1, 3]" in card
+    assert "3 with names" in card and ", ".join(BACKENDS) in card
+
+
+def test_a_file_that_is_no_picture(visit, served, colours):
+    visit.open(f"{served(colours)}?backend=wasm")
+    broken = {"name": "notes.png", "mimeType": "image/png", "buffer": b"\x89PNG dear diary"}
+    visit.show(broken)
+    assert "notes.png is no picture" in visit.page.inner_text("#error")
+    visit.show(picture("blue"))  # the page goes on
+    assert visit.page.is_hidden("#error")
+    assert visit.page.inner_text(".classes li:first-child .name") == "blue"
+
+
+def test_transparent_pictures_lie_on_white(visit, served, colours):
+    visit.open(f"{served(colours)}?backend=wasm")
+    data = io.BytesIO()
+    PIL.new("RGBA", (9, 9), (0, 0, 0, 0)).save(data, "PNG")
+    visit.show({"name": "a.png", "mimeType": "image/png", "buffer": data.getvalue()})
+    assert visit.last("detail.feeds.image.every(v => v === 255)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_narrow_screens_and_dark_ones(chromium, served, colours, scheme):
+    from web.conftest import Visit
+
+    context = chromium.new_context(viewport={"width": 360, "height": 700}, color_scheme=scheme)
+    visit = Visit(context.new_page())
+    visit.open(f"{served(colours)}?backend=wasm")
+    assert visit.page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    ground = visit.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    bright = sum(int(v) for v in ground.removeprefix("rgb(").rstrip(")").split(",")) > 384
+    assert bright == (scheme == "light")
+    context.close()
+
+
+# ---- numbers and text ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory):
+    b = GraphBuilder("sums")
+    x, ids = b.input("x", "float32", (2, 3)), b.input("ids", "int64", (5,))
+    (total,) = b.add("reduce_sum", [x], {"axes": (1,), "keepdims": False}, outputs=["total"])
+    (twice,) = b.add("add", [ids, ids], outputs=["twice"])
+    y = b.finish([total, twice])
+    return bundle(y, tmp_path_factory.mktemp("bundles") / "sums", ("wasm",)).path
+
+
+def fill(visit, x, ids):
+    visit.page.fill("#numbers label:has-text('x') textarea", x)
+    visit.page.fill("#numbers label:has-text('ids') textarea", ids)
+    visit.page.click("#numbers button.main")
+
+
+def test_numbers(visit, served, sums):
+    visit.open(served(sums))
+    fill(visit, "[[1, 2, 3], [4, 5, -0.5]]", "1 2 3 4 9007199254740993")
+    visit.page.wait_for_selector("#answer .output")
+    assert visit.last("Array.from(detail.outputs.total.data)") == [6, 8.5]
+    assert visit.last("String(detail.outputs.twice.data[4])") == "18014398509481986"
+    fill(visit, "1 2 3 4 5 6", '"hé"')
+    visit.wait("ready")
+    assert visit.last("Array.from(detail.outputs.twice.data, Number)") == [208, 390, 338, 0, 0]
+    no_complaints(visit)
+
+
+@pytest.mark.parametrize(
+    "x, words", [("1 2 3", "it has 6 elements"), ("1 2 3 4 5 six", "'six' is not a number")]
+)
+def test_wrong_numbers_are_named(visit, served, sums, x, words):
+    visit.open(served(sums))
+    fill(visit, x, "1 2 3 4 5")
+    visit.page.wait_for_selector("#error:visible")
+    text = visit.page.inner_text("#error")
+    assert words in text and "InputError" in text and "'x'" in text
+    fill(visit, "1 2 3 4 5 6", "1 2 3 4 5")
+    visit.page.wait_for_selector("#answer .output")
+    assert visit.page.is_hidden("#error")
+
+
+# ---- damaged bundles ----------------------------------------------------------------------------
+
+
+def truncate(folder):
+    shard = next(folder.glob("params-*"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+
+
+def flip(folder):
+    shard = next(folder.glob("params-*"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+
+
+def foreign(folder):
+    manifest = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**manifest, "version": 99}))
+
+
+def foreign_program(folder):
+    """A program of another version, with a manifest that agrees with it."""
+    from hashlib import sha256
+
+    manifest = json.loads((folder / "bundle.json").read_text())
+    name = manifest["programs"][-1]["program"]
+    program = {**json.loads((folder / name).read_text()), "version": 99}
+    data = json.dumps(program).encode()
+    (folder / name).write_bytes(data)
+    manifest["files"][name] = {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+
+
+def missing(folder):
+    next(folder.glob("params-*")).unlink()
+
+
+def no_manifest(folder):
+    (folder / "bundle.json").unlink()
+
+
+def html(folder):
+    page = "<!DOCTYPE html><html><body>Not found</body></html>"
+    next(folder.glob("kernels.wasm.wasm")).write_text(page)
+
+
+def html_manifest(folder):
+    (folder / "bundle.json").write_text("<!doctype html><title>404</title>")
+
+
+def no_json(folder):
+    (folder / "bundle.json").write_text('{"format": "weft-bun')
+
+
+DAMAGES = [
+    (truncate, ["truncated", "params-"]),
+    (flip, ["SHA-256", "params-"]),
+    (foreign, ["version 99"]),
+    (foreign_program, ["version 99"]),
+    (missing, ["is missing", "params-"]),
+    (no_manifest, ["bundle.json is missing"]),
+    (html, ["a web page (HTML)", "kernels.wasm.wasm"]),
+    (html_manifest, ["a web page (HTML)", "bundle.json"]),
+    (no_json, ["not JSON", "bundle.json"]),
+]
+
+
+@pytest.fixture(params=DAMAGES, ids=lambda d: d[0].__name__)
+def damaged(request, colours, tmp_path):
+    damage, words = request.param
+    folder = tmp_path / "damaged"
+    shutil.copytree(colours, folder)
+    damage(folder)
+    return folder, words
+
+
+def test_damage_is_named_in_the_page(visit, served, damaged):
+    folder, words = damaged
+    visit.open(f"{served(folder)}?backend=wasm", state="error")
+    text = visit.page.inner_text("#error")
+    assert text.startswith("BundleError") and all(w in text for w in words), text
+    assert visit.page.is_visible("#retry") and visit.page.is_hidden("#loading")
+
+
+def test_damage_is_named_in_node(damaged, tmp_path):
+    folder, words = damaged
+    code = f"""
+        import {{ load }} from {json.dumps((folder / "weft.js").as_uri())};
+        try {{
+          await load({json.dumps(str(folder))}, {{ backend: 'wasm' }});
+        }} catch (e) {{
+          console.log(e.name + ' ' + e.message);
+        }}"""
+    script = tmp_path / "open.mjs"
+    script.write_text(code)
+    done = subprocess.run(["node", str(script)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("BundleError "), done
+    assert all(w in done.stdout for w in words), done.stdout
+
+
+def test_a_mended_bundle_opens_again(visit, served, colours, tmp_path):
+    folder = tmp_path / "dist"
+    shutil.copytree(colours, folder)
+    truncate(folder)
+    visit.open(f"{served(folder)}?backend=wasm", state="error")
+    name = next(folder.glob("params-*")).name
+    shutil.copyfile(colours / name, folder / name)
+    visit.page.click("#retry")
+    visit.page.wait_for_selector('html[data-state="ready"]', state="attached")
+    assert visit.page.is_hidden("#error")

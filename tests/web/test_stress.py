@@ -1,0 +1,97 @@
+"""Many inferences leave no trace: device memory, GL objects and the JavaScript heap stay flat."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from web import bundles
+from web.colours import needs_emscripten
+
+pytestmark = [pytest.mark.slow, needs_emscripten]
+
+# Bytes over thousands of calls. Compiled code and type feedback come and go at this size; one small
+# object kept per call would be more.
+HEAP_SLACK = 256 * 1024
+RSS_SLACK = 16 * 2**20
+
+COUNT_GL = """() => {
+  window.gl_objects = {};
+  const gl = WebGL2RenderingContext.prototype;
+  for (const what of ['Texture', 'Buffer', 'Framebuffer', 'Program', 'Shader', 'VertexArray']) {
+    for (const [verb, by] of [['create', 1], ['delete', -1]]) {
+      const plain = gl[verb + what];
+      gl[verb + what] = function (...a) {
+        gl_objects[what] = (gl_objects[what] ?? 0) + by;
+        return plain.apply(this, a);
+      };
+    }
+  }
+}"""
+PREPARE = """async ({ url, backend, feeds }) => {
+  Object.assign(window, await open_bundle(url, backend, {}, feeds));
+}"""
+RUN = """async (n) => {
+  const [y] = Object.values(await model.run(inputs));
+  for (let k = 1; k < n; k++) await model.run(inputs);
+  return { sum: y.data.reduce((a, b) => a + b, 0), memory: weft.memory(), gl: gl_objects };
+}"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stress") / "mnist"
+    return folder, bundles.write("mnist_cnn", folder)["feed"]
+
+
+def heap(client) -> int:
+    """Bytes of the page's JavaScript heap after a full collection."""
+    for _ in range(3):
+        client.send("HeapProfiler.collectGarbage")
+    return client.send("Runtime.getHeapUsage")["usedSize"]
+
+
+@pytest.mark.parametrize("backend", ["webgl", "wasm"])
+def test_two_thousand_inferences_in_one_page(page, site, small, backend):
+    folder, feed = small
+    site.mounts["/model"] = folder
+    page.set_default_timeout(300_000)
+    page.goto(f"{site.url}/blank.html")
+    page.evaluate(COUNT_GL)
+    page.evaluate(bundles.OPEN)
+    url = f"{site.url}/model/"
+    page.evaluate(PREPARE, {"url": url, "backend": backend, "feeds": bundles.feeds_json(feed)})
+    client = page.context.new_cdp_session(page)
+    client.send("HeapProfiler.enable")
+    early = page.evaluate(RUN, 200)  # caches of the engine fill first
+    before = heap(client)
+    late = page.evaluate(RUN, 1800)
+    grown = heap(client) - before
+    assert late == early
+    assert early["memory"]["models"] == 1 and early["memory"]["bytes"] > 0
+    assert (early["gl"].get("Texture", 0) > 0) == (backend == "webgl")
+    assert grown < HEAP_SLACK
+    assert page.evaluate("() => { model.dispose(); return weft.memory(); }") == {
+        "models": 0, "buffers": 0, "bytes": 0,
+    }  # fmt: skip
+
+
+def test_thousands_of_warm_calls_in_node(small):
+    if shutil.which("node") is None:
+        pytest.skip("needs Node 18 or newer")
+    script = Path(__file__).parent / "node_stress.mjs"
+    command = ["node", "--expose-gc", str(script), str(small[0]), "4000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = json.loads(done.stdout)
+    before, after = found["before"], found["after"]
+    assert found["same"]
+    assert after["weft"] == before["weft"]
+    assert after["arrayBuffers"] <= before["arrayBuffers"] + 4096
+    assert after["heapUsed"] - before["heapUsed"] < HEAP_SLACK
+    assert after["external"] - before["external"] < HEAP_SLACK
+    assert after["rss"] - before["rss"] < RSS_SLACK
+    assert found["disposed"] == {"models": 0, "buffers": 0, "bytes": 0}

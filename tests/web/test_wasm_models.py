@@ -1,0 +1,37 @@
+"""Whole models on wasm under Node against ONNX Runtime."""
+
+import pytest
+import weft
+from web.wasm_node import Answer, NodeRunner, need_tools
+from weft.benchmarks import zoo
+from weft.benchmarks.zoo import judge
+
+TOLERANCE = 1e-4  # relative to the largest element
+
+
+def check(name: str, target: str, folder, threads: int = 1, repeat: int = 0) -> Answer:
+    need_tools()
+    model = zoo.random_model(name)
+    exe = weft.compile(model, target, shapes=zoo.shapes(model))
+    feed = zoo.feed(model)
+    runner = NodeRunner(folder)
+    runner.add_executable(exe, feed, repeat)
+    [answer] = runner.run(threads)
+    for output, array in judge.reference(model, feed).items():
+        assert judge.relative_error(answer.outputs[output], array) <= TOLERANCE, output
+    return answer
+
+
+@pytest.mark.parametrize("target, threads", [("wasm", 1), ("wasm -threads", 2)])
+def test_small_model(target, threads, tmp_path):
+    answer = check("mnist_cnn", target, tmp_path, threads, repeat=50)
+    assert answer.facts["device"].endswith("2 threads" if threads > 1 else "SIMD")
+    assert answer.facts["before"] == answer.facts["after"], "memory grows from run to run"
+    assert all(row["ms"] >= 0 for row in answer.facts["steps"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "encoder"])
+@pytest.mark.parametrize("target, threads", [("wasm", 1), ("wasm -threads", 3)])
+def test_model(name, target, threads, tmp_path):
+    check(name, target, tmp_path, threads)
