@@ -20,29 +20,32 @@ import os
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 from ..runtime import knobs
 from ..runtime.artifact import Param
 
 log = logging.getLogger("weft.cache")
 
-_MAGIC = b"weft-kernel-1\n"
+_MAGIC = b"weft-kernel-2\n"
 _SUFFIX = ".kernel"
 _MEMORY_LIMIT = 256 << 20  # bytes of code kept in memory
 
 
 @dataclass(frozen=True)
 class CachedKernel:
-    """A compiled kernel: its C symbol, its parameters in order, the object file."""
+    """A compiled kernel: its C symbol, its parameters in order, the object file. ``facts`` are for
+    reports: operations, layouts, the answers to the open questions of its schedule."""
 
     symbol: str
     params: tuple[Param, ...]
     code: bytes
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,12 @@ def _unlink(path: Path) -> bool:
 
 
 def _encode(key: str, kernel: CachedKernel) -> bytes:
-    head = {"key": key, "symbol": kernel.symbol, "params": [asdict(p) for p in kernel.params]}
+    head = {
+        "key": key,
+        "symbol": kernel.symbol,
+        "params": [asdict(p) for p in kernel.params],
+        "facts": dict(kernel.facts),
+    }
     text = json.dumps(head).encode()
     body = len(text).to_bytes(8, "little") + text + kernel.code
     return _MAGIC + hashlib.sha256(body).digest() + body
@@ -253,7 +261,7 @@ def _decode(data: bytes, key: str) -> CachedKernel:
     params = tuple(
         Param(p["name"], p["dtype"], tuple(p["shape"]), p["access"]) for p in head["params"]
     )
-    return CachedKernel(head["symbol"], params, body[8 + length :])
+    return CachedKernel(head["symbol"], params, body[8 + length :], dict(head["facts"]))
 
 
 _shared: dict[tuple[Path | None, int], KernelCache] = {}

@@ -65,3 +65,15 @@ def cache_limit_bytes() -> int:
     """``WEFT_CACHE_MB``: upper bound of the disk cache in MiB (default 1024); the least recently
     used kernels go first."""
     return _integer("WEFT_CACHE_MB", 1024) << 20
+
+
+def records_file() -> Path | None:
+    """``WEFT_RECORDS``: the file of tuning records that compilations use and ``weft tune`` adds to
+    (default ``$XDG_DATA_HOME/weft/records.sqlite``, else ``~/.local/share/weft/records.sqlite``);
+    0 for none."""
+    text = os.environ.get("WEFT_RECORDS", "")
+    if text == "0":
+        return None
+    base = os.environ.get("XDG_DATA_HOME", "")
+    folder = Path(base) if base else Path.home() / ".local" / "share"
+    return Path(text) if text else folder / "weft" / "records.sqlite"
