@@ -19,7 +19,7 @@ from ..ops import Kind, get
 
 # Convolutions: a result with blocked channels. The number is the axis of the weights (input 1) that
 # counts output channels.
-CHANNEL_PRODUCERS = {"conv": 0, "conv_transpose": 1}
+CHANNEL_PRODUCERS = {"conv": 0, "conv_transpose": 1, "winograd_conv": 3}
 # Operators whose result is blocked as their first input is: they work channel by channel.
 CHANNEL_WISE = frozenset(
     {
@@ -78,7 +78,11 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
     readers = {(n.op, n.attrs.get("trans_b")) for n in graph.consumers[node.inputs[1]]}
     if len(readers) > 1 or w.size <= 1 or not _worth(w.shape[axis], lanes):
         return []
-    return [(1, blocked(w.shape, axis, lanes))]
+    layout = blocked(w.shape, axis, lanes)
+    if node.op == "winograd_conv":
+        # A block of filters is read from its begin to its end, product after product.
+        layout = replace(layout, axes=(layout.axes[axis], *layout.axes[:axis], layout.axes[-1]))
+    return [(1, layout)]
 
 
 def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> Layout | None:
@@ -87,7 +91,7 @@ def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> 
         lanes = target.lanes(out.dtype)
         if not _worth(out.shape[1], lanes):
             return None
-        if node.attrs["groups"] > 1 and types[node.inputs[0]].layout is None:
+        if node.attrs.get("groups", 1) > 1 and types[node.inputs[0]].layout is None:
             return None  # vectors along channels would gather from a row-major operand
         return blocked(out.shape, 1, lanes)
     first = types[node.inputs[0]] if node.inputs and node.inputs[0] else None
