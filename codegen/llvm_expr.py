@@ -24,7 +24,7 @@ from ..ir.expr import (
 )
 from ..ir.stmt import Buffer, Store
 from ..ir.visit import walk
-from ..runtime.dtype import BOOL, INT32, DType
+from ..runtime.dtype import BOOL, INT32
 from ..runtime.errors import CodegenError
 from .llvm_ranges import Ranges, multiple
 from .llvm_values import FAST, Values, literal, mangle, register, register_element, vector

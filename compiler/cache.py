@@ -21,17 +21,18 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 from ..runtime import knobs
 from ..runtime.artifact import Param
 
 log = logging.getLogger("weft.cache")
 
-_MAGIC = b"weft-kernel-1\n"
+_MAGIC = b"weft-kernel-2\n"
 _SUFFIX = ".kernel"
 _MEMORY_LIMIT = 256 << 20  # bytes of code kept in memory
 
@@ -52,13 +53,15 @@ class CachedDraw:
 class CachedKernel:
     """A compiled group: its C symbol, its parameters in order, the object file. On a device that
     cannot do a group in one kernel, ``draws`` are its kernels and ``scratch`` (dtype, shape) what
-    passes between them."""
+    passes between them. ``facts`` are for reports: operations, layouts, the answers to the open
+    questions of its schedule."""
 
     symbol: str
     params: tuple[Param, ...]
     code: bytes
     draws: tuple[CachedDraw, ...] = ()
     scratch: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def codes(self) -> dict[str, bytes]:
@@ -258,7 +261,12 @@ def _unlink(path: Path) -> bool:
 
 
 def _encode(key: str, kernel: CachedKernel) -> bytes:
-    head = {"key": key, "symbol": kernel.symbol, "params": [asdict(p) for p in kernel.params]}
+    head = {
+        "key": key,
+        "symbol": kernel.symbol,
+        "params": [asdict(p) for p in kernel.params],
+        "facts": dict(kernel.facts),
+    }
     head |= {"draws": [asdict(d) for d in kernel.draws], "scratch": kernel.scratch}
     text = json.dumps(head).encode()
     body = len(text).to_bytes(8, "little") + text + kernel.code
@@ -280,7 +288,10 @@ def _decode(data: bytes, key: str) -> CachedKernel:
         for d in head["draws"]
     )
     scratch = tuple((d, tuple(shape)) for d, shape in head["scratch"])
-    return CachedKernel(head["symbol"], _params(head), body[8 + length :], draws, scratch)
+    facts = dict(head["facts"])
+    return CachedKernel(
+        head["symbol"], _params(head), body[8 + length :], draws, scratch, facts
+    )
 
 
 def _params(head: dict) -> tuple[Param, ...]:

@@ -20,25 +20,28 @@ import numpy as np
 
 from .. import __version__
 from ..codegen import for_target
-from ..ir.lower import lower
 from ..ir.target import Target
 from ..runtime import knobs
-from ..runtime.artifact import Kernel, Param, Program, Slot, Step
+from ..runtime.artifact import Kernel, Program, Slot, Step
 from ..runtime.dtype import dtype_of
-from ..runtime.errors import GraphError, TargetError, WeftError
+from ..runtime.errors import GraphError, TargetError
 from ..runtime.executor import Executable
 from .cache import CachedKernel, KernelCache, kernel_cache, kernel_key
-from .draws import compile_draws
 from .frontends import load
 from .frontends.signature import bind
-from .graph import Graph, TensorType
-from .group import Group, express, is_literal, kernel_name, structural_key
+from .graph import Graph
+from .group import Group, is_literal, kernel_name, structural_key
+from .kernel import compile_kernel, physical_shape
 from .link import link
-from .passes import GRAPH_PASSES
+from .passes import GRAPH_PASSES, eliminate_dead
+from .passes.algorithms import choose_algorithms
 from .passes.fuse import fuse
 from .passes.layout import choose_layouts
 from .passes.memory import MemoryPlan, plan_memory
-from .schedules import schedule
+from .schedules.choices import Config, config_text
+from .tune.records import Records, default_records
+
+ACCURACIES = ("fast", "strict")
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,6 +55,8 @@ def compile(
     opt_level: int | None = None,
     progress: Progress | None = None,
     cache: bool | KernelCache = True,
+    records: bool | Records = True,
+    accuracy: str = "fast",
 ) -> Executable:
     """Compile a model for a target.
 
@@ -67,6 +72,10 @@ def compile(
     progress : called with a stage's name, how much of it is done, and how much there is.
     cache : whether to look kernels up in the cache of the environment, or a cache to use. With
         ``WEFT_DUMP`` or ``WEFT_DEBUG`` from 2 on, kernels are compiled anew to be looked at.
+    records : whether to schedule kernels as ``weft tune`` found best on this kind of machine, or
+        the records to look that up in.
+    accuracy : ``"fast"`` allows convolutions by minimal filtering (Winograd), whose results differ
+        from exact ones by up to 1e-4 of the largest one in a layer; ``"strict"`` does not.
 
     Raises
     ------
@@ -78,6 +87,8 @@ def compile(
         goal = replace(goal, opt_level=opt_level)
     if goal.opt_level not in range(4):
         raise TargetError(f"the optimisation level {goal.opt_level} is not one of 0, 1, 2, 3.")
+    if accuracy not in ACCURACIES:
+        raise GraphError(f"the accuracy {accuracy!r} is not one of {', '.join(ACCURACIES)}.")
     goal = for_target(goal).resolve(goal)
     tell("load", 0, 1)
     if isinstance(model, Graph):
@@ -87,23 +98,30 @@ def compile(
     tell("load", 1, 1)
     groups: Sequence[Group]
     if goal.opt_level > 0:
-        graph = optimize(graph, goal, tell)
+        graph = optimize(graph, goal, tell, accuracy)
         groups = fuse(graph)
     else:
         groups = [Group.of(graph, [n]) for n in graph.nodes]
     if cache is True and knobs.kernels_are_watched():
         cache = False
     store = cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None
-    return assemble(graph, groups, goal, store, tell)
+    tuned = records if isinstance(records, Records) else default_records() if records else None
+    return assemble(graph, groups, goal, store, tell, tuned)
 
 
 def optimize(
-    graph: Graph, target: Target, tell: Progress = lambda stage, done, total: None
+    graph: Graph,
+    target: Target,
+    tell: Progress = lambda stage, done, total: None,
+    accuracy: str = "fast",
 ) -> Graph:
-    """``graph`` after ``GRAPH_PASSES`` and with layouts for ``target``; each pass is logged, timed,
-    verified and dumped as the environment asks."""
+    """``graph`` after ``GRAPH_PASSES``, with algorithms and layouts for ``target``; each pass is
+    logged, timed, verified and dumped as the environment asks."""
     _dump(0, "graph", graph)
     passes = [(p.__name__, p) for p in GRAPH_PASSES]
+    if accuracy == "fast":
+        passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
+        passes.append(("eliminate_dead", eliminate_dead))
     passes.append(("choose_layouts", lambda g: choose_layouts(g, target)))
     for k, (name, run) in enumerate(passes, 1):
         tell("optimize", k - 1, len(passes))
@@ -131,13 +149,14 @@ def assemble(
     target: Target,
     cache: KernelCache | None = None,
     tell: Progress = lambda stage, done, total: None,
+    records: Records | None = None,
 ) -> Executable:
     """The executable of a graph that is cut into ``groups``, for a resolved target."""
     if len(set(graph.outputs)) != len(graph.outputs):
         raise GraphError("two outputs have the same name.", where=graph.name)
     groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
     plan = plan_memory(graph, groups)
-    compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell)
+    compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell, records)
     codes, holders = link(compiled.values(), target, cache)
     program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
     if knobs.dump_dir() is not None:
@@ -165,8 +184,12 @@ def compile_groups(
     target: Target,
     cache: KernelCache | None = None,
     tell: Progress = lambda stage, done, total: None,
+    records: Records | None = None,
 ) -> tuple[dict[str, CachedKernel], list[str]]:
-    """Each distinct kernel by its symbol, and the symbol of each group."""
+    """Each distinct kernel by its symbol, and the symbol of each group.
+
+    ``records`` say how a kernel is best scheduled, where it was tuned.
+    """
     names: dict[str, str] = {}  # structural key -> symbol
     work: dict[str, tuple[str, Group]] = {}  # symbol -> key, the first group that needs it
     symbols: list[str] = []
@@ -180,10 +203,12 @@ def compile_groups(
     compiled: dict[str, CachedKernel] = {}
     for k, (symbol, (key, group)) in enumerate(work.items()):
         tell("compile", k, len(work))
-        place = kernel_key(f"{key} {symbol}", str(target))
+        best = records.best(key, str(target), knobs.num_threads()) if records else None
+        config = best.config if best is not None else {}
+        place = kernel_key(f"{key} {symbol}", str(target), config_text(config))
         found = cache.get(place) if cache else None
         if found is None:
-            found = compile_group(group, graph, target, symbol)
+            found = compile_group(group, graph, target, symbol, config)
             if cache:
                 cache.put(place, found)
         compiled[symbol] = found
@@ -191,37 +216,11 @@ def compile_groups(
     return compiled, symbols
 
 
-def compile_group(group: Group, graph: Graph, target: Target, symbol: str) -> CachedKernel:
-    """The kernel of one group. Errors name the nodes of the group."""
-    begin = time.perf_counter()
-    try:
-        expr = express(group, graph.types, graph.constants)
-        tensors = (*expr.placeholders, *expr.outputs)
-        layouts = {
-            tensor: layout
-            for tensor, name in zip(tensors, (*expr.inputs, *group.outputs))
-            if (layout := graph.types[name].layout) is not None
-        }
-        if target.texture_memory:
-            return compile_draws(expr, group, graph.types, layouts, target, symbol)
-        function = lower(schedule(expr.outputs, target, layouts), tensors, target, symbol, layouts)
-        code = for_target(target).emit([function], target).object
-    except WeftError as e:
-        where = group.where if e.where is None else f"{group.where}: {e.where}"
-        raise type(e)(e.message, where=where, hint=e.hint) from e
-    if knobs.debug() >= 1:
-        ms = (time.perf_counter() - begin) * 1e3
-        print(f"weft: kernel {symbol} {ms:.1f} ms: {group.label}", file=sys.stderr)
-    params = []
-    for name, access in [(n, "r") for n in expr.inputs] + [(n, "w") for n in group.outputs]:
-        t = graph.types[name]
-        params.append(Param(f"p{len(params)}", str(t.dtype), physical_shape(t), access))
-    return CachedKernel(symbol, tuple(params), code)
-
-
-def physical_shape(t: TensorType) -> tuple[int, ...]:
-    """The shape in storage."""
-    return t.shape if t.layout is None else t.layout.physical_shape
+def compile_group(
+    group: Group, graph: Graph, target: Target, symbol: str, config: Config | None = None
+) -> CachedKernel:
+    """The kernel of one group, scheduled as ``config`` says. Errors name the nodes of the group."""
+    return compile_kernel(group, graph.types, graph.constants, target, symbol, config)
 
 
 def make_program(
@@ -289,7 +288,13 @@ def make_program(
         MappingProxyType(inputs),
         MappingProxyType(outputs),
         arena,
-        meta=MappingProxyType({"weft": __version__, "model": dict(graph.meta)}),
+        meta=MappingProxyType(
+            {
+                "weft": __version__,
+                "model": dict(graph.meta),
+                "kernels": {k.symbol: dict(k.facts) for k in distinct.values()},
+            }
+        ),
     )
 
 

@@ -71,5 +71,13 @@ class PackageError(WeftError):
     """A compiled package is damaged, foreign, or of another version."""
 
 
+class RecordError(WeftError):
+    """A file of tuning records is damaged, foreign, or of another version."""
+
+
+class TuneError(WeftError):
+    """Tuning cannot start or go on."""
+
+
 class DeviceError(WeftError):
     """A device is missing, too small, or failed."""

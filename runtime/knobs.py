@@ -93,3 +93,15 @@ def emcc() -> str:
     """``WEFT_EMCC``: the Emscripten compiler that links ``wasm`` targets (default: ``emcc`` on the
     PATH)."""
     return os.environ.get("WEFT_EMCC", "").strip() or "emcc"
+
+
+def records_file() -> Path | None:
+    """``WEFT_RECORDS``: the file of tuning records that compilations use and ``weft tune`` adds to
+    (default ``$XDG_DATA_HOME/weft/records.sqlite``, else ``~/.local/share/weft/records.sqlite``);
+    0 for none."""
+    text = os.environ.get("WEFT_RECORDS", "")
+    if text == "0":
+        return None
+    base = os.environ.get("XDG_DATA_HOME", "")
+    folder = Path(base) if base else Path.home() / ".local" / "share"
+    return Path(text) if text else folder / "weft" / "records.sqlite"

@@ -28,6 +28,7 @@ _MODULES: tuple[str, ...] = (
     "einsum",
     "trilu",
     "conv",
+    "winograd",
     "pool",
     "shape",
     "gather",

@@ -19,7 +19,7 @@ from ..ops import Kind, get
 
 # Convolutions: a result with blocked channels. The number is the axis of the weights (input 1) that
 # counts output channels.
-CHANNEL_PRODUCERS = {"conv": 0, "conv_transpose": 1}
+CHANNEL_PRODUCERS = {"conv": 0, "conv_transpose": 1, "winograd_conv": 3}
 # Operators whose result is blocked as their first input is: they work channel by channel.
 CHANNEL_WISE = frozenset(
     {
@@ -85,6 +85,9 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
     layout = blocked(w.shape, axis, lanes)
     if node.op == "conv" and w.shape[1] >= lanes:
         layout = _streamed(w.shape, lanes)
+    if node.op == "winograd_conv":
+        # A block of filters is read from its begin to its end, product after product.
+        layout = replace(layout, axes=(layout.axes[axis], *layout.axes[:axis], layout.axes[-1]))
     return [(1, layout)]
 
 
@@ -110,7 +113,7 @@ def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> 
         lanes = target.lanes(out.dtype)
         if not _worth(out.shape[1], lanes):
             return None
-        if node.attrs["groups"] > 1 and types[node.inputs[0]].layout is None:
+        if node.attrs.get("groups", 1) > 1 and types[node.inputs[0]].layout is None:
             return None  # vectors along channels would gather from a row-major operand
         return blocked(out.shape, 1, lanes)
     first = types[node.inputs[0]] if node.inputs and node.inputs[0] else None

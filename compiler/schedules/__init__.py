@@ -14,37 +14,48 @@ from ...ir.layout import Layout
 from ...ir.schedule import Schedule, create_schedule
 from ...ir.target import Target
 from ...ir.tensor import Tensor
+from .choices import Choices
 from .common import Context, constant_domain
 from .contraction import schedule_contraction
 from .injective import schedule_injective
 from .inline import inline_cheap_stages
 from .reduction import schedule_reduction
+from .winograd import keeps_registers, schedule_winograd
 
 __all__ = ["schedule"]
 
 
 def schedule(
-    outputs: Sequence[Tensor], target: Target, layouts: Mapping[Tensor, Layout] | None = None
+    outputs: Sequence[Tensor],
+    target: Target,
+    layouts: Mapping[Tensor, Layout] | None = None,
+    choices: Choices | None = None,
 ) -> Schedule:
-    """The default schedule of a computation.
+    """The schedule of a computation: the default one, unless ``choices`` has other answers.
 
     Parameters
     ----------
     outputs : the results; the same call with the same computation gives the same schedule.
     layouts : how inputs and results lie in storage, row major where not given.
+    choices : answers the open questions of the rules, and is told what they were.
     """
     s = create_schedule(tuple(outputs))
-    ctx = Context(s, target, dict(layouts or {}))
+    ctx = Context(s, target, dict(layouts or {}), choices or Choices())
     inline_cheap_stages(ctx)
     done: set = set()
     for stage in ctx.stored():
         if stage in done or not constant_domain(stage):
             continue
         if stage.reduce_axes:
+            done |= schedule_winograd(ctx, stage)
+            if stage in done:
+                continue
             done |= schedule_contraction(ctx, stage) or schedule_reduction(ctx, stage)
         else:
             # A consumer that takes a contraction into its tiles is scheduled together with it.
             if any(p.reduce_axes and ctx.takes_epilogue(p) is stage for p in stage.producers()):
+                continue
+            if keeps_registers(stage):  # scheduled with the products that follow
                 continue
             schedule_injective(ctx, stage)
             done.add(stage)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import permutations
 
 from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Op, Read, Reduce, Var, as_int
 from ...ir.layout import Layout
@@ -12,6 +13,7 @@ from ...ir.stage import Stage
 from ...ir.target import Target
 from ...ir.tensor import ComputeOp, Tensor
 from ...ir.visit import walk
+from .choices import Choices, Value
 
 # Below this many scalar operations a second thread costs more than it brings (a launch is
 # some microseconds, a core does several operations a nanosecond).
@@ -25,6 +27,11 @@ class Context:
     schedule: Schedule
     target: Target
     layouts: dict[Tensor, Layout]
+    choices: Choices = field(default_factory=Choices)
+
+    def choose(self, name: str, options: Sequence[Value], default: Value) -> Value:
+        """An open question: ``default``, unless a tuner or a record says otherwise."""
+        return self.choices.choose(name, options, default)
 
     def stored(self) -> list[Stage]:
         """The stages that have loops, producers first."""
@@ -116,6 +123,18 @@ def run_parallel(ctx: Context, stage: Stage, loops: Sequence[IterVar], operation
     first, last = stage.leaves.index(long[0]), stage.leaves.index(long[-1])
     span = stage.leaves[first : last + 1]
     stage.parallel(stage.fuse(*span) if len(span) > 1 else span[0])
+
+
+def orders(items: Sequence[int]) -> list[tuple[int, ...]]:
+    """Options for an order of loops, the given one first: all orders of up to four, else those
+    that move one of them to the front or to the back."""
+    if len(items) <= 4:
+        return list(permutations(items))
+    moved = [tuple(items)]
+    for k in items:
+        rest = [i for i in items if i != k]
+        moved += [(k, *rest), (*rest, k)]
+    return list(dict.fromkeys(moved))
 
 
 def strip_casts(e: Expr) -> Expr:

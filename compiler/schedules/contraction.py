@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ...ir.expr import Binary, Expr, IterVar, Op, Read, as_int
 from ...ir.stage import Stage
 from ...ir.visit import walk
-from .common import Context, lane_axis, reduce_source, run_parallel, strip_casts, work
+from .common import Context, lane_axis, orders, reduce_source, run_parallel, strip_casts, work
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,19 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     layout = ctx.layout(result)
     if layout is not None:
         accumulate.set_layout(layout)
+    rows = as_int(result.axes[row].extent) or 1 if row is not None else 1
+    columns = as_int(result.axes[vector].extent) or 1
     tile = choose_tile(
         ctx,
-        as_int(result.axes[row].extent) or 1 if row is not None else 1,
-        as_int(result.axes[vector].extent) or 1,
+        rows,
+        columns,
         ctx.target.lanes(accumulate.op.outputs[0].dtype),  # type: ignore[attr-defined]
         block=_block(ctx, result, vector),
         shares_vector=_shares(stage, operands, vector),
     )
-    _tile(ctx, result, accumulate, row, vector, tile)
+    tile = _tuned_tile(ctx, accumulate, tile, rows, columns)
+    operations = max(work(accumulate), work(result))
+    tile_contraction(ctx, result, accumulate, row, vector, tile, operations)
     return {result, accumulate, stage}
 
 
@@ -137,44 +141,86 @@ def choose_tile(
     return best
 
 
-def _tile(
-    ctx: Context, result: Stage, acc: Stage, row: int | None, vector: int, tile: Tile
+def _tuned_tile(ctx: Context, acc: Stage, best: Tile, rows: int, columns: int) -> Tile:
+    """The tile that a tuner chose; it has every tile that fits into the registers."""
+    registers = ctx.target.num_vector_registers
+    count = -(-columns // best.lanes)
+    options = {
+        (r, v)
+        for v in range(1, min(count, 8) + 1)
+        for r in range(1, min(rows, registers) + 1)
+        if r * v + 2 <= registers
+    }
+    options.add((best.rows, best.vectors))
+    chosen = ctx.choose(f"{acc.name}.tile", sorted(options), (best.rows, best.vectors))
+    assert isinstance(chosen, tuple)
+    return Tile(chosen[0], chosen[1], best.lanes)
+
+
+def tile_contraction(
+    ctx: Context,
+    result: Stage,
+    acc: Stage,
+    row: int | None,
+    vector: int,
+    tile: Tile,
+    operations: int,
 ) -> None:
-    operations = max(work(acc), work(result))
+    """Order, unroll and vectorise the loops of ``result`` and of its accumulators ``acc``, and run
+    the outer ones in parallel if so many ``operations`` are worth it."""
     wide, lane = _split(result, result.axes[vector], tile.lanes)
     outer_v, inner_v = _split(result, wide, tile.vectors) if wide is not None else (None, None)
     row_axis = result.axes[row] if row is not None else None
     outer_r, inner_r = _split(result, row_axis, tile.rows) if row_axis is not None else (None, None)
-    outer: list[IterVar] = []
+    loops: dict[int, IterVar] = {}  # the loop outside of the tile of each axis that has one
     for k, a in enumerate(result.axes):
-        if k == vector:
-            outer += [outer_v] if outer_v is not None else []
-        elif k != row:
-            outer.append(a)
-    rows = [outer_r] if outer_r is not None else []
+        loop = outer_v if k == vector else outer_r if k == row else a
+        if loop is not None:
+            loops[k] = loop
+    # Rows last: their loop stays serial and the operand that they share stays in cache.
+    default = [k for k in loops if k != row] + [k for k in loops if k == row]
+    order = _outer_order(ctx, acc, result, loops, default)
+    outer = [loops[k] for k in order]
     inside = [a for a in (inner_r, inner_v) if a is not None]
-    result.reorder(*outer, *rows, *inside, lane)
+    result.reorder(*outer, *inside, lane)
     for a in inside:
         result.unroll(a)
     result.vectorize(lane)
-    if outer or rows:
-        acc.compute_at(result, (outer + rows)[-1])
+    if outer:
+        acc.compute_at(result, outer[-1])
     # The accumulators: same tile, the reduction outside of it.
     wide, lane = _split(acc, acc.axes[vector], tile.lanes)
-    data = [a for k, a in enumerate(acc.axes) if k not in (row, vector)]
+    data = [a for k, a in enumerate(acc.axes) if k not in (row, vector)] if outer else []
     inside = [acc.axes[row]] if row is not None else []
     inside += [wide] if wide is not None else []
-    if not (outer or rows):
-        data = []
-    acc.reorder(*data, *_reduce_order(ctx, acc), *inside, lane)
+    reduction = _reduce_order(ctx, acc)
+    acc.reorder(*data, *reduction, *inside, lane)
     for a in inside:
         acc.unroll(a)
     acc.vectorize(lane)
-    if not rows and outer:
-        outer_parallel = outer[:-1]
-    else:
-        outer_parallel = outer
-    run_parallel(ctx, result, outer_parallel, operations)
+    most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, 256), 0)
+    if most and reduction:
+        acc.pragma(reduction[-1], "unroll_max", most)
+    # The accumulators live in the innermost of these loops; it is never one of the fused ones.
+    free = max(0, len(outer) - 1)
+    chunks = ctx.choose(f"{acc.name}.parallel", tuple(range(max(free, len(result.axes)) + 1)), free)
+    assert isinstance(chunks, int)
+    run_parallel(ctx, result, outer[: min(chunks, free)], operations)
+
+
+def _outer_order(
+    ctx: Context, acc: Stage, result: Stage, loops: dict[int, IterVar], default: list[int]
+) -> list[int]:
+    """The axes of ``result`` in the order of their loops outside of the tile."""
+    ranked = [k for k in default if (as_int(result.axes[k].extent) or 0) > 1]
+    # An axis that one tile covers has no loop; it is in the options all the same, so that an
+    # order means the same for every tile.
+    ranked += [k for k, a in enumerate(result.axes) if k not in loops and as_int(a.extent) != 1]
+    chosen = ctx.choose(f"{acc.name}.order", orders(ranked), tuple(ranked))
+    assert isinstance(chosen, tuple)
+    if chosen == tuple(ranked):
+        return default
+    return [k for k in loops if k not in chosen] + [k for k in chosen if k in loops]
 
 
 def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, IterVar]:
@@ -185,8 +231,29 @@ def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, It
 
 
 def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
-    """Reduce loops, innermost the one along which the data operand lies in memory: a blocked
-    channel axis is split by its block and runs inside the window."""
+    """Reduce loops, outermost first. By default the innermost is the one along which the data
+    operand lies in memory: a blocked channel axis is split by its block and runs inside the
+    window."""
+    axis, block = _blocked_reduce_axis(ctx, acc)
+    longest = max(acc.reduce_axes, key=lambda a: as_int(a.extent) or 0)
+    axis = axis if axis is not None else longest
+    extent = as_int(axis.extent) or 0
+    factors = [f for f in sorted({4, 8, 16, 32, 64, 128, block}) if 0 < f < extent]
+    factor = ctx.choose(f"{acc.name}.reduce_split", (0, *factors), block)
+    assert isinstance(factor, int)
+    loops = list(acc.reduce_axes)
+    if factor:
+        outer, inner = acc.split(axis, factor=factor)
+        loops = [outer, *[a for a in loops if a is not axis], inner]
+    default = tuple(range(len(loops)))
+    chosen = ctx.choose(f"{acc.name}.reduce_order", orders(default), default)
+    assert isinstance(chosen, tuple)
+    return [loops[k] for k in chosen]
+
+
+def _blocked_reduce_axis(ctx: Context, acc: Stage) -> tuple[IterVar | None, int]:
+    """The reduce axis along which an operand is stored in blocks, and the block; (None, 0) when
+    there is none longer than its block."""
     for r in acc.reads():
         layout = ctx.layout_of(r.tensor)
         if layout is None or layout.block(layout.lane.axis) == 1:
@@ -195,7 +262,5 @@ def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
         if isinstance(index, IterVar) and index in acc.reduce_axes:
             block = layout.block(layout.lane.axis)
             if (as_int(index.extent) or 0) > block:
-                outer, inner = acc.split(index, factor=block)
-                others = [a for a in acc.reduce_axes if a is not index]
-                return [outer, *others, inner]
-    return list(acc.reduce_axes)
+                return index, block
+    return None, 0

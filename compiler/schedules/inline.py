@@ -6,6 +6,7 @@ from ...ir.expr import Read, Select
 from ...ir.stage import Stage
 from ...ir.visit import walk
 from .common import Context, expensive, size
+from .winograd import keeps_registers
 
 # A stage is computed again for each read when that repeats at most this much work.
 MAX_REPEAT = 2
@@ -22,14 +23,19 @@ def inline_cheap_stages(ctx: Context) -> None:
     for stage in list(ctx.stored()):
         if stage.reduce_axes or stage.is_output or not s.consumers(stage):
             continue
+        if keeps_registers(stage):
+            continue
         points = max(1, size(stage.axes))
         repeat = 0.0
         for reader in s.consumers(stage):
             times = sum(r.tensor.op is stage.op for r in reader.reads())
             repeat += times * size(reader.axes) * size(reader.reduce_axes) / points
-        if _is_plain_copy(stage) or (
+        inline = _is_plain_copy(stage) or (
             repeat <= MAX_REPEAT if _costs(stage) else not _feeds_contraction(ctx, stage)
-        ):
+        )
+        if not inline and not _costs(stage):
+            inline = bool(ctx.choose(f"{stage.name}.inline", (False, True), False))
+        if inline:
             stage.compute_inline()
 
 

@@ -1,0 +1,153 @@
+"""The rule for convolutions by minimal filtering (``compiler/ops/winograd.py``).
+
+    for rows of tiles in parallel:
+      for channel block, tile:                            # the data, transformed
+        part[n, n, lanes] = Bᵀ d                          # in registers
+        V[a, b, tile, lanes] = part B                     # a and b unrolled
+      for filter block:
+        for a, b:                                         # n² matrix products, register tiles
+          M[a, b, tiles, filters] = V[a, b] · U[a, b]
+        for tile, vector of filters:
+          part[m, n, lanes] = Aᵀ M
+          result[m, m, lanes] = epilogue(part A)          # m × m unrolled
+
+V and M stay in the second-level cache. With few tiles and many channels it is the weights U that
+must be read once: then all of V is made first, and filter blocks run in parallel too.
+"""
+
+from __future__ import annotations
+
+from ...ir.expr import IterVar, as_int
+from ...ir.layout import Digit, Layout
+from ...ir.stage import Stage
+from .common import Context, run_parallel, work
+from .contraction import Tile, tile_contraction
+
+# Bytes of V and M that are worked on together; some of the cache is left to the weights.
+BLOCK_BYTES = 3 << 17
+# V stays in a private cache up to this size.
+PRIVATE_CACHE = 1 << 20
+
+
+def part_of(stage: Stage) -> str:
+    """The part that a stage has in a convolution by minimal filtering, or nothing."""
+    facts = getattr(stage.op, "attrs", {})
+    return str(facts.get("part", "")) if facts.get("kind") == "winograd" else ""
+
+
+def keeps_registers(stage: Stage) -> bool:
+    """Whether a stage is half of a transform: sums that are shared by several results."""
+    return part_of(stage) in ("transform", "data")
+
+
+def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
+    """Schedule the products and the transforms around them; gives the stages."""
+    if part_of(product) != "product":
+        return set()
+    (back,) = ctx.schedule.consumers(product)
+    readers = ctx.readers(back)
+    data = next(s for s in product.producers() if part_of(s) == "data")
+    forth = next(s for s in data.producers() if part_of(s) == "transform")
+    if len(readers) != 1 or len(readers[0].axes) != 4 or len(readers[0].body) != 1:
+        return set()
+    result = readers[0]
+    m = as_int(back.axes[0].extent) or 1
+    lanes = ctx.target.lanes(result.op.outputs[0].dtype)  # type: ignore[attr-defined]
+    _, _, rows, columns = (as_int(a.extent) or 1 for a in result.axes)
+    down, across = -(-rows // m), -(-columns // m)
+    channels, filters = as_int(data.axes[3].extent) or 1, as_int(result.axes[1].extent) or 1
+    width = 4 * (m + 2) ** 2 * across  # bytes of one channel of V or M in a row of tiles
+    # The whole of V is a detour through memory, unless it stays in the cache.
+    first = width * down * channels <= PRIVATE_CACHE
+    bytes_of_row = width * (2 * lanes if first else channels + 2 * lanes)
+    together = _tile_rows(down, BLOCK_BYTES // bytes_of_row)
+    tile = _register_tile(ctx, together * across, -(-filters // lanes), lanes)
+    operations = work(product)
+    # Loops of the result.
+    batch, channel, height, row = result.axes
+    outer_f, inner_f = result.split(channel, factor=tile.vectors * lanes)
+    vectors, lane = result.split(inner_f, factor=lanes)
+    tile_h, i = result.split(height, factor=m)
+    tile_w, j = result.split(row, factor=m)
+    block, tile_h = result.split(tile_h, factor=together)
+    outer = [batch, outer_f, block] if first else [batch, block, outer_f]
+    result.reorder(*outer, tile_h, tile_w, vectors, i, j, lane)
+    for a in (i, j):
+        result.unroll(a)
+    result.vectorize(lane)
+    back.set_scope("local")
+    back.compute_at(result, vectors)
+    _in_registers(back, lanes)
+    # The products.
+    accumulate = ctx.schedule[ctx.schedule.cache_write(product.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    product.set_layout(_by_tile(product, lanes))
+    accumulate.set_layout(_by_tile(product, lanes))
+    tile_contraction(ctx, product, accumulate, 2, 3, tile, operations=0)
+    chunks = result.fuse(*outer) if first else result.fuse(batch, block)
+    product.compute_at(result, chunks if first else outer_f)
+    # The data.
+    at = _transform_data(forth, data, lanes)
+    if first:
+        run_parallel(ctx, data, [at], work(data))
+    else:
+        data.compute_at(result, chunks)
+    run_parallel(ctx, result, [chunks], operations)
+    return {forth, data, product, accumulate, back, result}
+
+
+def _tile_rows(down: int, most: int) -> int:
+    """How many rows of tiles are worked on together: at most ``most``, all blocks alike."""
+    return next(k for k in range(max(1, min(most, down)), 0, -1) if down % k == 0)
+
+
+def _register_tile(ctx: Context, rows: int, count: int, lanes: int) -> Tile:
+    """As many rows as registers allow, evenly: the weights come from far away, so they should be
+    read seldom. Two vectors beside each other, where they divide the filters: two streams."""
+    vectors = next((v for v in (2, 3) if count % v == 0), 1)
+    most = min(16, max(1, (ctx.target.num_vector_registers - 4) // vectors))
+    return Tile(-(-rows // -(-rows // most)), vectors, lanes)
+
+
+def _by_tile(stage: Stage, lanes: int) -> Layout:
+    """[a, b, tile, channel] with blocks of channels outside of the tiles: the rows of a matrix
+    product are neighbours."""
+    n, _, tiles, channels = (as_int(a.extent) or 0 for a in stage.axes)
+    lanes = min(lanes, max(channels, 1))
+    return Layout(
+        (n, n, tiles, channels),
+        (
+            (Digit(0, 1, n),),
+            (Digit(1, 1, n),),
+            (Digit(3, lanes, -(-channels // lanes)),),
+            (Digit(2, 1, tiles),),
+            (Digit(3, 1, lanes),),
+        ),
+    )
+
+
+def _transform_data(forth: Stage, data: Stage, lanes: int) -> IterVar:
+    """Both halves of the transform of a tile, a vector of channels at a time; gives the loop over
+    these."""
+    data.set_layout(_by_tile(data, lanes))
+    a, b, tile, channel = data.axes
+    outer, lane = data.split(channel, factor=lanes)
+    data.reorder(outer, tile, a, b, lane)
+    data.unroll(a)
+    data.unroll(b)
+    data.vectorize(lane)
+    at = data.fuse(outer, tile)
+    forth.set_scope("local")
+    forth.compute_at(data, at)
+    _in_registers(forth, lanes)
+    return at
+
+
+def _in_registers(stage: Stage, lanes: int) -> None:
+    """A small matrix of vectors, all unrolled."""
+    i, b, tile, channel = stage.axes
+    outer, lane = stage.split(channel, factor=lanes)
+    stage.reorder(tile, outer, i, b, lane)
+    loops: list[IterVar] = [i, b]
+    for a in loops:
+        stage.unroll(a)
+    stage.vectorize(lane)

@@ -1,0 +1,80 @@
+"""The configurations of a task: where a search begins and how it moves."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...runtime.errors import WeftError
+from ..schedules.choices import Choice, Choices, Config, Value
+from .features import NAMES, features
+from .task import Task, trace_hash
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration with every answer written out, the hash of the schedule that it gives, the
+    features of its loop nest, and the questions that have more than one answer."""
+
+    config: Config
+    trace: str
+    features: tuple[float, ...]
+    open: tuple[Choice, ...] = ()
+
+
+class Space:
+    """All schedules of a task that its rules allow."""
+
+    def __init__(self, task: Task, rng: random.Random):
+        self.task, self._rng = task, rng
+        self._known: dict[str, Candidate] = {}  # by trace
+        self.default = self.candidate({})
+        self.size = math.prod(len(c.options) for c in self.default.open)
+
+    def candidate(self, config: Config, pick: Callable[[Choice], Value] | None = None) -> Candidate:
+        """The candidate of a configuration; ``pick`` answers what it leaves open. Configurations
+        that give one schedule are one candidate. A schedule that cannot be lowered has features
+        of zero: measuring it says why."""
+        choices = Choices(config, pick)
+        expr, s, layouts = self.task.schedule(choices)
+        trace = trace_hash(s)
+        if trace not in self._known:
+            try:
+                values = features(expr, s, layouts)
+            except WeftError:
+                values = (0.0,) * len(NAMES)
+            asked = tuple(c for c in choices.asked.values() if len(c.options) > 1)
+            self._known[trace] = Candidate(dict(choices.taken), trace, values, asked)
+        return self._known[trace]
+
+    def random(self) -> Candidate:
+        return self.candidate({}, self._any)
+
+    def mutate(self, parent: Candidate) -> Candidate:
+        """``parent`` with one or two answers changed, half of the time to a neighbouring option."""
+        config = dict(parent.config)
+        count = min(len(parent.open), self._rng.choice((1, 1, 2)))
+        for c in self._rng.sample(parent.open, count):
+            config[c.name] = self._other(c, config[c.name])
+        return self.candidate(config, self._any)
+
+    def cross(self, a: Candidate, b: Candidate) -> Candidate:
+        """Each answer from one of two parents."""
+        names = sorted({*a.config, *b.config})
+        mixed: dict[str, Value] = {}
+        for n in names:
+            first, second = (a, b) if self._rng.random() < 0.5 else (b, a)
+            mixed[n] = first.config[n] if n in first.config else second.config[n]
+        return self.candidate(mixed)
+
+    def _any(self, c: Choice) -> Value:
+        return self._rng.choice(c.options)
+
+    def _other(self, c: Choice, value: Value) -> Value:
+        at = c.options.index(value)
+        if self._rng.random() < 0.5:
+            near = [k for k in (at - 2, at - 1, at + 1, at + 2) if 0 <= k < len(c.options)]
+            return c.options[self._rng.choice(near)]
+        return self._rng.choice([o for k, o in enumerate(c.options) if k != at])
