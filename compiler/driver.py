@@ -119,7 +119,7 @@ def optimize(
     logged, timed, verified and dumped as the environment asks."""
     _dump(0, "graph", graph)
     passes = [(p.__name__, p) for p in GRAPH_PASSES]
-    if accuracy == "fast":
+    if accuracy == "fast" and not target.texture_memory:
         passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
         passes.append(("eliminate_dead", eliminate_dead))
     passes.append(("choose_layouts", lambda g: choose_layouts(g, target)))

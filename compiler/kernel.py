@@ -69,7 +69,7 @@ def compile_kernel(
         "choices": {k: list(v) if isinstance(v, tuple) else v for k, v in choices.taken.items()},
         "tuned": not choices.is_default,
     }
-    return CachedKernel(symbol, tuple(params), code, facts)
+    return CachedKernel(symbol, tuple(params), code, facts=facts)
 
 
 def _draws(

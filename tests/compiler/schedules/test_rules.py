@@ -14,7 +14,7 @@ from weft.ir.schedule import create_schedule
 from weft.ir.target import Target
 
 SMALL = Target.parse("llvm -vector_bits=128 -num_vector_registers=16")
-WIDE = Target.parse("llvm -vector_bits=512 -num_vector_registers=32")
+WIDE = Target.parse("llvm -vector_bits=512 -num_vector_registers=32 -has_fma")
 
 GOLDEN_MATMUL = """\
 def mm(A: float32[12], B: float32[48], C: float32[16]) -> C:
