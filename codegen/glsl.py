@@ -114,6 +114,7 @@ class _Shader(CLike):
             )
 
     def _shape(self, b: Buffer) -> TextureShape:
+        self.type(b.dtype)  # raises where it does not exist
         size = as_int(b.shape[0])
         if size is None:
             raise self.error(f"the size of {b!r} is known only when the kernel runs")

@@ -59,6 +59,8 @@ class CachedKernel:
     code: bytes
     draws: tuple[CachedDraw, ...] = ()
     scratch: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    device: str = ""  # where it runs, when not on the device of its target; and why
+    reason: str = ""
 
     @property
     def codes(self) -> dict[str, bytes]:
@@ -257,6 +259,7 @@ def _unlink(path: Path) -> bool:
 def _encode(key: str, kernel: CachedKernel) -> bytes:
     head = {"key": key, "symbol": kernel.symbol, "params": [asdict(p) for p in kernel.params]}
     head |= {"draws": [asdict(d) for d in kernel.draws], "scratch": kernel.scratch}
+    head |= {"device": kernel.device, "reason": kernel.reason}
     text = json.dumps(head).encode()
     body = len(text).to_bytes(8, "little") + text + kernel.code
     return _MAGIC + hashlib.sha256(body).digest() + body
@@ -277,7 +280,10 @@ def _decode(data: bytes, key: str) -> CachedKernel:
         for d in head["draws"]
     )
     scratch = tuple((d, tuple(shape)) for d, shape in head["scratch"])
-    return CachedKernel(head["symbol"], _params(head), body[8 + length :], draws, scratch)
+    return CachedKernel(
+        head["symbol"], _params(head), body[8 + length :], draws, scratch, head["device"],
+        head["reason"],
+    )  # fmt: skip
 
 
 def _params(head: dict) -> tuple[Param, ...]:

@@ -25,7 +25,7 @@ from ..ir.target import Target
 from ..runtime import knobs
 from ..runtime.artifact import Kernel, Param, Program, Slot, Step
 from ..runtime.dtype import dtype_of
-from ..runtime.errors import GraphError, TargetError, WeftError
+from ..runtime.errors import CodegenError, GraphError, LoweringError, TargetError, WeftError
 from ..runtime.executor import Executable
 from .cache import CachedKernel, KernelCache, kernel_cache, kernel_key
 from .draws import compile_draws
@@ -137,7 +137,13 @@ def assemble(
     groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
     plan = plan_memory(graph, groups)
     compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell)
-    codes, holders = link(compiled.values(), target, cache)
+    codes, holders = link([k for k in compiled.values() if not k.device], target, cache)
+    elsewhere = [k for k in compiled.values() if k.device]
+    if elsewhere:
+        other = fallback(target)
+        assert other is not None
+        more, where = link(elsewhere, other, cache)
+        codes, holders = {**codes, **more}, {**holders, **where}
     program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
     if knobs.dump_dir() is not None:
         text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
@@ -206,6 +212,10 @@ def compile_group(group: Group, graph: Graph, target: Target, symbol: str) -> Ca
         function = lower(schedule(expr.outputs, target, layouts), tensors, target, symbol, layouts)
         code = for_target(target).emit([function], target).object
     except WeftError as e:
+        other = fallback(target)
+        if other is not None and isinstance(e, CodegenError | LoweringError):
+            kernel = compile_group(group, graph, other, symbol)
+            return replace(kernel, device=other.kind, reason=e.message)
         where = group.where if e.where is None else f"{group.where}: {e.where}"
         raise type(e)(e.message, where=where, hint=e.hint) from e
     if knobs.debug() >= 1:
@@ -216,6 +226,14 @@ def compile_group(group: Group, graph: Graph, target: Target, symbol: str) -> Ca
         t = graph.types[name]
         params.append(Param(f"p{len(params)}", str(t.dtype), physical_shape(t), access))
     return CachedKernel(symbol, tuple(params), code)
+
+
+def fallback(target: Target) -> Target | None:
+    """The resolved target for what ``target`` cannot compute."""
+    if target.fallback in ("", "none"):
+        return None
+    other = Target.parse(target.fallback)
+    return for_target(other).resolve(replace(other, opt_level=target.opt_level))
 
 
 def physical_shape(t: TensorType) -> tuple[int, ...]:
@@ -260,14 +278,16 @@ def make_program(
         return number[name]
 
     inputs = {i: slot(i) for i in graph.inputs}
-    arena = plan.arena
+    arena, reasons = plan.arena, {}
     steps = []
     for group, kernel in zip(plan.steps, kernels):
         names = [*literal_free(group, graph.constants), *group.outputs]
         assert len(names) == len(kernel.params), (group, kernel.params)
         args = [slot(n) for n in names]
         if not kernel.draws:
-            steps.append(Step(kernel.symbol, tuple(args), group.label))
+            steps.append(Step(kernel.symbol, tuple(args), group.label, kernel.device))
+            if kernel.device:
+                reasons[group.label] = kernel.reason
         for dtype, shape in kernel.scratch:
             name = f"scratch.{len(slots)}"
             nbytes = math.prod(shape) * dtype_of(dtype).bytes
@@ -279,6 +299,9 @@ def make_program(
             steps.append(Step(d.symbol, tuple(args[a] for a in d.args), label))
     outputs = {o: slot(o) for o in graph.outputs}
     distinct = {k.symbol: k for k in kernels}
+    meta = {"weft": __version__, "model": dict(graph.meta)}
+    if reasons:
+        meta["fallback"] = reasons
     return Program(
         graph.name,
         str(target),
@@ -288,7 +311,7 @@ def make_program(
         MappingProxyType(inputs),
         MappingProxyType(outputs),
         arena,
-        meta=MappingProxyType({"weft": __version__, "model": dict(graph.meta)}),
+        meta=MappingProxyType(meta),
     )
 
 
