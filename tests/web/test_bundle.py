@@ -120,7 +120,7 @@ def test_equal_tensors_of_programs_are_stored_once():
             }
             for k, v in constants.items()
         ]  # fmt: skip
-        empty = dict.fromkeys(("slots", "kernels", "steps"), [])
+        empty = {key: [] for key in ("kernels", "steps")}
         data = {
             "format": "weft-program", "version": 1, "name": "p", "target": "wasm", **empty,
             "inputs": {}, "outputs": {}, "arena": 0, "alignment": 64, "meta": {}, "slots": slots,

@@ -17,7 +17,7 @@ from weft.compiler.graph import GraphBuilder
 from weft.compiler.process import Classes
 
 pytestmark = needs_emscripten
-BACKENDS = ("wasm",)
+BACKENDS = ("webgl", "wasm")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,21 @@ def test_pictures_are_classified(visit, served, colours, backend):
     assert visit.last("detail.backend") == backend
     running = page.inner_text("#running")
     assert "First inference" in running and "median of 2" in running
-    assert ("WebGL" if backend == "webgl" else "WebAssembly") in running
+    assert ("webgl" if backend == "webgl" else "WebAssembly") in running
+    no_complaints(visit)
+
+
+def test_the_better_backend_is_chosen_and_why(visit, served, colours):
+    visit.open(served(colours))
+    assert "webgl" in visit.page.inner_text("#running")
+    visit.page.click("#why summary")
+    assert "webgl" in visit.page.inner_text("#reasons")
+    visit.show(picture("red"))
+    visit.page.click("text=WebAssembly")  # the picture stays, and is classified again
+    visit.page.wait_for_selector("#running :text('WebAssembly')")
+    visit.wait("ready")
+    assert visit.page.inner_text(".classes li:first-child .name") == "red"
+    assert "backend=wasm" in visit.page.url
     no_complaints(visit)
 
 
@@ -245,7 +259,9 @@ def test_damage_is_named_in_node(damaged, tmp_path):
         }}"""
     script = tmp_path / "open.mjs"
     script.write_text(code)
-    done = subprocess.run(["node", str(script)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["node", str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stdout.startswith("BundleError "), done
     assert all(w in done.stdout for w in words), done.stdout
 
