@@ -271,7 +271,7 @@ def bench_model(args: argparse.Namespace) -> int:
 
 
 def targets(args: argparse.Namespace) -> int:
-    from ..codegen import llvm
+    from ..codegen import for_target
     from ..ir.target import Target, kinds
 
     print("kinds: " + ", ".join(kinds()))
@@ -281,11 +281,14 @@ def targets(args: argparse.Namespace) -> int:
         "llvm -mtriple=x86_64-linux-gnu",
         "llvm -mtriple=aarch64-linux-gnu",
         "llvm -mtriple=riscv64-linux-gnu",
+        "wasm",
+        "wasm -threads",
     ):
-        t = llvm.resolve(Target.parse(text))
+        t = Target.parse(text)
+        t = for_target(t).resolve(t)
         fma, masked = ("yes" if f else "no" for f in (t.has_fma, t.has_masked_memory))
         print(f"{text:<34} {t.vector_bits:>11} {t.num_vector_registers:>9}  {fma:<12}  {masked}")
-    host = llvm.resolve(Target.parse("llvm"))
+    host = for_target(Target("llvm")).resolve(Target("llvm"))
     print(f"\n'llvm' alone is this machine: {host.mtriple}, {host.mcpu}")
     return 0
 
