@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,8 @@ def write_bundle(args: argparse.Namespace, path: Path) -> int:
     from .process import Classes, Image
 
     goal = Target.parse(args.target)
+    if args.no_fallback:
+        goal = replace(goal, fallback="none")
     fallback = goal.kind == "webgl" and not args.no_fallback
     labels = _labels(args.labels) or None
     begin = time.perf_counter()

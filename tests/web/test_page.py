@@ -119,6 +119,39 @@ def test_narrow_screens_and_dark_ones(chromium, served, colours, scheme):
     context.close()
 
 
+# ---- threads, and work for two devices ----------------------------------------------------------
+
+
+def test_threads(visit, served, tmp_path):
+    b = bundle(model(), tmp_path / "dist", ("wasm -threads",), image=IMAGE, labels=LABELS)
+    visit.open(served(b.path))
+    assert visit.page.evaluate("() => crossOriginIsolated")
+    assert "threads" in visit.page.inner_text("#running")
+    visit.show(picture("red"))
+    assert visit.page.inner_text(".classes li:first-child .name") == "red"
+    no_complaints(visit)
+
+
+def test_what_a_shader_cannot_do_runs_on_wasm_and_is_said(visit, served, tmp_path):
+    g = GraphBuilder("mixed")
+    x = g.input("x", "float32", (4,))
+    (y,) = g.add("relu", [x])
+    (wide,) = g.add("cast", [y], {"to": "float64"})
+    (tiny,) = g.add("mul", [wide, g.constant(np.full(4, 1e-200))])
+    (big,) = g.add("mul", [tiny, g.constant(np.full(4, 1e200))])
+    (z,) = g.add("cast", [big], {"to": "float32"}, outputs=["z"])
+    b = bundle(g.finish([z]), tmp_path / "dist", ("webgl", "wasm"))
+    assert b.fallbacks["webgl"] and "on wasm" in str(b)
+    visit.open(f"{served(b.path)}?backend=webgl")
+    visit.page.fill("#numbers textarea", "1 -2 3 0.5")
+    visit.page.click("#numbers button.main")
+    visit.page.wait_for_selector("#answer .output")
+    assert np.allclose(visit.last("Array.from(detail.outputs.z.data)"), [1, 0, 3, 0.5])
+    visit.page.click("#why summary")
+    assert "runs on wasm" in visit.page.inner_text("#reasons")
+    no_complaints(visit)
+
+
 # ---- numbers and text ---------------------------------------------------------------------------
 
 
