@@ -78,6 +78,7 @@ def compile(
     if goal.opt_level not in range(4):
         raise TargetError(f"the optimisation level {goal.opt_level} is not one of 0, 1, 2, 3.")
     goal = for_target(goal).resolve(goal)
+    for_target(goal).linker(goal)  # one that is missing is told before the work, not after it
     tell("load", 0, 1)
     if isinstance(model, Graph):
         graph = bind(model, shapes, constants).verify()
