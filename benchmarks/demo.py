@@ -1,6 +1,7 @@
-"""``make demo``: compile a trained image classifier and show it four photographs.
+"""``make demo``: compile a trained image classifier and show it four photographs, on this
+processor and in a browser.
 
-Ends with exit code 1 when weft and ONNX Runtime disagree.
+Ends with exit code 1 when weft and ONNX Runtime disagree, or the browser and the processor.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from .. import compile as compile_model
 from ..ir.target import Target
+from . import demo_web
 from .zoo import judge, real
 
 ABOUT = {
@@ -77,6 +79,16 @@ def main() -> int:
         f"[bold green]weft and ONNX Runtime agree[/]: largest relative error {worst:.1e} "
         f"(allowed: {judge.TOLERANCE:.0e})"
     )
+    lacking = demo_web.missing()
+    if lacking:
+        console.print(
+            "[yellow]The part in the browser is left out.[/] Missing: " + "; ".join(lacking)
+        )
+        return 0
+    if not demo_web.show(console, model, names):
+        console.print("[bold red]the browser and the processor disagree[/]")
+        return 1
+    console.print("[bold green]The browser and the processor agree[/] on every answer")
     return 0
 
 

@@ -264,6 +264,8 @@ class CLike:
         for done in reversed(self._done):
             if e in done:
                 return done[e]
+        if e.dtype.bits == 64:
+            self.type(e.dtype)  # raises where it does not exist
         v = self._expressions[self._kind(e)](e)
         if self._uses[e] > 1 and not v.atom:
             v = self.hold(v, self.type(e.dtype), self._stem(e.dtype))

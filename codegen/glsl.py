@@ -19,10 +19,11 @@ edge of a result), its number is clamped first: nothing is ever read outside of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..ir.expr import Broadcast, Expr, Load, Ramp, as_int, is_const
+from ..ir.expr import Broadcast, Const, Expr, Load, Ramp, Select, as_int, is_const
 from ..ir.stmt import Buffer, For, Function, Store
 from ..ir.target import Target
 from ..runtime.dtype import DType
@@ -114,6 +115,7 @@ class _Shader(CLike):
             )
 
     def _shape(self, b: Buffer) -> TextureShape:
+        self.type(b.dtype)  # raises where it does not exist
         size = as_int(b.shape[0])
         if size is None:
             raise self.error(f"the size of {b!r} is known only when the kernel runs")
@@ -201,6 +203,21 @@ class _Shader(CLike):
             v = Value(f"{texel.text}[{w.text}]", max(w.depth, texel.depth), True)
         return v._replace(text=f"({v.text} != 0)") if b.dtype.is_bool else v
 
+    def _select(self, e: Select) -> Value:
+        """Padding is chosen once for a texel, not for each of its components."""
+        load = e.if_true
+        if not isinstance(load, Load) or load.predicate is not None or not _zero(e.if_false):
+            return super()._select(e)
+        if load.buffer not in self.shapes or load.dtype.lanes > 1 or load.dtype.is_bool:
+            return super()._select(e)
+        texel, dot, which = self.value(load).text.partition(".")
+        if not dot:
+            return super()._select(e)
+        cond, v, t = self.value(e.cond), self.value(load), self._texel_type(load.buffer.dtype)
+        whole = self.join(f"({{0}} ? {texel} : {t}(0))", [cond, v], [e.cond.dtype, load.dtype])
+        whole = self.hold(whole, t, "t")
+        return whole._replace(text=f"{whole.text}.{which}")
+
     def _from_texel(self, t: Value, d: DType) -> Value:
         return t._replace(text=f"notEqual({t.text}, ivec4(0))", atom=False) if d.is_bool else t
 
@@ -254,6 +271,10 @@ class _Shader(CLike):
         k = as_int(which)
         place = f".{COMPONENTS[k]}" if k is not None else f"[{self.value(which).text}]"
         self.put(f"o{layer}{place} = {f'int({v.text})' if d.is_bool else v.text};")
+
+
+def _zero(e: Expr) -> bool:
+    return isinstance(e, Const) and e.value == 0 and math.copysign(1, e.value) > 0
 
 
 __all__ = ["GLSL", "Shaders", "emit", "link", "linker", "resolve", "stored_kind"]

@@ -61,6 +61,8 @@ class CachedKernel:
     code: bytes
     draws: tuple[CachedDraw, ...] = ()
     scratch: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    device: str = ""  # where it runs, when not on the device of its target; and why
+    reason: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -268,6 +270,7 @@ def _encode(key: str, kernel: CachedKernel) -> bytes:
         "facts": dict(kernel.facts),
     }
     head |= {"draws": [asdict(d) for d in kernel.draws], "scratch": kernel.scratch}
+    head |= {"device": kernel.device, "reason": kernel.reason}
     text = json.dumps(head).encode()
     body = len(text).to_bytes(8, "little") + text + kernel.code
     return _MAGIC + hashlib.sha256(body).digest() + body
@@ -288,10 +291,10 @@ def _decode(data: bytes, key: str) -> CachedKernel:
         for d in head["draws"]
     )
     scratch = tuple((d, tuple(shape)) for d, shape in head["scratch"])
-    facts = dict(head["facts"])
     return CachedKernel(
-        head["symbol"], _params(head), body[8 + length :], draws, scratch, facts
-    )
+        head["symbol"], _params(head), body[8 + length :], draws, scratch, head["device"],
+        head["reason"], dict(head["facts"]),
+    )  # fmt: skip
 
 
 def _params(head: dict) -> tuple[Param, ...]:

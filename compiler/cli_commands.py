@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,8 @@ def write_bundle(args: argparse.Namespace, path: Path) -> int:
     from .process import Classes, Image
 
     goal = Target.parse(args.target)
+    if args.no_fallback:
+        goal = replace(goal, fallback="none")
     fallback = goal.kind == "webgl" and not args.no_fallback
     labels = _labels(args.labels) or None
     begin = time.perf_counter()
@@ -271,7 +274,7 @@ def bench_model(args: argparse.Namespace) -> int:
 
 
 def targets(args: argparse.Namespace) -> int:
-    from ..codegen import llvm
+    from ..codegen import for_target
     from ..ir.target import Target, kinds
 
     print("kinds: " + ", ".join(kinds()))
@@ -281,11 +284,14 @@ def targets(args: argparse.Namespace) -> int:
         "llvm -mtriple=x86_64-linux-gnu",
         "llvm -mtriple=aarch64-linux-gnu",
         "llvm -mtriple=riscv64-linux-gnu",
+        "wasm",
+        "wasm -threads",
     ):
-        t = llvm.resolve(Target.parse(text))
+        t = Target.parse(text)
+        t = for_target(t).resolve(t)
         fma, masked = ("yes" if f else "no" for f in (t.has_fma, t.has_masked_memory))
         print(f"{text:<34} {t.vector_bits:>11} {t.num_vector_registers:>9}  {fma:<12}  {masked}")
-    host = llvm.resolve(Target.parse("llvm"))
+    host = for_target(Target("llvm")).resolve(Target("llvm"))
     print(f"\n'llvm' alone is this machine: {host.mtriple}, {host.mcpu}")
     return 0
 

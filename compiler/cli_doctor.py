@@ -42,6 +42,10 @@ def examine() -> int:
             print(f"  ok   {name:<12} {version(name)}")
         except PackageNotFoundError:
             print(f"  -    {name:<12} not installed (used for: {use})")
+    try:
+        print(f"  ok   {'emscripten':<12} {_emscripten()}")
+    except WeftError as e:
+        print(f"  -    {'emscripten':<12} {e.message} (used for: wasm in web pages)")
     print("everything works" if not bad else f"{bad} of {len(checks)} checks failed")
     return int(bad > 0)
 
@@ -61,6 +65,12 @@ def _llvm() -> str:
     import llvmlite.binding as llvm
 
     return ".".join(map(str, llvm.llvm_version_info))
+
+
+def _emscripten() -> str:
+    from ..codegen import emscripten
+
+    return f"{'.'.join(map(str, emscripten.version()))} ({emscripten.find()})"
 
 
 def _processor() -> str:

@@ -31,7 +31,7 @@ from .frontends import load
 from .frontends.signature import bind
 from .graph import Graph
 from .group import Group, is_literal, kernel_name, structural_key
-from .kernel import compile_kernel, physical_shape
+from .kernel import compile_kernel, fallback, physical_shape
 from .link import link
 from .passes import GRAPH_PASSES, eliminate_dead
 from .passes.algorithms import choose_algorithms
@@ -90,6 +90,7 @@ def compile(
     if accuracy not in ACCURACIES:
         raise GraphError(f"the accuracy {accuracy!r} is not one of {', '.join(ACCURACIES)}.")
     goal = for_target(goal).resolve(goal)
+    for_target(goal).linker(goal)  # one that is missing is told before the work, not after it
     tell("load", 0, 1)
     if isinstance(model, Graph):
         graph = bind(model, shapes, constants).verify()
@@ -157,7 +158,13 @@ def assemble(
     groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
     plan = plan_memory(graph, groups)
     compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell, records)
-    codes, holders = link(compiled.values(), target, cache)
+    codes, holders = link([k for k in compiled.values() if not k.device], target, cache)
+    elsewhere = [k for k in compiled.values() if k.device]
+    if elsewhere:
+        other = fallback(target)
+        assert other is not None
+        more, where = link(elsewhere, other, cache)
+        codes, holders = {**codes, **more}, {**holders, **where}
     program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
     if knobs.dump_dir() is not None:
         text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
@@ -260,14 +267,16 @@ def make_program(
         return number[name]
 
     inputs = {i: slot(i) for i in graph.inputs}
-    arena = plan.arena
+    arena, reasons = plan.arena, {}
     steps = []
     for group, kernel in zip(plan.steps, kernels):
         names = [*literal_free(group, graph.constants), *group.outputs]
         assert len(names) == len(kernel.params), (group, kernel.params)
         args = [slot(n) for n in names]
         if not kernel.draws:
-            steps.append(Step(kernel.symbol, tuple(args), group.label))
+            steps.append(Step(kernel.symbol, tuple(args), group.label, kernel.device))
+            if kernel.device:
+                reasons[group.label] = kernel.reason
         for dtype, shape in kernel.scratch:
             name = f"scratch.{len(slots)}"
             nbytes = math.prod(shape) * dtype_of(dtype).bytes
@@ -279,6 +288,12 @@ def make_program(
             steps.append(Step(d.symbol, tuple(args[a] for a in d.args), label))
     outputs = {o: slot(o) for o in graph.outputs}
     distinct = {k.symbol: k for k in kernels}
+    meta: dict[str, Any] = {"weft": __version__, "model": dict(graph.meta)}
+    facts = {k.symbol: dict(k.facts) for k in distinct.values() if k.facts}
+    if facts:
+        meta["kernels"] = facts
+    if reasons:
+        meta["fallback"] = reasons
     return Program(
         graph.name,
         str(target),
@@ -288,13 +303,7 @@ def make_program(
         MappingProxyType(inputs),
         MappingProxyType(outputs),
         arena,
-        meta=MappingProxyType(
-            {
-                "weft": __version__,
-                "model": dict(graph.meta),
-                "kernels": {k.symbol: dict(k.facts) for k in distinct.values()},
-            }
-        ),
+        meta=MappingProxyType(meta),
     )
 
 

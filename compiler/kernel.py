@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..ir.tensor import ComputeOp, Operation, Tensor
 from ..ir.visit import children
 from ..runtime import knobs
 from ..runtime.artifact import Param
-from ..runtime.errors import WeftError
+from ..runtime.errors import CodegenError, LoweringError, WeftError
 from .cache import CachedKernel
 from .draws import compile_draws
 from .graph import TensorType
@@ -53,6 +54,10 @@ def compile_kernel(
         function = lower_group(expr, s, layouts, target, symbol)
         code = for_target(target).emit([function], target).object
     except WeftError as e:
+        other = fallback(target)
+        if other is not None and isinstance(e, CodegenError | LoweringError):
+            kernel = compile_kernel(group, types, constants, other, symbol, config)
+            return replace(kernel, device=other.kind, reason=e.message)
         where = group.where if e.where is None else f"{group.where}: {e.where}"
         raise type(e)(e.message, where=where, hint=e.hint) from e
     if knobs.debug() >= 1:
@@ -70,6 +75,14 @@ def compile_kernel(
         "tuned": not choices.is_default,
     }
     return CachedKernel(symbol, tuple(params), code, facts=facts)
+
+
+def fallback(target: Target) -> Target | None:
+    """The resolved target for what ``target`` cannot compute."""
+    if target.fallback in ("", "none"):
+        return None
+    other = Target.parse(target.fallback)
+    return for_target(other).resolve(replace(other, opt_level=target.opt_level))
 
 
 def _draws(

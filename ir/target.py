@@ -33,6 +33,7 @@ class Target:
     max_texture_size: int = 0  # texels along either side
     texture_units: int = 0  # textures that one kernel can read
     float_bits: int = 32  # of a float in a texture: 32 or 16
+    fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
     opt_level: int = 3
 
@@ -91,18 +92,19 @@ def _value(kind: type, text: str, given: bool) -> object:
     return kind(text)
 
 
-def _fragments(kind: str) -> Target:
+def _fragments(kind: str, fallback: str) -> Target:
     """What every usual device has; WebGL 2 itself promises 4 draw buffers, 2048 and 16 units."""
     return Target(
-        kind, texture_memory=True, max_draw_buffers=8, max_texture_size=4096, texture_units=16
-    )
+        kind, texture_memory=True, max_draw_buffers=8, max_texture_size=4096, texture_units=16,
+        fallback=fallback,
+    )  # fmt: skip
 
 
 _KINDS: dict[str, Target] = {
     "llvm": Target("llvm"),
     "wasm": Target("wasm"),
-    "opengl": _fragments("opengl"),
-    "webgl": _fragments("webgl"),
+    "opengl": _fragments("opengl", "none"),
+    "webgl": _fragments("webgl", "wasm"),
 }
 
 

@@ -71,6 +71,13 @@ stamp=.venv/weft-$task.stamp
 if [ "$task" = test ]; then
   install_debian cross || echo "setup: going on; tests of foreign processors will be skipped" >&2
 fi
+if [ "$task" = demo ] || [ "$task" = test ]; then
+  install_debian web || echo "setup: going on; what happens in a browser will be left out" >&2
+fi
+if [ "$task" = test ]; then
+  { command -v node && command -v npm; } >/dev/null || install_debian node ||
+    echo "setup: going on; tests of the JavaScript runtime under Node will be skipped" >&2
+fi
 if [ "$task" = bench ]; then
   if install_debian web && { { command -v node && command -v npm; } >/dev/null || install_debian node; }; then
     say "npm packages of benchmarks/web"

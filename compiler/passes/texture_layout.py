@@ -71,7 +71,7 @@ def tiled(shape: Sequence[int], lane: int, row: int, target: Target) -> Layout:
 
 
 def _weights(node: Node, graph: Graph) -> tuple[str, Layout] | None:
-    """The constant operand of a contraction, and the layout that has its output channels as lane."""
+    """The constant operand of a contraction, and its layout with output channels as lane."""
     if len(node.inputs) < 2 or node.inputs[1] not in graph.constants:
         return None
     name = node.inputs[1]

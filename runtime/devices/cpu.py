@@ -241,6 +241,11 @@ def _pool_source() -> str:
 def _exports(name: str, data: bytes, wanted: bool) -> list[str]:
     """The global functions that an ELF object defines (``wanted``), after checking that it is an
     object for this processor at all: LLVM's linker must not see anything else."""
+    if data[:4] == b"\0asm":
+        raise DeviceError(
+            f"the code object {name!r} is WebAssembly, which runs in web pages and under Node.",
+            hint="make a bundle for a page, or compile for this machine: target 'llvm'",
+        )
     if data[:6] != b"\x7fELF\x02\x01" or len(data) < 64:
         raise DeviceError(f"the code object {name!r} is damaged: it is no 64-bit ELF object.")
     machine = {"x86_64": 62, "aarch64": 183, "riscv64": 243}.get(platform.machine())

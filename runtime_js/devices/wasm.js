@@ -144,7 +144,7 @@ export class WasmDevice {
     const workers = await this.#pool(module, memory);
     this.#checkDisposed();
     host.weft_pool?.(workers, mayWait() ? 1 : 0);
-    this.description = `WebAssembly, SIMD, ${workers + 1} threads`;
+    this.description = `WebAssembly, SIMD, ${workers ? `${workers + 1} threads` : '1 thread'}`;
   }
 
   /**

@@ -29,8 +29,10 @@ if (typeof postMessage === 'function') {
   addEventListener('message', (e) => serve(e.data, (a) => postMessage(a)), { once: true });
 } else {
   const name = 'node:worker_threads'; // no literal, so that bundlers for the web leave it alone
-  const { parentPort } = await import(/* @vite-ignore */ /* webpackIgnore: true */ name);
-  parentPort.once('message', (/** @type {any} */ job) =>
-    serve(job, (a) => parentPort.postMessage(a)),
+  // No await at the top: bundlers may make a classic script of a worker.
+  import(/* @vite-ignore */ /* webpackIgnore: true */ name).then(({ parentPort }) =>
+    parentPort.once('message', (/** @type {any} */ job) =>
+      serve(job, (a) => parentPort.postMessage(a)),
+    ),
   );
 }

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import weft
 from weft.codegen import emscripten, for_target, wasm
 from weft.compiler.cache import CachedKernel, KernelCache
 from weft.compiler.link import link
@@ -165,6 +166,12 @@ def test_missing_emscripten(monkeypatch):
         r"(?s:.*)apt-get install emscripten(?s:.*)WEFT_EMCC",
     ):
         wasm.link({}, WASM)
+
+
+def test_missing_emscripten_is_told_before_the_work(monkeypatch):
+    monkeypatch.setenv("WEFT_EMCC", "emcc-that-is-not-there")
+    with pytest.raises(CodegenError, match="'emcc-that-is-not-there' cannot be found"):
+        weft.compile("a-model-that-nobody-reads.onnx", "wasm")
 
 
 def fake(folder: Path, script: str) -> str:

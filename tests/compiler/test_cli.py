@@ -133,7 +133,8 @@ def test_bench_shows_each_kernel(capsys):
 
 def test_targets_and_doctor(capsys):
     assert main(["targets"]) == 0
-    assert "kinds: llvm" in out(capsys)
+    text = out(capsys)
+    assert "kinds: llvm" in text and "wasm -threads" in text
     assert main(["doctor"]) == 0
     text = out(capsys)
     assert "test kernel  compiles, runs, right numbers" in text

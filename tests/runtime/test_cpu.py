@@ -201,6 +201,8 @@ def test_errors(device, code):
         device.set_num_threads(0)
     with pytest.raises(DeviceError, match="'a' is damaged: it is no 64-bit ELF object"):
         device.load({"a": b"no object at all"})
+    with pytest.raises(DeviceError, match="'a' is WebAssembly, which runs in web pages"):
+        device.load({"a": b"\0asm\1\0\0\0"})
     with pytest.raises(DeviceError, match="past the end of the file"):
         device.load({"a": code[: len(code) // 2]})
     other = Target.parse("llvm -mtriple=riscv64-linux-gnu")

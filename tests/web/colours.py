@@ -20,7 +20,7 @@ needs_emscripten = pytest.mark.skipif(
 
 
 def model():
-    """[1, 3, 16, 16] to three scores, by a hidden layer whose other 61 columns count for nothing."""
+    """[1, 3, 16, 16] to three scores, by a hidden layer of which three columns count."""
     rng = np.random.default_rng(5)
     n = Net("colours")
     n.input("image", [1, 3, SIDE, SIDE])

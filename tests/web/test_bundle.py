@@ -22,9 +22,9 @@ from weft.runtime.errors import CodegenError, InputError, PackageError
 pytestmark = needs_emscripten
 
 
-def write(path, **options):
+def write(path, targets=("wasm",), **options):
     options = {"image": IMAGE, "labels": LABELS, **options}
-    return bundle(model(), path, ("wasm",), **options)
+    return bundle(model(), path, targets, **options)
 
 
 def contents(path):
@@ -38,8 +38,9 @@ def shards(path):
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
-    one = write(tmp_path / "a" / "dist", cache=False)
-    two = write(tmp_path / "b" / "other", cache=False)
+    both = ("webgl", "wasm")
+    one = write(tmp_path / "a" / "dist", both, cache=False)
+    two = write(tmp_path / "b" / "other", both, cache=False)
     assert contents(one.path) == contents(two.path)
     assert one.files == two.files == {k: len(v) for k, v in contents(one.path).items()}
 
@@ -120,7 +121,7 @@ def test_equal_tensors_of_programs_are_stored_once():
             }
             for k, v in constants.items()
         ]  # fmt: skip
-        empty = dict.fromkeys(("slots", "kernels", "steps"), [])
+        empty = {key: [] for key in ("kernels", "steps")}
         data = {
             "format": "weft-program", "version": 1, "name": "p", "target": "wasm", **empty,
             "inputs": {}, "outputs": {}, "arena": 0, "alignment": 64, "meta": {}, "slots": slots,
@@ -224,6 +225,26 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     manifest = json.loads((tmp_path / "dist" / MANIFEST).read_text())
     assert manifest["meta"]["title"] == "Colours" and manifest["meta"]["weights"] == "f16"
     assert manifest["meta"]["input"]["canvas"] == 32
+
+
+def test_webgl_alone_needs_no_emscripten(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEFT_EMCC", str(tmp_path / "none"))
+    monkeypatch.setenv("WEFT_CACHE_DIR", str(tmp_path / "cache"))
+    onnx.save(model(), "colours.onnx")
+    words = ["compile", "colours.onnx", "--target", "webgl", "--bundle", "dist"]
+    assert main(words) == 1
+    assert "--no-fallback" in capsys.readouterr().err and not (tmp_path / "dist").exists()
+    assert main([*words, "--no-fallback"]) == 0
+    (entry,) = json.loads((tmp_path / "dist" / MANIFEST).read_text())["programs"]
+    assert set(entry["codes"]) == {"webgl"}
+
+
+def test_programs_share_their_parameters(tmp_path):
+    one = write(tmp_path / "one", ("wasm",))
+    two = write(tmp_path / "two", ("webgl", "wasm"))
+    size = [sum(n for f, n in b.files.items() if f.startswith("params-")) for b in (one, two)]
+    assert size[0] <= size[1] < 1.1 * size[0]
 
 
 @pytest.mark.parametrize("word", ["mean=a", "size=0", "speed=3", "crop=x"])

@@ -17,7 +17,7 @@ from weft.compiler.graph import GraphBuilder
 from weft.compiler.process import Classes
 
 pytestmark = needs_emscripten
-BACKENDS = ("wasm",)
+BACKENDS = ("webgl", "wasm")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,21 @@ def test_pictures_are_classified(visit, served, colours, backend):
     assert visit.last("detail.backend") == backend
     running = page.inner_text("#running")
     assert "First inference" in running and "median of 2" in running
-    assert ("WebGL" if backend == "webgl" else "WebAssembly") in running
+    assert ("webgl" if backend == "webgl" else "WebAssembly") in running
+    no_complaints(visit)
+
+
+def test_the_better_backend_is_chosen_and_why(visit, served, colours):
+    visit.open(served(colours))
+    assert "webgl" in visit.page.inner_text("#running")
+    visit.page.click("#why summary")
+    assert "webgl" in visit.page.inner_text("#reasons")
+    visit.show(picture("red"))
+    visit.page.click("text=WebAssembly")  # the picture stays, and is classified again
+    visit.page.wait_for_selector("#running :text('WebAssembly')")
+    visit.wait("ready")
+    assert visit.page.inner_text(".classes li:first-child .name") == "red"
+    assert "backend=wasm" in visit.page.url
     no_complaints(visit)
 
 
@@ -103,6 +117,39 @@ def test_narrow_screens_and_dark_ones(chromium, served, colours, scheme):
     bright = sum(int(v) for v in ground.removeprefix("rgb(").rstrip(")").split(",")) > 384
     assert bright == (scheme == "light")
     context.close()
+
+
+# ---- threads, and work for two devices ----------------------------------------------------------
+
+
+def test_threads(visit, served, tmp_path):
+    b = bundle(model(), tmp_path / "dist", ("wasm -threads",), image=IMAGE, labels=LABELS)
+    visit.open(served(b.path))
+    assert visit.page.evaluate("() => crossOriginIsolated")
+    assert "threads" in visit.page.inner_text("#running")
+    visit.show(picture("red"))
+    assert visit.page.inner_text(".classes li:first-child .name") == "red"
+    no_complaints(visit)
+
+
+def test_what_a_shader_cannot_do_runs_on_wasm_and_is_said(visit, served, tmp_path):
+    g = GraphBuilder("mixed")
+    x = g.input("x", "float32", (4,))
+    (y,) = g.add("relu", [x])
+    (wide,) = g.add("cast", [y], {"to": "float64"})
+    (tiny,) = g.add("mul", [wide, g.constant(np.full(4, 1e-200))])
+    (big,) = g.add("mul", [tiny, g.constant(np.full(4, 1e200))])
+    (z,) = g.add("cast", [big], {"to": "float32"}, outputs=["z"])
+    b = bundle(g.finish([z]), tmp_path / "dist", ("webgl", "wasm"))
+    assert b.fallbacks["webgl"] and "on wasm" in str(b)
+    visit.open(f"{served(b.path)}?backend=webgl")
+    visit.page.fill("#numbers textarea", "1 -2 3 0.5")
+    visit.page.click("#numbers button.main")
+    visit.page.wait_for_selector("#answer .output")
+    assert np.allclose(visit.last("Array.from(detail.outputs.z.data)"), [1, 0, 3, 0.5])
+    visit.page.click("#why summary")
+    assert "runs on wasm" in visit.page.inner_text("#reasons")
+    no_complaints(visit)
 
 
 # ---- numbers and text ---------------------------------------------------------------------------
@@ -245,7 +292,9 @@ def test_damage_is_named_in_node(damaged, tmp_path):
         }}"""
     script = tmp_path / "open.mjs"
     script.write_text(code)
-    done = subprocess.run(["node", str(script)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["node", str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stdout.startswith("BundleError "), done
     assert all(w in done.stdout for w in words), done.stdout
 

@@ -54,19 +54,19 @@ async function start(job) {
 }
 
 /**
- * Milliseconds of single inferences, for about `ms` and at least `least` of them.
+ * Milliseconds of single inferences, for about `ms` and at least one of them.
  *
  * @param {number} ms
- * @param {number} least
  */
-async function turn(ms, least) {
+async function turn(ms) {
   if (!current) throw new Error('turn before start');
   const times = [];
-  for (const end = performance.now() + ms; times.length < least || performance.now() < end; ) {
+  const end = performance.now() + ms;
+  do {
     const begin = performance.now();
     await current.run(current.input);
     times.push(performance.now() - begin);
-  }
+  } while (performance.now() < end);
   return times;
 }
 
