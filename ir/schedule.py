@@ -35,7 +35,13 @@ def thread_axis(tag: str) -> IterVar:
 
 def create_schedule(outputs: Tensor | Sequence[Tensor]) -> Schedule:
     """The default schedule: every stage at the root, plain loops in order of its axes."""
-    return Schedule((outputs,) if isinstance(outputs, Tensor) else tuple(outputs))
+    several = (outputs,) if isinstance(outputs, Tensor) else outputs
+    if not (isinstance(several, Sequence) and several):
+        raise ScheduleError(f"create_schedule takes a tensor or several, not {outputs!r}.")
+    for t in several:
+        if not isinstance(t, Tensor):
+            raise ScheduleError(f"create_schedule takes tensors, not {t!r}.")
+    return Schedule(tuple(several))
 
 
 class Schedule:
