@@ -12,11 +12,12 @@ from ..codegen import for_target
 from ..ir.expr import Const, Expr, Var
 from ..ir.layout import Layout
 from ..ir.lower import lower
+from ..ir.reads import check_reads
 from ..ir.schedule import Schedule
 from ..ir.simplify import simplify
 from ..ir.stmt import Buffer, Function
 from ..ir.target import Target
-from ..ir.tensor import PlaceholderOp, Tensor
+from ..ir.tensor import ComputeOp, PlaceholderOp, Tensor
 from ..ir.visit import substitute
 from ..runtime.errors import InputError, ScheduleError
 from ..runtime.kernel import NativeKernel
@@ -55,6 +56,9 @@ def build(
                 f"the argument {a!r} is {type(a).__name__}, neither a tensor nor a variable.",
                 hint="give the placeholders, the results and the te.var of the computation",
             )
+    for stage in schedule.stages:
+        if isinstance(stage.op, ComputeOp):
+            check_reads(stage.op)
     goal = Target.parse(target)
     goal = for_target(goal).resolve(goal)
     function = lower(schedule, args, goal, name, layouts)

@@ -20,6 +20,7 @@ from .expr import FALSE, TRUE, Binary, Const, Expr, Op, Unary
 
 if TYPE_CHECKING:
     from .analyzer import Analyzer
+    from .ranges import Ranges
 
 _LIMIT = 2**31
 _MANY = 32  # longer sums are data, not indices: they are left as they are
@@ -60,7 +61,7 @@ def difference(a: Linear, b: Linear) -> Linear:
     return total(a, b, -1)
 
 
-def of_node(an: Analyzer, e: Expr) -> Linear:
+def of_node(an: Ranges, e: Expr) -> Linear:
     """The linear form of a simplified node, memoised in the analyzer."""
     form = None
     if type(e) is Const:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from ..runtime.dtype import INT32
 from ..runtime.errors import ScheduleError
 from .expr import TRUE, ZERO, Binary, Const, Expr, IterVar, Op, Read, Reduce, Select, binary
-from .stage import Stage
+from .stage import SCOPES, Stage
 from .tensor import ComputeOp, Operation, Tensor
 from .trace import Step, Trace
 from .visit import Mutator, substitute
@@ -35,7 +35,13 @@ def thread_axis(tag: str) -> IterVar:
 
 def create_schedule(outputs: Tensor | Sequence[Tensor]) -> Schedule:
     """The default schedule: every stage at the root, plain loops in order of its axes."""
-    return Schedule((outputs,) if isinstance(outputs, Tensor) else tuple(outputs))
+    several = (outputs,) if isinstance(outputs, Tensor) else outputs
+    if not (isinstance(several, Sequence) and several):
+        raise ScheduleError(f"create_schedule takes a tensor or several, not {outputs!r}.")
+    for t in several:
+        if not isinstance(t, Tensor):
+            raise ScheduleError(f"create_schedule takes tensors, not {t!r}.")
+    return Schedule(tuple(several))
 
 
 class Schedule:
@@ -105,6 +111,7 @@ class Schedule:
                                             for i: C[i] = A.local[i] + 1
         """
         source = self[tensor]
+        _check_scope("cache_read", scope, source)
         stages = [r if isinstance(r, Stage) else self[r] for r in readers]
         for r in stages:
             if source not in r.producers():
@@ -134,6 +141,7 @@ class Schedule:
         stage = self[tensor]
         if not isinstance(stage.op, ComputeOp):
             raise ScheduleError(f"{stage.name} is an input: there is nothing to compute first.")
+        _check_scope("cache_write", scope, stage)
         if stage.relations or stage.annotations:
             raise ScheduleError(
                 f"cache_write of {stage.name} must come before its loops are changed.",
@@ -214,6 +222,13 @@ class Schedule:
 
     def __str__(self) -> str:
         return "\n".join(s.nest() for s in self.stages if isinstance(s.op, ComputeOp))
+
+
+def _check_scope(primitive: str, scope: str, stage: Stage) -> None:
+    if scope not in SCOPES:
+        raise ScheduleError(
+            f"{primitive} of {stage.name}: there is no scope {scope!r}.", hint=", ".join(SCOPES)
+        )
 
 
 def _and(a: Expr, b: Expr) -> Expr:

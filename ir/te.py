@@ -19,6 +19,8 @@ from .expr import (
 )
 from .intrin import *  # noqa: F403
 from .intrin import call as intrinsic
+from .intrin import power as pow
+from .intrin import round_even as round
 from .reducers import all, any, argmax, argmin, max, min, prod, sum
 from .schedule import create_schedule, thread_axis
 from .tensor import comm_reducer, compute, placeholder, reduce_axis, var

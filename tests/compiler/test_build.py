@@ -5,7 +5,7 @@ import pytest
 import weft
 from weft import te
 from weft.ir.layout import Layout
-from weft.runtime.errors import InputError, ScheduleError
+from weft.runtime.errors import InputError, LoweringError, ScheduleError
 from weft.runtime.ndarray import is_ready
 
 
@@ -140,3 +140,35 @@ def test_what_is_no_schedule_and_no_argument():
         weft.build(None, [a, b])
     with pytest.raises(ScheduleError, match=r"the argument 'A' is str, neither a tensor nor a var"):
         weft.build(te.create_schedule(b), ["A", b])
+
+
+def test_reads_that_are_certainly_outside_are_refused():
+    a = te.placeholder((8, 4), name="A")
+    k = te.reduce_axis(4, "k")
+    for name, f in {
+        "above": lambda i: a[i + 1, 0],
+        "below": lambda i: a[i, 0] + a[i - 1, 0],
+        "reduced": lambda i: te.sum(a[i, k + 2], k),
+        "swapped": lambda i: te.if_then_else(a[0, i] > 0, 1.0, 0.0),
+    }.items():
+        b = te.compute((8,), f, name=name)
+        with pytest.raises(LoweringError, match=rf"{name}: A\[.*\] reads outside of A: .*the axis"):
+            weft.build(te.create_schedule(b), [a, b])
+
+
+def test_guarded_reads_and_reads_of_nothing_are_not_judged():
+    a = te.placeholder((8,), name="A")
+    b = te.compute((9,), lambda i: te.if_then_else(i < 8, a[i], 5.0), name="B")
+    got = np.zeros(9, np.float32)
+    weft.build(te.create_schedule(b), [a, b])(np.ones(8, np.float32), got)
+    assert got.tolist() == [1.0] * 8 + [5.0]
+    c = te.compute((0,), lambda i: a[i + 99], name="C")
+    weft.build(te.create_schedule(c), [a, c])(np.ones(8, np.float32), np.zeros(0, np.float32))
+    d = te.compute((4,), lambda i: a[te.minimum(i * 9, 7)], name="D")
+    weft.build(te.create_schedule(d), [a, d])
+
+
+@pytest.mark.parametrize("outputs", [None, [], ["C"], 3])
+def test_what_no_schedule_can_be_made_of(outputs):
+    with pytest.raises(ScheduleError, match="create_schedule takes"):
+        te.create_schedule(outputs)

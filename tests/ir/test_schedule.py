@@ -208,6 +208,14 @@ REFUSALS = {
     "inline of a result": (lambda s, c: s[c].compute_inline(), "cannot be written inside"),
     "compute_at of a result": (lambda s, c: s[c].compute_at(s[c], s[c].axes[0]), "is a result"),
     "unknown scope": (lambda s, c: s[c].set_scope("moon"), "there is no scope 'moon'"),
+    "cache_read into an unknown scope": (
+        lambda s, c: s.cache_read(c.op.inputs[0], "moon", [c]),
+        "cache_read of .*: there is no scope 'moon'",
+    ),
+    "cache_write into an unknown scope": (
+        lambda s, c: s.cache_write(c, "moon"),
+        "cache_write of C: there is no scope 'moon'",
+    ),
     "unknown thread": (lambda s, c: te.thread_axis("threadIdx.w"), "no thread axis"),
     "rfactor of a data loop": (lambda s, c: s.rfactor(c, s[c].axes[0]), "one of its reduce loops"),
     "annotated twice": (
@@ -223,7 +231,7 @@ def test_refusals_say_why_and_show_the_loops(name):
     _, _, c = matmul()
     with pytest.raises(ScheduleError, match=words) as e:
         call(create_schedule(c), c)
-    if name not in ("unknown thread",):
+    if name not in ("unknown thread", "cache_read into an unknown scope"):
         assert "C" in str(e.value)
     if "loop nest" in str(e.value):
         assert "for " in str(e.value) and "hint:" in str(e.value)
@@ -305,3 +313,14 @@ def test_trace_of_another_computation_does_not_fit():
         Trace.from_json('[["Z", "split", ["i", 2, null]]]').replay(create_schedule(c))
     with pytest.raises(ScheduleError, match="is not a schedule trace"):
         Trace.from_json("[[1]]")
+
+
+def test_te_has_the_usual_names():
+    x = te.placeholder((1,), name="x")[0]
+    assert str(te.round(x)) == "round(x[0])" and str(te.pow(x, 2.0)) == "pow(x[0], 2.0)"
+    for name in (
+        "compute", "comm_reducer", "sum", "prod", "max", "min", "any", "all", "argmax", "argmin",
+        "if_then_else", "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "floor", "ceil",
+        "trunc", "sin", "cos", "var", "create_schedule", "thread_axis",
+    ):  # fmt: skip
+        assert callable(getattr(te, name))
