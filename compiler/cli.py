@@ -1,4 +1,4 @@
-"""The command line: ``weft compile | run | bench | targets | doctor | cache``.
+"""The command line: ``weft compile | run | tune | bench | targets | doctor | cache``.
 
 Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
 standard error), 2 a wrong command line. Answers go to standard output, progress to standard error.
@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 from ..runtime.errors import WeftError
 from . import cli_commands as commands
+from . import cli_tune
 
 EXAMPLES = """\
 examples:
   weft compile model.onnx -o model.weft --shape N=1
   weft run model.weft --input photo.jpg --top 5 --labels names.txt
   weft run model.onnx --input ids=ids.npy --input mask=mask.npy --output out.npz
+  weft tune model.onnx --shape N=1 --time 10m
   weft bench model.onnx --shape image=1,3,224,224 --threads 1
   weft doctor
 
@@ -88,6 +90,10 @@ def _compile_options(p: argparse.ArgumentParser) -> None:
         help="optimisation level; 0 makes one kernel of each operator (default: 3)",
     )  # fmt: skip
     p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
+    p.add_argument(
+        "--records", metavar="FILE",
+        help="tuning records to use (default: WEFT_RECORDS, else the user's own; 0 for none)",
+    )  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,7 +114,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("model", help="an ONNX file")
     p.add_argument("-o", "--output", help="the package (default: the model's name with .weft)")
     _compile_options(p)
-    p.add_argument("--report", action="store_true", help="list the kernels and the memory")
+    p.add_argument(
+        "--report", action="store_true",
+        help="list the kernels with their layouts and schedules, and the memory",
+    )  # fmt: skip
     p.set_defaults(run=commands.compile_model)
 
     p = sub.add_parser(
@@ -143,7 +152,9 @@ def parser() -> argparse.ArgumentParser:
 
     p = sub.add_parser(
         "bench", help="time a model and each of its kernels", formatter_class=raw,
-        description="Time a model on random input: whole calls, then each kernel.",
+        description="Time a model on random input: whole calls, then each kernel, beside the\n"
+        "measured peaks of this machine: floating-point operations (of the model's sums) and\n"
+        "bytes (each parameter of a kernel once) per second.",
         epilog="example:\n  weft bench model.onnx --shape N=1 --threads 1 --repeat 50",
     )  # fmt: skip
     _model_options(p)
@@ -151,6 +162,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--repeat", type=_positive, default=20, help="calls to time (default: 20)")
     p.add_argument("--by-kernel", action="store_true", help="add up the calls of equal kernels")
     p.set_defaults(run=commands.bench_model)
+
+    cli_tune.add_parser(sub, raw)
 
     p = sub.add_parser("targets", help="what weft compiles for")
     p.set_defaults(run=commands.targets)

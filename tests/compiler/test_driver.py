@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import weft
-from weft.compiler import driver
+from weft.compiler import driver, kernel
 from weft.compiler.cache import KernelCache
 from weft.compiler.graph import Graph, GraphBuilder, Source
 from weft.compiler.ops import get
@@ -221,7 +221,7 @@ def test_an_error_in_a_group_names_its_nodes(monkeypatch):
     def refuse(*_):
         raise LoweringError("this cannot be lowered.", where="stage matmul", hint="do not")
 
-    monkeypatch.setattr(driver, "lower", refuse)
+    monkeypatch.setattr(kernel, "lower", refuse)
     with pytest.raises(
         LoweringError, match=r"mlp.onnx, nodes .*up0 \(matmul\).*: stage matmul: this cannot"
     ) as e:
@@ -265,7 +265,7 @@ def test_symbols_of_groups_whose_keys_begin_alike_differ(monkeypatch):
     monkeypatch.setattr(driver, "kernel_name", lambda g, key, digits=8: f"k_{key[: digits // 64]}")
     compiled = {}
 
-    def fake(group, graph, target, symbol):
+    def fake(group, graph, target, symbol, config):
         compiled[symbol] = group
         return driver.CachedKernel(symbol, (), b"")
 
