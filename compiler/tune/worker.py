@@ -86,6 +86,7 @@ class Worker:
         ours, theirs = Pipe()
         code = (
             "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+            "import weft.compiler.tune.measure;"  # slow, and not the first candidate's fault
             "from weft.compiler.tune.worker import serve; serve(int(sys.argv[2]))"
         )
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
