@@ -111,9 +111,9 @@ class Worker:
         assert self._process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        code = self._process.returncode
+        code = self._process.returncode or 0
         try:
-            how = signal.Signals(-code).name if code is not None and code < 0 else f"exit {code}"
+            how = signal.Signals(-code).name if code < 0 else f"exit {code}"
         except ValueError:
             how = f"signal {-code}"
         self._errors.seek(0)
