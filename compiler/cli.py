@@ -1,4 +1,4 @@
-"""The command line: ``weft compile | serve | run | bench | targets | doctor | cache``.
+"""The command line: ``weft compile | serve | run | tune | bench | targets | doctor | cache``.
 
 Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
 standard error), 2 a wrong command line. Answers go to standard output, progress to standard error.
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from ..runtime.errors import WeftError
 from . import cli_commands as commands
+from . import cli_tune
 
 EXAMPLES = """\
 examples:
@@ -20,6 +21,7 @@ examples:
   weft run model.onnx --input ids=ids.npy --input mask=mask.npy --output out.npz
   weft compile model.onnx --target webgl --bundle dist/ --image --labels names.txt
   weft serve dist/
+  weft tune model.onnx --shape N=1 --time 10m
   weft bench model.onnx --shape image=1,3,224,224 --threads 1
   weft doctor
 
@@ -142,6 +144,10 @@ def _compile_options(p: argparse.ArgumentParser) -> None:
         help="optimisation level; 0 makes one kernel of each operator (default: 3)",
     )  # fmt: skip
     p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
+    p.add_argument(
+        "--records", metavar="FILE",
+        help="tuning records to use (default: WEFT_RECORDS, else the user's own; 0 for none)",
+    )  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -165,7 +171,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("model", help="an ONNX file")
     p.add_argument("-o", "--output", help="the package (default: the model's name with .weft)")
     _compile_options(p)
-    p.add_argument("--report", action="store_true", help="list the kernels and the memory")
+    p.add_argument(
+        "--report", action="store_true",
+        help="list the kernels with their layouts and schedules, and the memory",
+    )  # fmt: skip
     _bundle_options(p)
     p.set_defaults(run=commands.compile_model)
 
@@ -210,7 +219,9 @@ def parser() -> argparse.ArgumentParser:
 
     p = sub.add_parser(
         "bench", help="time a model and each of its kernels", formatter_class=raw,
-        description="Time a model on random input: whole calls, then each kernel.",
+        description="Time a model on random input: whole calls, then each kernel, beside the\n"
+        "measured peaks of this machine: floating-point operations (of the model's sums) and\n"
+        "bytes (each parameter of a kernel once) per second.",
         epilog="example:\n  weft bench model.onnx --shape N=1 --threads 1 --repeat 50",
     )  # fmt: skip
     _model_options(p)
@@ -218,6 +229,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--repeat", type=_positive, default=20, help="calls to time (default: 20)")
     p.add_argument("--by-kernel", action="store_true", help="add up the calls of equal kernels")
     p.set_defaults(run=commands.bench_model)
+
+    cli_tune.add_parser(sub, raw)
 
     p = sub.add_parser(
         "targets", help="what weft compiles for", formatter_class=raw,

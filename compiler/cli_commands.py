@@ -79,7 +79,17 @@ def _executable(args: argparse.Namespace, shapes: Mapping[str, Any], model: Any 
         return compile_model(
             path if model is None else model, args.target, dict(shapes),
             opt_level=args.opt_level, progress=tell, cache=not args.no_cache,
+            records=_records(args.records),
         )  # fmt: skip
+
+
+def _records(file: str | None) -> Any:
+    """What ``compile`` takes as its records: the default ones, none, or those of a file."""
+    if file is None or file == "0":
+        return file is None
+    from .tune.records import Records
+
+    return Records(Path(file), must_exist=True)
 
 
 # ---- compile ------------------------------------------------------------------------------------
@@ -143,9 +153,28 @@ def _report(exe: Executable) -> None:
     print(f"outputs  {'; '.join(map(str, exe.outputs.values()))}")
     print(f"memory   {exe.memory}")
     print(f"kernels  {len(program.kernels)} for {len(program.steps)} calls:")
-    wide = max([len(s.kernel) for s in program.steps], default=0)
+    from .roofline import bytes_moved, kernel_facts
+
+    facts = kernel_facts(program)
     for k, step in enumerate(program.steps):
-        print(f"  {k:4}  {step.kernel:<{wide}}  {step.label}")
+        print(f"  {k:4}  {step.kernel}  {step.label}")
+    print("\nkernel: calls, operations, bytes, layouts of its parameters; schedule")
+    for kernel in program.kernels:
+        known = facts.get(kernel.name, {})
+        calls = sum(s.kernel == kernel.name for s in program.steps)
+        layouts = ", ".join(x or "row-major" for x in known.get("layouts", ()))
+        print(
+            f"  {kernel.name}: {calls} ×, {known.get('flops', 0) * 1e-6:.3f} MFLOP,"
+            f" {bytes_moved(kernel) * 1e-6:.3f} MB; {layouts}"
+        )
+        answers = known.get("choices", {})
+        if answers:
+            how = "tuned" if known.get("tuned") else "by rule"
+            print(f"        {how}: " + ", ".join(f"{a} {_answer(v)}" for a, v in answers.items()))
+
+
+def _answer(value: Any) -> str:
+    return "×".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _short(target: str) -> str:
@@ -252,21 +281,20 @@ def _rows(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 def bench_model(args: argparse.Namespace) -> int:
     exe = _executable(args, dict(args.shape))
+    from ..ir.target import Target
     from ..runtime.devices.cpu import CPUDevice
 
     device = CPUDevice()
     if args.threads:
         device.set_num_threads(args.threads)
+    from .roofline import measure_peaks, rows_of, table
+
+    peaks = measure_peaks(Target.parse(exe.program.target), device.num_threads)
     times = exe.benchmark(repeat=args.repeat)
     profile = exe.profile(repeat=args.repeat)
     print(f"{exe.name}: {times}, {device.num_threads} threads")
-    if args.by_kernel:
-        print(f"{'ms':>9}  {'share':>6}  kernel")
-        for kernel, ms in profile.by_kernel().items():
-            share = ms / profile.total_ms if profile.total_ms else 0.0
-            print(f"{ms:9.4f}  {share:6.1%}  {kernel}")
-    else:
-        print(profile)
+    print(peaks)
+    print(table(rows_of(exe.program, profile, args.by_kernel), peaks))
     return 0
 
 

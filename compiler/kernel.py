@@ -176,4 +176,5 @@ def _arithmetic(e: Expr) -> int:
     if isinstance(e, Select):
         return max(_arithmetic(e.if_true), _arithmetic(e.if_false))
     own = isinstance(e, Binary | Unary | Call) and e.dtype.is_float
-    return int(own) + sum(map(_arithmetic, children(e)))
+    below = (n for n in children(e) if isinstance(n, Expr))
+    return int(own) + sum(map(_arithmetic, below))

@@ -35,6 +35,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+@lru_cache(maxsize=64)
+def _numpy(kind: str, bits: int) -> np.dtype:
+    if kind == "bfloat":
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype("bool" if kind == "bool" else f"{kind}{bits}")
+
+
 @dataclass(frozen=True, slots=True)
 class DType:
     """One element type, or a vector of it.
@@ -98,9 +105,7 @@ class DType:
     @property
     def numpy(self) -> np.dtype:
         """The numpy dtype of one lane (``ml_dtypes.bfloat16`` for bfloat16)."""
-        if self.kind == "bfloat":
-            return np.dtype(ml_dtypes.bfloat16)
-        return np.dtype("bool" if self.is_bool else f"{self.kind}{self.bits}")
+        return _numpy(self.kind, self.bits)
 
 
 FLOAT64, FLOAT32, FLOAT16 = (DType("float", b) for b in (64, 32, 16))

@@ -23,7 +23,7 @@ from .artifact import Program
 from .errors import InputError
 from .inputs import TensorSpec, bind
 from .kernel import NativeProgram
-from .ndarray import address, aligned_bytes, aligned_empty, is_ready
+from .ndarray import ALIGNMENT, address, aligned_bytes, aligned_empty, allocate
 from .profile import Benchmark, Profile, ProfileRow
 from .storage import MemoryReport, Storage
 
@@ -128,10 +128,10 @@ class Executable:
             fixed |= {k: base + s.offset for k, s in enumerate(storage.slots) if s.kind == "arena"}
             roots = np.array([storage.roots[a] for st in program.steps for a in st.args], np.int64)
             table = np.array([fixed.get(int(r), 0) for r in roots], np.int64)
-            self._in = [np.flatnonzero(roots == k) for k in program.inputs.values()]
+            self._in = [_places(roots, k) for k in program.inputs.values()]
             self._staging: list[np.ndarray | None] = [None] * len(self._in)
             made = [k for k, s in enumerate(storage.slots) if s.kind == "output"]
-            self._out = [(k, np.flatnonzero(roots == k)) for k in made]
+            self._out = [(k, program.slots[k].nbytes, _places(roots, k)) for k in made]
             self._native = NativeProgram(program, self._codes, table, self._device)
         return self._native
 
@@ -172,14 +172,18 @@ class Executable:
         native call is over."""
         keep: list[np.ndarray] = []
         for k, (array, places) in enumerate(zip(arrays, self._in)):
-            ready = array if is_ready(array) else self._stage(k, array)
-            table[places] = address(ready)
-            keep.append(ready)
-        results: dict[int, np.ndarray] = {}
-        for k, places in self._out:
-            slot = self.program.slots[k]
-            results[k] = aligned_empty(slot.physical, self._storage.dtypes[k])
-            table[places] = address(results[k])
+            place = address(array)
+            if place % ALIGNMENT or not array.flags.c_contiguous:
+                array = self._stage(k, array)
+                place = address(array)
+            for p in places:
+                table[p] = place
+            keep.append(array)
+        results: dict[int, np.ndarray] = {}  # the bytes of each
+        for k, nbytes, places in self._out:
+            results[k], place = allocate(nbytes)
+            for p in places:
+                table[p] = place
         return results, keep
 
     def _stage(self, k: int, array: np.ndarray) -> np.ndarray:
@@ -210,12 +214,12 @@ class Executable:
                 data = self._arena[slot.offset : slot.offset + slot.nbytes]
             own = root in free
             free.discard(root)
-            flat = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
             count = self.program.slots[k].nbytes
-            if not own:
-                copy = aligned_bytes(count)
-                copy[:] = flat[:count]
-                flat = copy
+            if own:
+                flat = data
+            else:
+                flat = aligned_bytes(count)
+                flat[:] = np.ascontiguousarray(data).reshape(-1).view(np.uint8)[:count]
             outputs.append(flat[:count].view(spec.dtype.numpy).reshape(spec.shape))
         return outputs
 
@@ -279,3 +283,8 @@ class Executable:
             f"  {len(self.program.steps)} kernel calls of {len(self.program.kernels)} kernels\n"
             f"  {self.memory}>"
         )
+
+
+def _places(roots: np.ndarray, k: int) -> list[int]:
+    """Where in the argument tables the address of slot ``k`` stands."""
+    return np.flatnonzero(roots == k).tolist()

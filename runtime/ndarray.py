@@ -17,8 +17,9 @@ def address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-def aligned_bytes(nbytes: int, alignment: int = ALIGNMENT) -> np.ndarray:
-    """``nbytes`` uninitialised bytes whose address is a multiple of ``alignment``.
+def allocate(nbytes: int, alignment: int = ALIGNMENT) -> tuple[np.ndarray, int]:
+    """``nbytes`` uninitialised bytes and their address, a multiple of ``alignment``. (To ask an
+    array for its address costs as much as to make one.)
 
     Raises :class:`DeviceError` when there is too little memory.
     """
@@ -28,8 +29,14 @@ def aligned_bytes(nbytes: int, alignment: int = ALIGNMENT) -> np.ndarray:
         raise DeviceError(
             f"there is no memory for {nbytes} bytes.", hint="a smaller batch needs less"
         ) from None
-    start = -address(block) % alignment
-    return block[start : start + nbytes]
+    base = address(block)
+    start = -base % alignment
+    return block[start : start + nbytes], base + start
+
+
+def aligned_bytes(nbytes: int, alignment: int = ALIGNMENT) -> np.ndarray:
+    """The bytes of :func:`allocate`."""
+    return allocate(nbytes, alignment)[0]
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: DType) -> np.ndarray:

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 scratch=$(mktemp -d -t weft-test.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 export WEFT_CACHE_DIR=$scratch/cache
+export WEFT_RECORDS=0 # nor what somebody tuned here
 cores=$(nproc 2>/dev/null || echo 1)
 parallel=()
 [ "$cores" -ge 2 ] && parallel=(-n "$cores" --dist loadgroup)

@@ -240,6 +240,6 @@ OPS: tuple[OpDef, ...] = (
         },
         min_inputs=2,
         max_inputs=3,
-        doc="3×3 cross-correlation of [N, C, H, W] with transformed [n, n, C, F], optional bias [F].",
+        doc="3×3 cross-correlation of [N, C, H, W] with transformed weights [n, n, C, F].",
     ),
 )

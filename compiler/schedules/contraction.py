@@ -16,7 +16,7 @@ Georganas et al., SC'18). The tile is unrolled, the reduction is not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...ir.expr import Binary, Expr, IterVar, Op, Read, as_int
 from ...ir.stage import Stage
@@ -26,11 +26,13 @@ from .common import Context, lane_axis, orders, reduce_source, run_parallel, str
 
 @dataclass(frozen=True)
 class Tile:
-    """``rows`` × ``vectors`` accumulators of ``lanes`` elements each."""
+    """``rows`` × ``vectors`` accumulators of ``lanes`` elements each; ``lines`` times as many where
+    the rows of the tile are all there are, and there is a second axis of rows."""
 
     rows: int
     vectors: int
     lanes: int
+    lines: int = 1
 
 
 def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
@@ -66,8 +68,13 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         shares_vector=_shares(stage, operands, vector),
     )
     tile = _tuned_tile(ctx, accumulate, tile, rows, columns)
+    line = None
+    if row is not None and tile.rows >= rows and not _shares(stage, operands, vector):
+        line = _row_axis(stage, operands, vector, without=row)
+    if line is not None:
+        tile = replace(tile, lines=_lines(ctx, tile, as_int(result.axes[line].extent) or 1))
     operations = max(work(accumulate), work(result))
-    tile_contraction(ctx, result, accumulate, row, vector, tile, operations)
+    tile_contraction(ctx, result, accumulate, row, vector, tile, operations, line)
     return {result, accumulate, stage}
 
 
@@ -94,12 +101,21 @@ def _shares(stage: Stage, operands: tuple[Read, Read], vector: int) -> bool:
     return all(_uses(r, stage.axes[vector]) for r in operands)
 
 
-def _row_axis(stage: Stage, operands: tuple[Read, Read], vector: int) -> int | None:
+def _lines(ctx: Context, tile: Tile, extent: int) -> int:
+    """How often a tile of few rows fits into the registers, evenly over ``extent``: the operand
+    that all rows share is then read so much less often."""
+    most = max(1, (ctx.target.num_vector_registers - 4) // (tile.rows * tile.vectors))
+    return -(-extent // -(-extent // most))
+
+
+def _row_axis(
+    stage: Stage, operands: tuple[Read, Read], vector: int, without: int | None = None
+) -> int | None:
     """The axis whose steps reuse a loaded vector: absent from an operand that has the vector."""
     v = stage.axes[vector]
     best = None
     for k, a in enumerate(stage.axes):
-        if k == vector or (as_int(a.extent) or 0) <= 1:
+        if k in (vector, without) or (as_int(a.extent) or 0) <= 1:
             continue
         if any(_uses(r, v) and not _uses(r, a) for r in operands):
             best = k
@@ -165,6 +181,7 @@ def tile_contraction(
     vector: int,
     tile: Tile,
     operations: int,
+    line: int | None = None,
 ) -> None:
     """Order, unroll and vectorise the loops of ``result`` and of its accumulators ``acc``, and run
     the outer ones in parallel if so many ``operations`` are worth it."""
@@ -172,16 +189,22 @@ def tile_contraction(
     outer_v, inner_v = _split(result, wide, tile.vectors) if wide is not None else (None, None)
     row_axis = result.axes[row] if row is not None else None
     outer_r, inner_r = _split(result, row_axis, tile.rows) if row_axis is not None else (None, None)
+    if tile.lines == 1:
+        line = None
+    line_axis = result.axes[line] if line is not None else None
+    outer_l, inner_l = (
+        _split(result, line_axis, tile.lines) if line_axis is not None else (None, None)
+    )
     loops: dict[int, IterVar] = {}  # the loop outside of the tile of each axis that has one
     for k, a in enumerate(result.axes):
-        loop = outer_v if k == vector else outer_r if k == row else a
+        loop = {vector: outer_v, row: outer_r, line: outer_l}.get(k, a)
         if loop is not None:
             loops[k] = loop
     # Rows last: their loop stays serial and the operand that they share stays in cache.
     default = [k for k in loops if k != row] + [k for k in loops if k == row]
     order = _outer_order(ctx, acc, result, loops, default)
     outer = [loops[k] for k in order]
-    inside = [a for a in (inner_r, inner_v) if a is not None]
+    inside = [a for a in (inner_l, inner_r, inner_v) if a is not None]
     result.reorder(*outer, *inside, lane)
     for a in inside:
         result.unroll(a)
@@ -190,8 +213,8 @@ def tile_contraction(
         acc.compute_at(result, outer[-1])
     # The accumulators: same tile, the reduction outside of it.
     wide, lane = _split(acc, acc.axes[vector], tile.lanes)
-    data = [a for k, a in enumerate(acc.axes) if k not in (row, vector)] if outer else []
-    inside = [acc.axes[row]] if row is not None else []
+    data = [a for k, a in enumerate(acc.axes) if k not in (row, line, vector)] if outer else []
+    inside = [acc.axes[k] for k in (line, row) if k is not None]
     inside += [wide] if wide is not None else []
     reduction = _reduce_order(ctx, acc)
     acc.reorder(*data, *reduction, *inside, lane)

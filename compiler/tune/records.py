@@ -86,16 +86,20 @@ class Record:
         text = config if isinstance(config, str) else json.dumps(config)
         seconds = values["seconds"]
         made = cls(
-            *(str(values[c]) for c in ("key", "target")),
-            int(values["threads"]),
-            config_of(text),
-            str(values["state"]),
-            None if seconds is None else float(seconds),
-            bool(values["winner"]),
-            str(values["trace"]),
-            str(values["task"]),
-            int(values["flops"]),
-            *(str(values[c]) for c in ("message", "weft", "machine", "made")),
+            key=str(values["key"]),
+            target=str(values["target"]),
+            threads=int(values["threads"]),
+            config=config_of(text),
+            state=str(values["state"]),
+            seconds=None if seconds is None else float(seconds),
+            winner=bool(values["winner"]),
+            trace=str(values["trace"]),
+            task=str(values["task"]),
+            flops=int(values["flops"]),
+            message=str(values["message"]),
+            weft=str(values["weft"]),
+            machine=str(values["machine"]),
+            made=str(values["made"]),
         )
         timed = made.seconds is not None and 0 < made.seconds < float("inf")
         if made.state not in STATES or timed != (made.state == "ok"):

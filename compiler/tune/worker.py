@@ -86,6 +86,7 @@ class Worker:
         ours, theirs = Pipe()
         code = (
             "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+            "import weft.compiler.tune.measure;"  # slow, and not the first candidate's fault
             "from weft.compiler.tune.worker import serve; serve(int(sys.argv[2]))"
         )
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
@@ -110,9 +111,9 @@ class Worker:
         assert self._process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        code = self._process.returncode
+        code = self._process.returncode or 0
         try:
-            how = signal.Signals(-code).name if code is not None and code < 0 else f"exit {code}"
+            how = signal.Signals(-code).name if code < 0 else f"exit {code}"
         except ValueError:
             how = f"signal {-code}"
         self._errors.seek(0)

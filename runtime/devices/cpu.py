@@ -24,6 +24,7 @@ import numpy as np
 
 from .. import knobs
 from ..errors import DeviceError
+from ..ndarray import address
 
 _MAX_THREADS = 1024
 _RELAX = {
@@ -116,7 +117,7 @@ class CPUDevice:
         if times is not None:
             assert times.dtype == np.int64 and times.size == len(steps) + 1
             assert times.flags.c_contiguous
-        native.run(steps.ctypes.data, len(steps), None if times is None else times.ctypes.data)
+        native.run(address(steps), len(steps), None if times is None else address(times))
 
     def run_steps(
         self, addresses: Sequence[int], tables: Sequence[int], times: np.ndarray | None = None

@@ -57,6 +57,15 @@ def test_register_tiles_fill_the_registers(rows, columns, tile):
     assert choose_tile(ctx, rows, columns, 16, block=16, shares_vector=False) == tile
 
 
+def test_few_rows_are_joined_by_lines():
+    """A 7×7 convolution has tiles of two lines: the weights are read half as often."""
+    x, f, z = convolution(16, 32, 7, 7, 1, 1, 0)
+    layouts = {f: blocked((32, 16, 1, 1), 0, 16)}
+    layouts |= {x: blocked((1, 16, 7, 7), 1, 16), z: blocked((1, 32, 7, 7), 1, 16)}
+    text = str(lower(schedule([z], WIDE, layouts), [x, f, z], WIDE, "conv", layouts))
+    assert "alloc Y: float32[448] in local" in text  # 2 × 7 × 2 vectors
+
+
 def convolution(ci, co, h, w, kernel, stride, pad, groups=1):
     x = te.placeholder((1, ci, h, w), name="X")
     f = te.placeholder((co, ci // groups, kernel, kernel), name="F")
@@ -100,6 +109,7 @@ def convolution(ci, co, h, w, kernel, stride, pad, groups=1):
         (3, 5, 5, 7, 3, 1, 1),
         (6, 9, 4, 15, 1, 1, 0),
         (5, 20, 6, 6, 3, 2, 1),
+        (9, 40, 5, 3, 3, 1, 1),
         (20, 20, 5, 9, 3, 1, 1, 20),
     ],
 )
