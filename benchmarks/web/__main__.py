@@ -171,7 +171,7 @@ def _table(figures: list[dict[str, Any]], peers: list[str]) -> Table:
     table = Table(title="milliseconds per inference in Chromium (SwiftShader), f32, batch 1")
     for column in ("model", "back-end", "runtime"):
         table.add_column(column)
-    for column in ("load", "first", "median", "error"):
+    for column in ("load", "first", "best", "median", "error"):
         table.add_column(column, justify="right")
     rivals = [p for p in peers if p != "weft"]
     for p in rivals:
@@ -179,9 +179,10 @@ def _table(figures: list[dict[str, Any]], peers: list[str]) -> Table:
     for f in figures:
         backend = f["backend"] + (f", {f['threads']} threads" if f["threads"] > 1 else "")
         if "failed" in f:
-            cells = ["[red]failed[/]", "-", "-", "-"]
+            cells = ["[red]failed[/]", "-", "-", "-", "-"]
         else:
-            cells = [_number(f.get(k)) for k in ("load", "first", "median")] + [f"{f['error']:.0e}"]
+            cells = [_number(f.get(k)) for k in ("load", "first", "best", "median")]
+            cells.append(f"{f['error']:.0e}")
         ratios = [_number(f["against"].get(p), 2) for p in rivals]
         table.add_row(f["model"], backend, PEERS[f["peer"]], *cells, *ratios)
     return table

@@ -106,7 +106,8 @@ class GLProgram:
         return texture_shape(math.prod(s.physical), s.layers, self.limit)
 
     def _place(self, gl: GL) -> None:
-        """A texture for every slot that a kernel touches. Intermediates take one that is free."""
+        """A texture for every slot that a kernel touches. What kernels write takes one that is free
+        by then; inputs and constants are there before the first kernel and take a new one."""
         roots, steps = self.storage.roots, self.program.steps
         last: dict[int, int] = {}
         for k, step in enumerate(steps):
@@ -117,7 +118,8 @@ class GLProgram:
             touched = dict.fromkeys(roots[a] for a in step.args)
             for r in touched:
                 if r not in self.textures:
-                    pool = free.get(self._class(r))
+                    given = self.program.slots[r].kind in ("input", "constant")
+                    pool = None if given else free.get(self._class(r))
                     self.textures[r] = pool.pop() if pool else self._texture(gl, r)
             for r in touched:
                 if last[r] == k and self.program.slots[r].kind == "arena":

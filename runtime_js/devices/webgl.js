@@ -167,9 +167,9 @@ class WebGLDevice {
   #allocate(gl, program, { roots, steps, slots, pinned }, half) {
     const max = this.#assumed.maxTextureSize;
     const formatOf = (/** @type {Slot} */ s) => {
-      // Textures that are only read need not be renderable.
-      const readOnly = s.kind === 'constant' || s.kind === 'input';
-      const small = half && (!readOnly || this.#assumed.floatBits < 32);
+      // Constants need not be renderable. Inputs are rounded as results are: a kernel may look for
+      // the maximum of its input, which another kernel found and stored.
+      const small = half && (s.kind !== 'constant' || this.#assumed.floatBits < 32);
       return format(gl, dtypeOf(s.dtype), small);
     };
     const shapeOf = (/** @type {number} */ k) =>

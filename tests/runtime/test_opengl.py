@@ -152,6 +152,23 @@ def test_intermediates_share_textures():
     assert len(names) <= 2 + 2 + 3  # input and output; two of each shape, and those in use
 
 
+def test_a_constant_does_not_share():
+    """A weight that is used late keeps its texture from the first kernel on."""
+    rng = np.random.default_rng(2)
+    b = GraphBuilder("late")
+    h = b.input("x", "float32", (16, 16))
+    for _ in range(4):
+        (h,) = b.add("softmax", [h])
+    w = b.constant(rng.standard_normal((16, 16)).astype(np.float32), "w")
+    (h,) = b.add("mul", [h, w])
+    (h,) = b.add("softmax", [h])
+    graph = b.finish([h])
+    x = rng.standard_normal((16, 16)).astype(np.float32)
+    exe = weft.compile(graph, "opengl", cache=False)
+    exe(x)
+    np.testing.assert_allclose(exe(x), weft.compile(graph, cache=False)(x), rtol=1e-4)
+
+
 def test_wide_integers_are_refused():
     b = GraphBuilder("wide")
     (y,) = b.add("neg", [b.input("x", "int64", (3,))])

@@ -26,6 +26,7 @@ def model():
     n.input("image", [1, 3, SIDE, SIDE])
     hidden = rng.standard_normal((3 * SIDE * SIDE, 64)).astype(np.float32)
     hidden[:, :3] = np.repeat(np.eye(3, dtype=np.float32), SIDE * SIDE, 0) * (8 / SIDE / SIDE)
+    hidden[:, :3] *= rng.uniform(0.9, 1.1, (len(hidden), 1))  # numbers that codings must round
     last = np.zeros((64, 3), np.float32)
     last[:3] = np.eye(3)
     flat = n.op("Flatten", "image")

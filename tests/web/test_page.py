@@ -6,15 +6,19 @@ import io
 import json
 import shutil
 import subprocess
+import time
 
 import numpy as np
 import pytest
 import weft
 from PIL import Image as PIL
-from web.colours import IMAGE, LABELS, model, needs_emscripten, picture
+from web.colours import IMAGE, LABELS, SIDE, model, needs_emscripten, picture
+from web.conftest import ARGS, CHROMIUM, Visit
 from weft.compiler.bundle import bundle, prepare
 from weft.compiler.graph import GraphBuilder
 from weft.compiler.process import Classes
+from weft.compiler.weights import decode
+from weft.runtime import safetensors
 
 pytestmark = needs_emscripten
 BACKENDS = ("webgl", "wasm")
@@ -107,8 +111,6 @@ def test_transparent_pictures_lie_on_white(visit, served, colours):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_screens_and_dark_ones(chromium, served, colours, scheme):
-    from web.conftest import Visit
-
     context = chromium.new_context(viewport={"width": 360, "height": 700}, color_scheme=scheme)
     visit = Visit(context.new_page())
     visit.open(f"{served(colours)}?backend=wasm")
@@ -117,6 +119,51 @@ def test_narrow_screens_and_dark_ones(chromium, served, colours, scheme):
     bright = sum(int(v) for v in ground.removeprefix("rgb(").rstrip(")").split(",")) > 384
     assert bright == (scheme == "light")
     context.close()
+
+
+@pytest.mark.parametrize("code", ["f16", "int8"])
+def test_coded_weights(visit, served, colours, tmp_path, code):
+    b = bundle(model(), tmp_path / "dist", BACKENDS, image=IMAGE, labels=LABELS, weights=code)
+    scores = []
+    for folder, backend in ((colours, "wasm"), *((b.path, k) for k in BACKENDS)):
+        visit.open(f"{served(folder)}?backend={backend}")
+        visit.show(picture("#208040"))
+        assert visit.page.inner_text(".classes li:first-child .name") == "green"
+        scores.append(visit.last("Array.from(detail.outputs.top_scores.data)"))
+    named = {"f16": "16-bit floats", "int8": "8-bit integers"}[code]
+    assert named in visit.page.inner_text("#card")
+    exact, webgl, wasm = map(np.array, scores)
+    stored = {}
+    for file in b.path.glob("params-*"):
+        stored |= safetensors.parse(np.fromfile(file, np.uint8), file.name)
+    by_shape = {a.shape: a for a in decode(stored).values()}
+    pixel = np.array([0x20, 0x80, 0x40]) / 255 * 2 - 1
+    y = np.repeat(pixel, SIDE * SIDE) @ by_shape[3 * SIDE * SIDE, 64] @ by_shape[64, 3]
+    expected = np.sort(np.exp(y) / np.exp(y).sum())[::-1]
+    assert np.allclose(webgl, expected, rtol=1e-4) and np.allclose(wasm, expected, rtol=1e-4)
+    assert 0 < np.abs(wasm - exact).max() < 1e-2
+    no_complaints(visit)
+
+
+def test_the_camera(served, colours, chromium):
+    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*ARGS, *fake])
+    visit = Visit(browser.new_context(permissions=["camera"]).new_page())
+    visit.open(f"{served(colours)}?backend=wasm")
+    visit.page.click("#camera")
+    end = time.monotonic() + 60
+    while visit.heard("result") < 5:
+        assert time.monotonic() < end and visit.heard("error") == 0
+        time.sleep(0.05)
+    assert visit.page.inner_text("#camera") == "Stop the camera"
+    visit.page.click("#camera")
+    time.sleep(0.3)
+    count = visit.heard("result")
+    time.sleep(0.3)
+    assert visit.heard("result") == count
+    assert visit.page.inner_text("#camera") == "Use the camera"
+    no_complaints(visit)
+    browser.close()
 
 
 # ---- threads, and work for two devices ----------------------------------------------------------

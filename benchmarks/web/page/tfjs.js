@@ -15,7 +15,7 @@ const BASE = '/node_modules/@tensorflow';
 export default async function prepare({ backend, model, threads }) {
   await script(`${BASE}/tfjs/dist/tf.min.js`);
   /** @type {any} */
-  const tf = globalThis['tf'];
+  const tf = Reflect.get(globalThis, 'tf');
   if (backend === 'wasm') {
     await script(`${BASE}/tfjs-backend-wasm/dist/tf-backend-wasm.min.js`);
     tf.wasm.setWasmPaths(`${BASE}/tfjs-backend-wasm/dist/`);
@@ -37,7 +37,7 @@ export default async function prepare({ backend, model, threads }) {
 
   /** @param {number[]} p begins and ends of rows and columns, as in ONNX */
   const pad = ([top, left, bottom, right]) =>
-    [[0, 0], [top, bottom], [left, right], [0, 0]]; // prettier-ignore
+    [[0, 0], [top, bottom], [left, right], [0, 0]]; // batch, rows, columns, channels
 
   /** @type {Record<string, (step: any, ...x: any[]) => any>} */
   const ops = {
