@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .compiler.build import build
     from .compiler.driver import compile
     from .compiler.frontends import load
+    from .compiler.tune.records import Records
+    from .compiler.tune.tuner import tune
     from .ir import te
     from .ir.target import Target
     from .runtime.errors import WeftError
@@ -32,6 +34,8 @@ _LAZY = {
     "load": (".compiler.frontends", "load"),
     "compile": (".compiler.driver", "compile"),
     "build": (".compiler.build", "build"),
+    "tune": (".compiler.tune.tuner", "tune"),
+    "Records": (".compiler.tune.records", "Records"),
     "te": (".ir.te", ""),
     "runtime": (".runtime", ""),
     "Target": (".ir.target", "Target"),
@@ -41,6 +45,7 @@ _LAZY = {
 
 __all__ = [
     "Executable",
+    "Records",
     "Target",
     "WeftError",
     "__version__",
@@ -49,6 +54,7 @@ __all__ = [
     "load",
     "runtime",
     "te",
+    "tune",
 ]
 
 
