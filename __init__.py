@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .compiler.bundle import bundle
     from .compiler.driver import compile
     from .compiler.frontends import load
+    from .compiler.tune.records import Records
+    from .compiler.tune.tuner import tune
     from .ir import te
     from .ir.target import Target
     from .runtime.errors import WeftError
@@ -34,6 +36,8 @@ _LAZY = {
     "compile": (".compiler.driver", "compile"),
     "build": (".compiler.build", "build"),
     "bundle": (".compiler.bundle", "bundle"),
+    "tune": (".compiler.tune.tuner", "tune"),
+    "Records": (".compiler.tune.records", "Records"),
     "te": (".ir.te", ""),
     "runtime": (".runtime", ""),
     "Target": (".ir.target", "Target"),
@@ -43,6 +47,7 @@ _LAZY = {
 
 __all__ = [
     "Executable",
+    "Records",
     "Target",
     "WeftError",
     "__version__",
@@ -52,6 +57,7 @@ __all__ = [
     "load",
     "runtime",
     "te",
+    "tune",
 ]
 
 

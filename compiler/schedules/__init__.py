@@ -20,6 +20,7 @@ from .contraction import schedule_contraction
 from .injective import schedule_injective
 from .inline import inline_cheap_stages
 from .reduction import schedule_reduction
+from .rows import join_rows
 from .winograd import keeps_registers, schedule_winograd
 
 __all__ = ["schedule"]
@@ -62,4 +63,5 @@ def schedule(
     for stage in ctx.stored():
         if stage not in done and constant_domain(stage) and stage.attach.kind == "root":
             (schedule_reduction if stage.reduce_axes else schedule_injective)(ctx, stage)
+    join_rows(ctx)
     return s

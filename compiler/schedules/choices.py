@@ -38,9 +38,7 @@ class Choices:
     pick : answers what ``config`` does not; the default's where it is None.
     """
 
-    def __init__(
-        self, config: Config | None = None, pick: Callable[[Choice], Value] | None = None
-    ):
+    def __init__(self, config: Config | None = None, pick: Callable[[Choice], Value] | None = None):
         self._config, self._pick = dict(config or {}), pick
         self.asked: dict[str, Choice] = {}
         self.taken: dict[str, Value] = {}

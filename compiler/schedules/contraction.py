@@ -67,7 +67,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         block=_block(ctx, result, vector),
         shares_vector=_shares(stage, operands, vector),
     )
-    tile = _tuned_tile(ctx, accumulate, tile, rows, columns)
+    tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None
     if row is not None and tile.rows >= rows and not _shares(stage, operands, vector):
         line = _row_axis(stage, operands, vector, without=row)
@@ -157,7 +157,7 @@ def choose_tile(
     return best
 
 
-def _tuned_tile(ctx: Context, acc: Stage, best: Tile, rows: int, columns: int) -> Tile:
+def tuned_tile(ctx: Context, acc: Stage, best: Tile, rows: int, columns: int) -> Tile:
     """The tile that a tuner chose; it has every tile that fits into the registers."""
     registers = ctx.target.num_vector_registers
     count = -(-columns // best.lanes)

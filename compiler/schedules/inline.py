@@ -30,6 +30,8 @@ def inline_cheap_stages(ctx: Context) -> None:
         for reader in s.consumers(stage):
             times = sum(r.tensor.op is stage.op for r in reader.reads())
             repeat += times * size(reader.axes) * size(reader.reduce_axes) / points
+        if _costs(stage) and len(s.consumers(stage)) > 1 and _reduced(ctx, stage):
+            continue  # exponentials are summed and divided: rows are kept between the two
         inline = _is_plain_copy(stage) or (
             repeat <= MAX_REPEAT if _costs(stage) else not _feeds_contraction(ctx, stage)
         )
@@ -37,6 +39,10 @@ def inline_cheap_stages(ctx: Context) -> None:
             inline = bool(ctx.choose(f"{stage.name}.inline", (False, True), False))
         if inline:
             stage.compute_inline()
+
+
+def _reduced(ctx: Context, stage: Stage) -> bool:
+    return any(c.reduce_axes for c in ctx.schedule.consumers(stage))
 
 
 def _costs(stage: Stage) -> bool:

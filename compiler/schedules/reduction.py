@@ -110,16 +110,30 @@ def _along_reduction(
         _, inner = stage.split(along, factor=lanes)
     else:
         inner = along
-    partial = s[s.rfactor(result, inner)]
-    partial.set_scope("local")
-    data = list(partial.axes)
-    lane = data.pop(0)
-    partial.reorder(*data, *partial.reduce_axes, lane)
-    partial.vectorize(lane)
+    parts = [_partial(s[s.rfactor(result, inner)])]
+    # The lanes are added in halves, 16 -> 8 -> 4 -> 2: the latency of one addition each.
+    width = min(n, lanes)
+    while width % 4 == 0:
+        width //= 2
+        (left,) = stage.reduce_axes
+        _, half = stage.split(left, factor=width)
+        parts.append(_partial(s[s.rfactor(result, half)]))
+        for a in parts[-1].reduce_axes:
+            parts[-1].unroll(a)
     loops = list(stage.axes)
     if loops and size(loops) > 1:
         if operations >= 1:
             run_parallel(ctx, stage, loops, operations)
         at = [a for a in stage.leaves if a.kind != "reduce"][-1]
-        partial.compute_at(stage, at)
-    return {stage, partial}
+        for part in reversed(parts):
+            part.compute_at(stage, at)
+    return {stage, *parts}
+
+
+def _partial(stage: Stage) -> Stage:
+    """Vectors along the first axis, which counts partial results."""
+    stage.set_scope("local")
+    lane, *data = stage.axes
+    stage.reorder(*data, *stage.reduce_axes, lane)
+    stage.vectorize(lane)
+    return stage

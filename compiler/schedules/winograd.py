@@ -21,7 +21,7 @@ from ...ir.expr import IterVar, as_int
 from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
 from .common import Context, run_parallel, work
-from .contraction import Tile, tile_contraction
+from .contraction import Tile, tile_contraction, tuned_tile
 
 # Bytes of V and M that are worked on together; some of the cache is left to the weights.
 BLOCK_BYTES = 3 << 17
@@ -59,9 +59,14 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     width = 4 * (m + 2) ** 2 * across  # bytes of one channel of V or M in a row of tiles
     # The whole of V is a detour through memory, unless it stays in the cache.
     first = width * down * channels <= PRIVATE_CACHE
+    first = bool(ctx.choose(f"{product.name}.transform_first", (False, True), first))
     bytes_of_row = width * (2 * lanes if first else channels + 2 * lanes)
     together = _tile_rows(down, BLOCK_BYTES // bytes_of_row)
+    chosen = ctx.choose(f"{product.name}.tile_rows", tuple(range(1, down + 1)), together)
+    assert isinstance(chosen, int)
+    together = chosen
     tile = _register_tile(ctx, together * across, -(-filters // lanes), lanes)
+    tile = tuned_tile(ctx, product, tile, together * across, filters)
     operations = work(product)
     # Loops of the result.
     batch, channel, height, row = result.axes

@@ -33,7 +33,7 @@ EPSILON = 0.15  # part of a batch that is random
 ELITE = 12  # parents of the next generation
 BREED_SECONDS = 1.5  # for the candidates of one round
 MARGIN = 0.01  # a schedule that is not faster than the default by this part is not worth a record
-RESUMED = 40  # old measurements of a task that the cost model learns from
+RESUMED = 24  # old measurements of a task that the cost model learns from
 
 Measure = Callable[[Task, Sequence[Mapping[str, Any]], int], list[Measurement]]
 

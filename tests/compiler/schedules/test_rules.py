@@ -146,3 +146,32 @@ def test_reduction_of_many_channels_keeps_to_one_vector():
     out = np.zeros((1, n, 1, 1), np.float32)
     run(fn, [layouts[x].pack(a), out])
     np.testing.assert_array_equal(out[0, :, 0, 0], a.sum((0, 2, 3)))
+
+
+def rowwise_softmax(*shape):
+    x = te.placeholder(shape, name="X")
+    n = shape[-1]
+    k, r = te.reduce_axis(n, "k"), te.reduce_axis(n, "r")
+    top = te.compute(shape[:-1], lambda *i: te.max(x[(*i, k)], k), name="top")
+    e = te.compute(shape, lambda *i: te.exp(x[i] - top[i[:-1]]), name="e")
+    total = te.compute(shape[:-1], lambda *i: te.sum(e[(*i, r)], r), name="total")
+    return x, te.compute(shape, lambda *i: e[i] / total[i[:-1]], name="Y")
+
+
+def test_stages_of_one_row_share_a_loop():
+    x, y = rowwise_softmax(8, 64, 128)
+    text = str(lower(schedule([y], WIDE), [x, y], WIDE, "softmax"))
+    assert text.count("parallel(") == 1
+    assert "alloc e: float32[128]" in text  # a row: exponentials are computed once
+    assert text.count("alloc total.rf") == 4  # 16 partial sums are added in halves
+
+
+@pytest.mark.parametrize("target", [SMALL, WIDE], ids=["128", "512"])
+@pytest.mark.parametrize("shape", [(40, 33), (3, 300, 37), (1, 5), (2000, 3), (1, 1)], ids=str)
+def test_rows_of_any_length(shape, target):
+    x, y = rowwise_softmax(*shape)
+    a = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    (want,) = evaluate([y], {x: a})
+    out = np.zeros(shape, np.float32)
+    run(lower(schedule([y], target), [x, y], target, "softmax"), [a, out])
+    np.testing.assert_allclose(out, want, rtol=1e-5)
