@@ -83,7 +83,8 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
     if len(readers) > 1 or w.size <= 1 or not _worth(w.shape[axis], lanes):
         return []
     layout = blocked(w.shape, axis, lanes)
-    if node.op == "conv" and w.shape[1] >= lanes:
+    extents = list(w.shape)
+    if node.op == "conv" and extents[1] >= lanes:
         layout = _streamed(w.shape, lanes)
     if node.op == "winograd_conv":
         # A block of filters is read from its begin to its end, product after product.
