@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Mapping
@@ -47,6 +48,7 @@ def compile_kernel(
     choices = Choices(config)
     try:
         expr, s, layouts = schedule_group(group, types, constants, target, choices)
+        trace = trace_hash(s)
         function = lower_group(expr, s, layouts, target, symbol)
         code = llvm.emit([function], target).object
     except WeftError as e:
@@ -65,6 +67,7 @@ def compile_kernel(
         "layouts": kinds,
         "choices": {k: list(v) if isinstance(v, tuple) else v for k, v in choices.taken.items()},
         "tuned": not choices.is_default,
+        "trace": trace,
     }
     return CachedKernel(symbol, tuple(params), code, facts)
 
@@ -80,6 +83,11 @@ def schedule_group(
         if (layout := types[name].layout) is not None
     }
     return expr, schedule(expr.outputs, target, layouts, choices), layouts
+
+
+def trace_hash(s: Schedule) -> str:
+    """16 hexadecimal digits: equal for configurations that give the same schedule."""
+    return hashlib.sha256(s.trace.to_json().encode()).hexdigest()[:16]
 
 
 def lower_group(
