@@ -207,17 +207,24 @@ def compile_groups(
             names[key] = symbol if symbol not in work else kernel_name(group, key, 64)
             work[names[key]] = (key, group)
         symbols.append(names[key])
-    compiled: dict[str, CachedKernel] = {}
-    for k, (symbol, (key, group)) in enumerate(work.items()):
-        tell("compile", k, len(work))
-        best = records.best(key, str(target), knobs.num_threads()) if records else None
-        config = best.config if best is not None else {}
+
+    def kernel(key: str, symbol: str, group: Group, config: Config) -> CachedKernel:
         place = kernel_key(f"{key} {symbol}", str(target), config_text(config))
         found = cache.get(place) if cache else None
         if found is None:
             found = compile_group(group, graph, target, symbol, config)
             if cache:
                 cache.put(place, found)
+        return found
+
+    compiled: dict[str, CachedKernel] = {}
+    for k, (symbol, (key, group)) in enumerate(work.items()):
+        tell("compile", k, len(work))
+        best = records.best(key, str(target), knobs.num_threads()) if records else None
+        found = kernel(key, symbol, group, best.config if best is not None else {})
+        # Rules that have changed since make another schedule of the same answers: it is unmeasured.
+        if best is not None and best.trace not in ("", found.facts.get("trace")):
+            found = kernel(key, symbol, group, {})
         compiled[symbol] = found
     tell("compile", len(work), len(work))
     return compiled, symbols

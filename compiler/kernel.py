@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ def compile_kernel(
         if target.texture_memory:
             return _draws(group, types, constants, target, symbol)
         expr, s, layouts = schedule_group(group, types, constants, target, choices)
+        trace = trace_hash(s)
         function = lower_group(expr, s, layouts, target, symbol)
         code = for_target(target).emit([function], target).object
     except WeftError as e:
@@ -73,6 +75,7 @@ def compile_kernel(
         "layouts": kinds,
         "choices": {k: list(v) if isinstance(v, tuple) else v for k, v in choices.taken.items()},
         "tuned": not choices.is_default,
+        "trace": trace,
     }
     return CachedKernel(symbol, tuple(params), code, facts=facts)
 
@@ -110,6 +113,11 @@ def layouts_of(expr: GroupExpr, group: Group, types: Types) -> dict[Tensor, Layo
         for tensor, name in zip((*expr.placeholders, *expr.outputs), (*expr.inputs, *group.outputs))
         if (layout := types[name].layout) is not None
     }
+
+
+def trace_hash(s: Schedule) -> str:
+    """16 hexadecimal digits: equal for configurations that give the same schedule."""
+    return hashlib.sha256(s.trace.to_json().encode()).hexdigest()[:16]
 
 
 def lower_group(

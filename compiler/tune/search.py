@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...runtime.errors import WeftError
+from ..kernel import trace_hash
 from ..schedules.choices import Choice, Choices, Config, Value
 from .features import NAMES, features
-from .task import Task, trace_hash
+from .task import Task
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,11 +41,6 @@ class Task:
     def schedule(self, choices: Choices) -> tuple[GroupExpr, Schedule, dict[Tensor, Layout]]:
         """The computation, scheduled as ``choices`` answers, and the layouts."""
         return schedule_group(self.group, self.types, self.constants, self.target, choices)
-
-
-def trace_hash(s: Schedule) -> str:
-    """16 hexadecimal digits: equal for configurations that give the same schedule."""
-    return hashlib.sha256(s.trace.to_json().encode()).hexdigest()[:16]
 
 
 def tasks_of(

@@ -96,6 +96,18 @@ def test_an_answer_that_is_no_option_any_more_gives_way_to_the_default(store):
     assert not facts["tuned"] and facts["choices"]["conv.tile"] != [99, 99]
 
 
+def test_a_record_of_other_rules_is_not_used(store):
+    """Its answers may still be options, and mean another schedule than was measured."""
+    (task,) = tasks_of(convolution(), HOST)
+    space = Space(task, random.Random(0))
+    other = next(c for c in iter(space.random, None) if c.trace != space.default.trace)
+    for trace, tuned in [("0" * 16, False), (other.trace, True)]:
+        store.put(Record(task.key, str(HOST), 1, other.config, "ok", 1e-6, True, trace))
+        exe = weft.compile(convolution(), records=store, cache=False)
+        (facts,) = exe.program.meta["kernels"].values()
+        assert facts["tuned"] is tuned
+
+
 def test_what_is_not_faster_does_not_win(store):
     (state,) = search(store, 6, measure=tune_hooks.slower).states
     assert state.champion is state.space.default and state.gain == 1.0
