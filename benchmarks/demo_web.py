@@ -84,7 +84,7 @@ def show(console: Console, model: Any, names: Sequence[str]) -> bool:
                 agreed = agreed and good
                 best = float(said["scores"][0])
                 table.add_row(
-                    name, backend, names[said["classes"][0]],
+                    name, backend, str(names[said["classes"][0]]),
                     f"{best:7.1%} " + "█" * round(12 * best), f"{said['ms']:.1f}",
                     f"{error:.1e}, {'same' if same else 'DIFFERENT'} top 5",
                     end_section=at == len(real.PHOTOS),
