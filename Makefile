@@ -28,7 +28,7 @@ check: ## ruff, pyright, import-linter, tsc
 	.venv/bin/lint-imports
 	tools/tsc.sh
 
-bench: ## time weft beside its peers (ARGS="--quick" for a short run, "--web" for browsers, too)
+bench: ## time weft beside its peers here and in a browser (ARGS="--quick", "--no-web")
 	@tools/setup.sh bench
 	@$(python) -m weft.benchmarks $(ARGS)
 

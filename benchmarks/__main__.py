@@ -3,7 +3,8 @@
 Each peer lives in a process of its own, so that no thread pool or environment variable of one
 disturbs another. The processes of one comparison take turns in short rounds: whatever slows the
 machine down for a while slows all of them. A peer whose numbers differ from ONNX Runtime's is
-reported as wrong, not timed. ``--web`` adds the runtimes of the browser (``benchmarks/web``).
+reported as wrong, not timed. The runtimes of the
+browser follow (``benchmarks/web``), with sizes; ``--no-web`` leaves them out.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--quick", action="store_true", help="ResNet-18 and MNIST, one thread, 4 turns")
     p.add_argument("--no-compile-time", action="store_true", help="leave the compile times out")
     p.add_argument("--json", type=Path, help="write the numbers to this file")
-    p.add_argument("--web", action="store_true", help="then compare in Chromium, too")
+    p.add_argument("--no-web", action="store_true", help="leave the browser out")
     args = p.parse_args(argv)
     if args.quick:
         args.models, args.threads, args.rounds = ["resnet18", "mnist_cnn"], [1], 4
@@ -172,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
-    if args.web:
+    if not args.no_web:
         from .web.__main__ import main as web
 
         failed |= bool(web(["--rounds", "3"] if args.quick else []))

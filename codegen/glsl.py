@@ -86,7 +86,14 @@ def emit(functions: Sequence[Function], target: Target) -> Shaders:
     Raises :class:`CodegenError` with the reason when a fragment shader cannot compute it.
     """
     assert len(functions) == 1, "a shader is one function"
-    return Shaders(_Shader(functions[0], target).text(), target)
+    text = _Shader(functions[0], target).text()
+    branches = text.count("if (")
+    if branches > target.max_branches:
+        raise CodegenError(
+            f"the shader of {functions[0].name} would have {branches} branches; more than "
+            f"{target.max_branches} take some drivers minutes to compile"
+        )
+    return Shaders(text, target)
 
 
 def stored_kind(d: DType) -> str:

@@ -31,6 +31,7 @@ from .frontends import load
 from .frontends.signature import bind
 from .graph import Graph
 from .group import Group, is_literal, kernel_name, structural_key
+from .half import report_half_losses
 from .kernel import compile_kernel, fallback, physical_shape
 from .link import link
 from .passes import GRAPH_PASSES, eliminate_dead
@@ -105,6 +106,8 @@ def compile(
         groups = [Group.of(graph, [n]) for n in graph.nodes]
     if cache is True and knobs.kernels_are_watched():
         cache = False
+    if goal.texture_memory and goal.float_bits == 16:
+        report_half_losses(graph)
     store = cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None
     tuned = records if isinstance(records, Records) else default_records() if records else None
     return assemble(graph, groups, goal, store, tell, tuned)

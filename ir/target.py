@@ -32,6 +32,7 @@ class Target:
     max_draw_buffers: int = 0  # texels that one fragment can write
     max_texture_size: int = 0  # texels along either side
     texture_units: int = 0  # textures that one kernel can read
+    max_branches: int = 1 << 16  # conditional statements that a shader compiler takes in good time
     float_bits: int = 32  # of a float in a texture: 32 or 16
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
@@ -104,7 +105,8 @@ _KINDS: dict[str, Target] = {
     "llvm": Target("llvm"),
     "wasm": Target("wasm"),
     "opengl": _fragments("opengl", "none"),
-    "webgl": _fragments("webgl", "wasm"),
+    # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
+    "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),
 }
 
 

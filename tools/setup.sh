@@ -69,6 +69,7 @@ stamp=.venv/weft-$task.stamp
 [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && exit 0
 
 if [ "$task" = test ]; then
+  install_debian gl || echo "setup: going on; tests of OpenGL will be skipped" >&2
   install_debian cross || echo "setup: going on; tests of foreign processors will be skipped" >&2
 fi
 if [ "$task" = demo ] || [ "$task" = test ]; then
@@ -83,7 +84,7 @@ if [ "$task" = bench ]; then
     say "npm packages of benchmarks/web"
     (cd benchmarks/web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
   else
-    echo "setup: going on; 'make bench ARGS=--web' will not run" >&2
+    echo "setup: going on; the browser's part of the benchmark will not run" >&2
   fi
 fi
 say "Python packages for '$task' (the first time this takes a few minutes)"

@@ -70,7 +70,10 @@ class GL:
         except ImportError:
             raise DeviceError("the package glcontext is missing.", hint=_INSTALL) from None
         try:
-            self.context = glcontext.get_backend_by_name("egl")(mode="standalone", require=330)
+            self.context = glcontext.get_backend_by_name("egl")(
+                # The names that the libraries have without their development packages.
+                mode="standalone", require=330, libgl="libGL.so.1", libegl="libEGL.so.1",
+            )  # fmt: skip
         except Exception as e:  # glcontext raises Exception itself
             raise DeviceError(f"there is no OpenGL 3.3 through EGL: {e}.", hint=_INSTALL) from None
         for name, (result, arguments) in _FUNCTIONS.items():
