@@ -148,9 +148,10 @@ def test_the_fallback_takes_what_a_shader_cannot_do(monkeypatch):
     (z,) = b.add("relu", [b.input("v", "float32", (7,))])
     graph = b.finish([y, z])
     from weft.compiler import driver
+    from weft.compiler import kernel as kernels
     from weft.compiler.passes.fuse import fuse
 
-    monkeypatch.setattr(driver, "fallback", lambda t: glsl_free if t.texture_memory else None)
+    monkeypatch.setattr(kernels, "fallback", lambda t: glsl_free if t.texture_memory else None)
     glsl_free = driver.for_target(Target("llvm")).resolve(Target("llvm"))
     compiled, (first, second) = driver.compile_groups(graph, fuse(graph), Target.parse("webgl"))
     assert (compiled[first].device, compiled[second].device) == ("llvm", "")

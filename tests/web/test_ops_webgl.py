@@ -113,6 +113,8 @@ def test_operators_on_half_float_targets(run: Run, first: int) -> None:
             beyond = ~(np.abs(want) <= np.finfo(np.float16).max)
             assert not np.isfinite(got[beyond]).any(), cases[i].id
             outputs[name] = np.where(beyond, want, got)
-    # Partial sums of a thousand numbers reach 30 and more, where neighbours are 1/64 apart.
-    loose = [replace(c, atol=2e-2) if c.op == "cumsum" else c for c in cases]
+    # Partial sums of a thousand numbers reach 30 and more, where neighbours are 1/64 apart; minimal
+    # filtering stores its transforms, whose terms are larger than the results that they add up to.
+    atol = {"cumsum": 2e-2, "winograd_conv": 6e-2}
+    loose = [replace(c, atol=atol[c.op]) if c.op in atol else c for c in cases]
     judge(loose, outputs, 4e-3, 4e-3)
