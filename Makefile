@@ -16,9 +16,9 @@ test: ## the whole test suite
 	@$(python) -m weft.benchmarks.zoo.packages
 	@tools/test.sh $(ARGS)
 
-quick: ## the tests without the slow ones (under two minutes)
+quick: ## the tests that need no browser and no graphics, without the slow ones (under two minutes)
 	@tools/setup.sh test
-	@tools/test.sh -m "not slow" $(ARGS)
+	@tools/test.sh -m "not slow" --ignore=tests/web --ignore=tests/js --ignore-glob='*opengl*' $(ARGS)
 
 check: ## ruff, pyright, import-linter, tsc
 	@tools/setup.sh check

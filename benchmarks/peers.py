@@ -67,7 +67,7 @@ def openvino(model: Any, shapes: Mapping[str, int], feed: Feed, threads: int) ->
 
 
 def torch(model: Any, shapes: Mapping[str, int], feed: Feed, threads: int) -> Run:
-    import torch as pt
+    import torch as pt  # pyright: ignore[reportMissingImports]
 
     from .torch_graph import OnnxModule, traced
 

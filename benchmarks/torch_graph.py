@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
-import torch.nn.functional as F
+import torch  # pyright: ignore[reportMissingImports]
+import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
 from onnx import numpy_helper
 
 
