@@ -73,7 +73,9 @@ export async function outputsOf({ program, codes, shard, feeds }, flags = {}) {
     if (name.endsWith('.wasm')) modules[name] = bytesOf(code);
     else texts[name] = new TextDecoder().decode(bytesOf(code));
   }
-  const devices = [webgl.create(all), ...(Object.keys(modules).length ? [wasm.create(all)] : [])];
+  const own = parsed.target.split(' ')[0];
+  const devices = own === 'wasm' ? [] : [webgl.create(all)];
+  if (Object.keys(modules).length) devices.push(wasm.create(all));
   const executor = new Executor(parsed, { webgl: texts, wasm: modules }, params, devices, all);
   try {
     await executor.prepare();

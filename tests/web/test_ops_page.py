@@ -1,4 +1,4 @@
-"""Operators compiled for WebGL, run in Chromium, judged by their numpy references."""
+"""Operators compiled for WebGL and wasm, run in Chromium, judged by their numpy references."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import weft
 from op_cases import Case, all_cases, assert_close
 from web.case_graph import case_graph
 from web.handmade import array_json, text
-from web.site_server import Answer, Site
+from web.site_server import ISOLATED, Answer, Site
 from weft.runtime import safetensors
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ Run = Callable[..., dict[str, np.ndarray]]
 def run(page: Page, site: Site) -> Run:
     """Runs an executable in the page."""
     site.mounts["/web"] = HERE
+    site.headers = ISOLATED  # threads of wasm need it, and nothing else minds
     page.set_default_timeout(300_000)
     page.goto(f"{site.url}/blank.html")
     page.evaluate("async () => { window.lab = await import('/web/harness.js'); }")
@@ -92,6 +93,14 @@ def test_operators(run: Run, first: int) -> None:
     cases = one_of_each()[first : first + CHUNK]
     graph, feeds = case_graph(cases)
     judge(cases, run(weft.compile(graph, "webgl"), feeds), RTOL, ATOL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["wasm", "wasm -threads"])
+def test_operators_on_wasm(site: Site, run: Run, target: str) -> None:
+    """All cases of all operators run under Node (``test_wasm_ops.py``); here, in a page."""
+    graph, feeds = case_graph(one_of_each())
+    judge(one_of_each(), run(weft.compile(graph, target), feeds), RTOL, ATOL)
 
 
 @pytest.mark.slow
