@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..runtime.dtype import BOOL, DType
+from ..runtime.dtype import BOOL
 from ..runtime.errors import ExprError
 from .expr import Call, Expr, ExprLike, to_expr
 
@@ -108,11 +108,6 @@ def _make(name: str) -> Callable[..., Expr]:
     intrinsic.__name__ = name
     intrinsic.__doc__ = f"The element-wise intrinsic ``{name}``."
     return intrinsic
-
-
-def element_dtype(name: str, d: DType) -> DType:
-    """The element type of the result of intrinsic ``name`` on operands of type ``d``."""
-    return BOOL if INTRINSICS[name].result == "bool" else d
 
 
 exp, exp2, log, log2, log1p, expm1 = map(_make, ("exp", "exp2", "log", "log2", "log1p", "expm1"))

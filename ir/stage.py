@@ -11,7 +11,7 @@ from ..runtime.errors import ScheduleError
 from .expr import ZERO, Expr, IterVar, Op, Read, Reduce, as_int, binary, const
 from .layout import Layout
 from .stmt import ForKind
-from .tensor import ComputeOp, Operation, Tensor
+from .tensor import ComputeOp, Operation
 from .visit import walk
 
 if TYPE_CHECKING:
@@ -519,8 +519,3 @@ def split_extents(extent: Expr, factor: int | None, nparts: int | None) -> tuple
 
 def _parts(r: Split | Fuse) -> tuple[IterVar, IterVar, IterVar]:
     return (r.parent, r.outer, r.inner) if isinstance(r, Split) else (r.fused, r.outer, r.inner)
-
-
-def result_tensors(stage: Stage) -> tuple[Tensor, ...]:
-    """The tensors that a stage computes."""
-    return stage.op.outputs  # type: ignore[attr-defined]

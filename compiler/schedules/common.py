@@ -115,6 +115,23 @@ def lane_axis(stage: Stage, layout: Layout | None) -> int | None:
     return long[-1] if long else None
 
 
+def vectorize_along(stage: Stage, axis: int, block: int, layout: Layout | None) -> list[IterVar]:
+    """Put the loops of a result in the order of its storage and run the innermost, of at most
+    ``block`` iterations, as a vector; gives all its data loops, outermost first."""
+    loop = stage.axes[axis]
+    others = [a for a in stage.axes if a is not loop]
+    if (as_int(loop.extent) or 0) > block:
+        outer, inner = stage.split(loop, factor=block)
+        place = axis if layout is not None else len(others)
+        order = [*others[:place], outer, *others[place:], inner]
+    else:
+        order = [*others, loop]
+    if len(order) > 1:
+        stage.reorder(*order)
+    stage.vectorize(order[-1])
+    return order
+
+
 def run_parallel(ctx: Context, stage: Stage, loops: Sequence[IterVar], operations: int) -> None:
     """Fuse outer loops (neighbours, outermost first) into one parallel loop, if it pays."""
     long = [a for a in loops if as_int(a.extent) != 1]

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from ...ir.expr import Read, as_int
+from ...ir.expr import Expr, Read, as_int
 from ...ir.stage import Stage
-from ...ir.visit import walk
-from .common import Context, inlined_body, lane_axis, run_parallel, size, work
+from ...ir.visit import children
+from .common import (
+    Context,
+    inlined_body,
+    lane_axis,
+    run_parallel,
+    size,
+    vectorize_along,
+    work,
+)
 
 
 def schedule_injective(ctx: Context, stage: Stage) -> None:
@@ -13,7 +21,6 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
 
     Element-wise stages whose operands all lie alike become one flat loop.
     """
-    layout = ctx.layout(stage)
     _adopt_layout(ctx, stage)
     layout = ctx.layout(stage)
     lanes = ctx.target.lanes(stage.op.outputs[0].dtype)  # type: ignore[attr-defined]
@@ -30,19 +37,8 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
         stage.vectorize(inner)
         run_parallel(ctx, stage, [outer], operations)
         return
-    loop = stage.axes[axis]
-    others = [a for a in stage.leaves if a is not loop]
     block = layout.block(axis) if layout is not None else lanes
-    if (as_int(loop.extent) or 0) > block:
-        outer, inner = stage.split(loop, factor=block)
-        place = axis if layout is not None else len(others)
-        order = [*others[:place], outer, *others[place:], inner]
-    else:
-        order, inner = [*others, loop], loop
-    if len(order) > 1:
-        stage.reorder(*order)
-    stage.vectorize(inner)
-    loops = order[:-1]
+    loops = vectorize_along(stage, axis, block, layout)[:-1]
     # A few long chunks are enough: the innermost loop stays a loop inside each of them.
     enough = 4 * max(ctx.target.num_threads, 16)
     k = 1
@@ -52,30 +48,22 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
 
 
 def _elementwise(ctx: Context, stage: Stage) -> bool:
-    """Every operand is read at the element that is written, in row-major storage."""
-    for b in inlined_body(ctx, stage):
-        for n in walk(b):
-            if isinstance(n, Read):
-                if n.indices != stage.axes or ctx.layout_of(n.tensor) is not None:
-                    return False
-                if [as_int(e) for e in n.tensor.shape] != [as_int(a.extent) for a in stage.axes]:
-                    return False
-            elif n in stage.axes and not _inside_read(b, stage):
-                return False
-    return True
-
-
-def _inside_read(body, stage: Stage) -> bool:
-    """Whether axes occur only as indices of reads (then a flat loop needs no divisions)."""
-    work_list = [body]
-    while work_list:
-        n = work_list.pop()
-        if n in stage.axes:
-            return False
+    """Every operand is read at the element that is written, in row-major storage, and the axes
+    occur nowhere else: then a flat loop needs no divisions."""
+    shape = [as_int(a.extent) for a in stage.axes]
+    below: list[Expr] = list(inlined_body(ctx, stage))
+    while below:
+        n = below.pop()
         if not isinstance(n, Read):
-            from ...ir.visit import children
-
-            work_list.extend(children(n))
+            if n in stage.axes:
+                return False
+            below += [c for c in children(n) if isinstance(c, Expr)]
+        elif (
+            n.indices != stage.axes
+            or ctx.layout_of(n.tensor) is not None
+            or [as_int(e) for e in n.tensor.shape] != shape
+        ):
+            return False
     return True
 
 

@@ -13,6 +13,7 @@ from .common import (
     run_parallel,
     size,
     stride,
+    vectorize_along,
     work,
 )
 
@@ -39,18 +40,8 @@ def schedule_reduction(ctx: Context, stage: Stage) -> set[Stage]:
     accumulator = s[s.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
     if layout is not None:
         accumulator.set_layout(layout)
-    loop = stage.axes[axis]
-    others = [a for a in stage.axes if a is not loop]
     block = layout.block(axis) if layout is not None else lanes
-    if (as_int(loop.extent) or 0) > block:
-        outer, inner = stage.split(loop, factor=block)
-        place = axis if layout is not None else len(others)
-        order = [*others[:place], outer, *others[place:], inner]
-    else:
-        order, inner = [*others, loop], loop
-    if len(order) > 1:
-        stage.reorder(*order)
-    stage.vectorize(inner)
+    order = vectorize_along(stage, axis, block, layout)
     data = list(accumulator.axes)
     lane = data.pop(axis)
     if (as_int(lane.extent) or 0) > block:
@@ -122,8 +113,7 @@ def _along_reduction(
             parts[-1].unroll(a)
     loops = list(stage.axes)
     if loops and size(loops) > 1:
-        if operations >= 1:
-            run_parallel(ctx, stage, loops, operations)
+        run_parallel(ctx, stage, loops, operations)
         at = [a for a in stage.leaves if a.kind != "reduce"][-1]
         for part in reversed(parts):
             part.compute_at(stage, at)
