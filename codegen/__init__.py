@@ -36,6 +36,8 @@ class Generator(Protocol):
 _GENERATORS = {
     "llvm": "llvm",
     "wasm": "wasm",
+    "opencl": "opencl",
+    "webgpu": "wgsl",
     "opengl": "glsl",
     "webgl": "glsl",
 }  # kind of target -> module of this folder

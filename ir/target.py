@@ -34,6 +34,11 @@ class Target:
     texture_units: int = 0  # textures that one kernel can read
     max_branches: int = 1 << 16  # conditional statements that a shader compiler takes in good time
     float_bits: int = 32  # of a float in a texture: 32 or 16
+    max_threads: int = 0  # threads of a workgroup; 0: loops are not bound to blocks and threads
+    max_blocks: int = 0  # workgroups along one axis of a launch
+    shared_bytes: int = 0  # memory that the threads of a workgroup share
+    max_buffers: int = 0  # buffers that one kernel can be given; 0: any number
+    has_float16: bool = False  # 16-bit floats in memory and arithmetic (elsewhere kept in 32 bits)
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
     opt_level: int = 3
@@ -104,6 +109,14 @@ def _fragments(kind: str, fallback: str) -> Target:
 _KINDS: dict[str, Target] = {
     "llvm": Target("llvm"),
     "wasm": Target("wasm"),
+    # What every device has: OpenCL 1.2 full profile promises 32 KiB, WebGPU the numbers below.
+    "opencl": Target(
+        "opencl", max_threads=256, max_blocks=2**31 - 1, shared_bytes=32768, fallback="none"
+    ),
+    "webgpu": Target(
+        "webgpu", max_threads=256, max_blocks=65535, shared_bytes=16384, max_buffers=8,
+        fallback="wasm",
+    ),
     "opengl": _fragments("opengl", "none"),
     # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
     "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Executable", "TensorSpec", "load"]
 
 # Kinds of targets whose memory is not the process's own: where their programs are run.
-_DEVICES = {"opengl": (".devices.opengl", "GLProgram")}
+_DEVICES = {
+    "opengl": (".devices.opengl", "GLProgram"),
+    "opencl": (".devices.opencl", "CLProgram"),
+    "webgpu": (".devices.webgpu", "WebGPUProgram"),
+}
 
 
 def load(path: str | os.PathLike[str], device: CPUDevice | None = None) -> Executable:
