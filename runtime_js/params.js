@@ -131,15 +131,15 @@ export class Params {
    * @throws {BundleError} when the parameter is missing or does not fit
    */
   constant(slot) {
-    const data = Object.hasOwn(this.derived, slot.source)
-      ? this.#transformed(slot, this.derived[slot.source])
-      : this.#stored(slot.source, this.logical ? slot.shape : slot.physical, dtypeOf(slot.dtype));
-    if (!this.logical) return data;
-    const layout = Layout.parse(slot.layout, slot.shape);
-    if (layout.size !== sizeOf(slot.physical)) {
+    const { source, dtype, shape, physical } = slot;
+    const derived = Object.hasOwn(this.derived, source) ? this.derived[source] : undefined;
+    if (!this.logical && !derived) return this.#stored(source, physical, dtypeOf(dtype));
+    const layout = Layout.parse(slot.layout, shape);
+    if (layout.size !== sizeOf(physical)) {
       throw new BundleError(`the layout of '${slot.name}' does not fit its storage.`);
     }
-    return layout.pack(data);
+    if (derived) return this.#transformed(slot, derived, layout);
+    return layout.pack(this.#stored(source, shape, dtypeOf(dtype)));
   }
 
   /**
@@ -162,13 +162,14 @@ export class Params {
 
   /**
    * Weights [n, n, channel, filter] of a convolution by minimal filtering, `G g Gᵀ` of the weights
-   * [filter, channel, 3, 3]; summed in float64, rounded once.
+   * [filter, channel, 3, 3]; summed in float64, rounded once, and put where they lie in storage.
    *
    * @param {Slot} slot
    * @param {Derived} derived
+   * @param {Layout} layout
    * @returns {Float32Array}
    */
-  #transformed(slot, { source, matrix }) {
+  #transformed(slot, { source, matrix }, layout) {
     const n = matrix?.length;
     const [rows, columns, channels, filters] = slot.shape;
     const fits =
@@ -179,10 +180,11 @@ export class Params {
     const g = /** @type {Float32Array} */ (
       this.#stored(source, [filters, channels, 3, 3], DTYPES.float32)
     );
-    const out = new Float32Array(sizeOf(slot.shape));
+    const out = new Float32Array(layout.size);
+    const [onA, onB, onC, onF] = layout.places();
     const m = Float64Array.from(matrix.flat());
     const half = new Float64Array(3 * n); // G g of one pair of channels, [n, 3]
-    const row = new Float32Array(n * n * filters); // of one channel: rows are then copied whole
+    const row = new Float32Array(n * n * filters); // of one channel
     for (let c = 0; c < channels; c++) {
       for (let f = 0; f < filters; f++) {
         const from = (f * channels + c) * 9;
@@ -199,8 +201,9 @@ export class Params {
           }
         }
       }
-      for (let k = 0; k < n * n; k++) {
-        out.set(row.subarray(k * filters, (k + 1) * filters), (k * channels + c) * filters);
+      for (let k = 0, from = 0; k < n * n; k++) {
+        const base = onA[Math.floor(k / n)] + onB[k % n] + onC[c];
+        for (let f = 0; f < filters; f++, from++) out[base + onF[f]] = row[from];
       }
     }
     return out;
