@@ -33,8 +33,7 @@ from ..runtime.errors import InputError, PackageError, WeftError
 from ..runtime.executor import Executable
 from . import page
 from . import weights as coding
-from .driver import Progress
-from .driver import compile as compile_model
+from .driver import Progress, compile_each
 from .frontends import UnboundGraph, bind, load
 from .graph import Graph
 from .process import Classes, Image, class_output, image_input, image_of, labels_of
@@ -85,12 +84,13 @@ def bundle(
     opt_level: int | None = None,
     progress: Progress | None = None,
     cache: bool = True,
+    accuracy: str = "fast",
 ) -> Bundle:
     """Compile a model into a folder that is a web page.
 
     Parameters
     ----------
-    model, shapes, constants, opt_level, progress, cache : as for :func:`weft.compile`.
+    model, shapes, constants, opt_level, progress, cache, accuracy : as for :func:`weft.compile`.
     path : the folder. A bundle that is there already is replaced; any other folder must be empty.
     targets : what the page may run on, the preferred one first: ``"webgl"``, ``"wasm"``,
         ``"wasm -threads"``.
@@ -118,9 +118,12 @@ def bundle(
     _check_place(folder)
     graph, about = prepare(_graph(model, shapes, constants, image), image, classes, labels)
     executables = []
+    each = compile_each(
+        graph, goals, opt_level=opt_level, progress=progress, cache=cache, accuracy=accuracy
+    )
     for goal in goals:
         try:
-            exe = compile_model(graph, goal, opt_level=opt_level, progress=progress, cache=cache)
+            exe = next(each)
         except WeftError as e:
             if goal.kind != "wasm" or set(kinds) == {"wasm"}:
                 raise

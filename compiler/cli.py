@@ -134,7 +134,10 @@ def _model_options(p: argparse.ArgumentParser) -> None:
 
 
 def _compile_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--target", default="llvm", help="what to compile for (default: llvm)")
+    p.add_argument(
+        "--target", default="llvm",
+        help="what to compile for (default: llvm; 'weft targets' lists them)",
+    )  # fmt: skip
     p.add_argument(
         "--shape", action="append", type=_shape, default=[], metavar="NAME=SIZES",
         help="the size of a symbolic dimension (N=1) or the shape of an input (x=1,3,224,224)",
@@ -142,6 +145,11 @@ def _compile_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "-O", dest="opt_level", type=int, choices=range(4), default=None,
         help="optimisation level; 0 makes one kernel of each operator (default: 3)",
+    )  # fmt: skip
+    p.add_argument(
+        "--accuracy", choices=["fast", "strict"], default="fast",
+        help="fast: convolutions may be computed by minimal filtering, up to 1e-4 of a layer's "
+        "largest result off; strict: never (default: fast)",
     )  # fmt: skip
     p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
     p.add_argument(
@@ -161,12 +169,16 @@ def parser() -> argparse.ArgumentParser:
 
     p = sub.add_parser(
         "compile", help="compile a model into a package", formatter_class=raw,
-        description="Compile an ONNX model into a package that needs no compiler to run.",
+        description="Compile an ONNX model into a package that needs no compiler to run, or into\n"
+        "a web page. --target may list several targets: the graph is then read and simplified\n"
+        "once, and there is a package for each (model.llvm.weft, model.opencl.weft), or a page\n"
+        "that takes the first one that works.",
         epilog="examples:\n  weft compile model.onnx -o model.weft --shape N=1 --report\n"
         "  weft compile model.onnx -o phone.weft --target 'llvm -mtriple=aarch64-linux-gnu'\n"
         "  weft compile model.onnx --target webgl --bundle dist/ --weights f16 \\\n"
         "      --image mean=0.5 std=0.5 --labels names.txt\n"
-        "  weft compile model.onnx --target 'wasm -threads' --bundle dist/",
+        "  weft compile model.onnx --target 'wasm -threads' --bundle dist/\n"
+        "  weft compile model.onnx --target llvm,opencl -o out/model.weft",
     )  # fmt: skip
     p.add_argument("model", help="an ONNX file")
     p.add_argument("-o", "--output", help="the package (default: the model's name with .weft)")
