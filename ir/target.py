@@ -114,7 +114,11 @@ _KINDS: dict[str, Target] = {
         "opencl", max_threads=256, max_blocks=2**31 - 1, shared_bytes=32768, fallback="none"
     ),
     "webgpu": Target(
-        "webgpu", max_threads=256, max_blocks=65535, shared_bytes=16384, max_buffers=8,
+        "webgpu",
+        max_threads=256,
+        max_blocks=65535,
+        shared_bytes=16384,
+        max_buffers=8,
         fallback="wasm",
     ),
     "opengl": _fragments("opengl", "none"),
