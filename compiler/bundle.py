@@ -130,27 +130,44 @@ def bundle(
             hint = f"{e.hint}; or leave wasm out: --no-fallback, targets=('webgl',)"
             raise type(e)(e.message, where=e.where, hint=hint) from e
         executables.append(exe)
-    parts, programs, fallbacks = _parts(goals, executables, weights, int(shard_mb * 2**20))
-    manifest = {
-        "format": "weft-bundle",
-        "version": VERSION,
-        "name": graph.name,
-        "programs": programs,
-        "files": {k: _identity(parts[k]) for k in sorted(parts)},
-        "meta": {
-            "weft": __version__,
-            "title": title or graph.name,
-            "weights": weights,
-            "parameters": _count(executables[0]),
-            "fallbacks": fallbacks,
-            **about,
-        },
-    }
+    parts, manifest, fallbacks = data_of(
+        goals, executables, graph.name, weights, shard_mb, title, about
+    )
     parts |= page.files(manifest)
     parts[MANIFEST] = _json(manifest)
     _write(folder, parts)
     sizes = {k: len(v) for k, v in sorted(parts.items())}
     return Bundle(folder, sizes, manifest, {k: v for k, v in fallbacks.items() if v})
+
+
+def data_of(
+    goals: Sequence[Target],
+    executables: Sequence[Executable],
+    name: str,
+    weights: str = "f32",
+    shard_mb: float = 8,
+    title: str | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, bytes], dict[str, Any], dict[str, dict[str, str]]]:
+    """A bundle without its page: files by name, the manifest that describes them, and what fell to
+    wasm by target."""
+    parts, programs, fallbacks = _parts(goals, executables, weights, int(shard_mb * 2**20))
+    manifest = {
+        "format": "weft-bundle",
+        "version": VERSION,
+        "name": name,
+        "programs": programs,
+        "files": {k: _identity(parts[k]) for k in sorted(parts)},
+        "meta": {
+            "weft": __version__,
+            "title": title or name,
+            "weights": weights,
+            "parameters": _count(executables[0]),
+            "fallbacks": fallbacks,
+            **(about or {}),
+        },
+    }
+    return parts, manifest, fallbacks
 
 
 def slug(target: Target) -> str:

@@ -328,30 +328,13 @@ def bench_model(args: argparse.Namespace) -> int:
 
 
 def targets(args: argparse.Namespace) -> int:
-    from ..codegen import for_target
-    from ..ir.target import Target, kinds
+    from .cli_machine import targets as show
 
-    print("kinds: " + ", ".join(kinds()))
-    print(f"\n{'target':<34} {'vector bits':>11} {'registers':>9}  multiply-add  masked memory")
-    for text in (
-        "llvm",
-        "llvm -mtriple=x86_64-linux-gnu",
-        "llvm -mtriple=aarch64-linux-gnu",
-        "llvm -mtriple=riscv64-linux-gnu",
-        "wasm",
-        "wasm -threads",
-    ):
-        t = Target.parse(text)
-        t = for_target(t).resolve(t)
-        fma, masked = ("yes" if f else "no" for f in (t.has_fma, t.has_masked_memory))
-        print(f"{text:<34} {t.vector_bits:>11} {t.num_vector_registers:>9}  {fma:<12}  {masked}")
-    host = for_target(Target("llvm")).resolve(Target("llvm"))
-    print(f"\n'llvm' alone is this machine: {host.mtriple}, {host.mcpu}")
-    return 0
+    return show()
 
 
 def doctor(args: argparse.Namespace) -> int:
-    from .cli_doctor import examine
+    from .cli_machine import doctor as examine
 
     return examine()
 
