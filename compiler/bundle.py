@@ -35,11 +35,10 @@ from ..runtime.executor import Executable
 from . import page
 from . import weights as coding
 from .derived import Derived, find_derived
-from .driver import Progress
-from .driver import compile as compile_model
+from .driver import Progress, compile_each
 from .frontends import UnboundGraph, bind, load
 from .graph import Graph
-from .passes import GRAPH_PASSES
+from .optimize import simplified
 from .process import Classes, Image, class_output, image_input, image_of, labels_of
 
 VERSION = 1
@@ -88,12 +87,13 @@ def bundle(
     opt_level: int | None = None,
     progress: Progress | None = None,
     cache: bool = True,
+    accuracy: str = "fast",
 ) -> Bundle:
     """Compile a model into a folder that is a web page.
 
     Parameters
     ----------
-    model, shapes, constants, opt_level, progress, cache : as for :func:`weft.compile`.
+    model, shapes, constants, opt_level, progress, cache, accuracy : as for :func:`weft.compile`.
     path : the folder. A bundle that is there already is replaced; any other folder must be empty.
     targets : what the page may run on, the preferred one first: ``"webgl"``, ``"wasm"``,
         ``"wasm -threads"``.
@@ -121,40 +121,60 @@ def bundle(
     _check_place(folder)
     graph, about = prepare(_graph(model, shapes, constants, image), image, classes, labels)
     executables = []
+    simple = simplified(graph)  # its weights are those that algorithms transform
+    each = compile_each(
+        graph, goals, opt_level=opt_level, progress=progress, cache=cache, accuracy=accuracy,
+        simple=simple,
+    )  # fmt: skip
     for goal in goals:
         try:
-            exe = compile_model(graph, goal, opt_level=opt_level, progress=progress, cache=cache)
+            exe = next(each)
         except WeftError as e:
             if goal.kind != "wasm" or set(kinds) == {"wasm"}:
                 raise
             hint = f"{e.hint}; or leave wasm out: --no-fallback, targets=('webgl',)"
             raise type(e)(e.message, where=e.where, hint=hint) from e
         executables.append(exe)
-    plain = graph
-    for simplify in GRAPH_PASSES:  # before algorithms transform weights
-        plain = simplify(plain)
-    limit = int(shard_mb * 2**20)
-    parts, programs, fallbacks = _parts(goals, executables, plain.constants, weights, limit)
-    manifest = {
-        "format": "weft-bundle",
-        "version": VERSION,
-        "name": graph.name,
-        "programs": programs,
-        "files": {k: _identity(parts[k]) for k in sorted(parts)},
-        "meta": {
-            "weft": __version__,
-            "title": title or graph.name,
-            "weights": weights,
-            "parameters": _count(executables[0]),
-            "fallbacks": fallbacks,
-            **about,
-        },
-    }
+    parts, manifest, fallbacks = data_of(
+        goals, executables, graph.name, weights, shard_mb, title, about, simple.constants
+    )
     parts |= page.files(manifest)
     parts[MANIFEST] = _json(manifest)
     _write(folder, parts)
     sizes = {k: len(v) for k, v in sorted(parts.items())}
     return Bundle(folder, sizes, manifest, {k: v for k, v in fallbacks.items() if v})
+
+
+def data_of(
+    goals: Sequence[Target],
+    executables: Sequence[Executable],
+    name: str,
+    weights: str = "f32",
+    shard_mb: float = 8,
+    title: str | None = None,
+    about: Mapping[str, Any] | None = None,
+    plain: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> tuple[dict[str, bytes], dict[str, Any], dict[str, dict[str, str]]]:
+    """A bundle without its page: files by name, the manifest that describes them, and what fell to
+    wasm by target. ``plain``: the model's parameters before algorithms transformed them."""
+    limit = int(shard_mb * 2**20)
+    parts, programs, fallbacks = _parts(goals, executables, plain, weights, limit)
+    manifest = {
+        "format": "weft-bundle",
+        "version": VERSION,
+        "name": name,
+        "programs": programs,
+        "files": {k: _identity(parts[k]) for k in sorted(parts)},
+        "meta": {
+            "weft": __version__,
+            "title": title or name,
+            "weights": weights,
+            "parameters": _count(executables[0]),
+            "fallbacks": fallbacks,
+            **(about or {}),
+        },
+    }
+    return parts, manifest, fallbacks
 
 
 def slug(target: Target) -> str:

@@ -37,6 +37,11 @@ _RELAX_CALL = {
 }
 
 
+def processor() -> str:
+    """LLVM's name of this machine's processor, and LLVM's version."""
+    return f"{llvm.get_host_cpu_name()}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+
+
 class Library:
     """Loaded code objects; they stay in memory as long as this object lives."""
 
