@@ -312,7 +312,7 @@ def make_program(
         names = [*literal_free(group, graph.constants), *group.outputs]
         assert len(names) == len(kernel.params), (group, kernel.params)
         args = [slot(n) for n in names]
-        if not kernel.draws:
+        if not kernel.launches:
             steps.append(Step(kernel.symbol, tuple(args), group.label, kernel.device))
             if kernel.device:
                 reasons[group.label] = kernel.reason
@@ -322,8 +322,8 @@ def make_program(
             args.append(len(slots))
             slots[name] = Slot(name, "arena", dtype, shape, shape, nbytes)
             arena = max(arena, nbytes)
-        for k, d in enumerate(kernel.draws, 1):
-            label = f"{group.label} ({k}/{len(kernel.draws)})" if k > 1 else group.label
+        for k, d in enumerate(kernel.launches, 1):
+            label = f"{group.label} ({k}/{len(kernel.launches)})" if k > 1 else group.label
             steps.append(Step(d.symbol, tuple(args[a] for a in d.args), label))
     outputs = {o: slot(o) for o in graph.outputs}
     distinct = {k.symbol: k for k in kernels}
@@ -347,9 +347,9 @@ def make_program(
 
 
 def _kernels(group: CachedKernel, holders: Mapping[str, str]) -> list[Kernel]:
-    if not group.draws:
+    if not group.launches:
         return [Kernel(group.symbol, group.params, holders[group.symbol])]
-    return [Kernel(d.symbol, d.params, holders[d.symbol], d.launch) for d in group.draws]
+    return [Kernel(d.symbol, d.params, holders[d.symbol], d.launch) for d in group.launches]
 
 
 def literal_free(group: Group, constants: Mapping[str, np.ndarray]) -> list[str]:

@@ -103,8 +103,8 @@ def lower_kernels(
     """The functions of a schedule for a device that runs one nest of bound loops at a time: one for
     each stage at the root, to be launched in order.
 
-    Parameters and errors are those of :func:`lower`. What lies between two nests becomes a parameter
-    of both.
+    Parameters and errors are those of :func:`lower`. What lies between two nests becomes a
+    parameter of both.
     """
     goal = Target.parse(target)
     whole = build_loop_nest(schedule, args, name, layouts)

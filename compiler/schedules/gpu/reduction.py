@@ -66,8 +66,9 @@ def _together(ctx: Context, stage: Stage) -> set[Stage]:
     part = s[s.rfactor(stage.op.outputs[0], lane)]  # type: ignore[attr-defined]
     part.set_scope("shared")
     register = s[s.cache_write(part.op.outputs[0], "local")]  # type: ignore[attr-defined]
-    part.bind(part.axes[0], thread_axis("threadIdx.x"))
-    register.compute_at(part, part.axes[0])
+    own = part.leaves[0]
+    part.bind(own, thread_axis("threadIdx.x"))
+    register.compute_at(part, own)
     if stage.axes:
         axes = list(stage.axes)
         block = stage.fuse(*axes) if len(axes) > 1 else axes[0]
