@@ -63,9 +63,11 @@ def _together(ctx: Context, stage: Stage) -> set[Stage]:
     s = ctx.schedule
     terms = stage.fuse(*stage.reduce_axes) if len(stage.reduce_axes) > 1 else stage.reduce_axes[0]
     _, lane = stage.split(terms, factor=TOGETHER)
-    part = s[s.rfactor(stage.op.outputs[0], lane)]  # type: ignore[attr-defined]
+    result = stage.op.outputs[0]  # type: ignore[attr-defined]
+    part = s[s.rfactor(result, lane)]
     part.set_scope("shared")
-    register = s[s.cache_write(part.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    (partial,) = part.op.outputs  # type: ignore[attr-defined]
+    register = s[s.cache_write(partial, "local")]
     own = part.leaves[0]
     part.bind(own, thread_axis("threadIdx.x"))
     register.compute_at(part, own)
