@@ -7,6 +7,7 @@ where the target has them.
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ class WebGPUProgram(DeviceProgram):
         self.wgpu = api.module()
         with self._entered():
             self.gpu = api.shared()
-            self._check_limits()
+            self._check_limits(codes)
             self.plan = share(storage, self._nbytes)
             for b in self.plan.blocks:
                 self._need("bytes in one buffer", self.gpu.limits["max_allocation"], b.size,
@@ -78,7 +79,7 @@ class WebGPUProgram(DeviceProgram):
 
     # -- limits and code --------------------------------------------------------------------------
 
-    def _check_limits(self) -> None:
+    def _check_limits(self, codes: Mapping[str, bytes]) -> None:
         limits, name = self.gpu.limits, self.gpu.name
         if "float64" in dtypes_of(self.kernels.values()):
             raise DeviceError(
@@ -95,7 +96,9 @@ class WebGPUProgram(DeviceProgram):
         for kernel in self.kernels.values():
             blocks, threads = launch(kernel)
             where = f"kernel {kernel.name}"
+            shared = shared_bytes(codes[kernel.code].decode())
             needs = [
+                ("bytes of workgroup memory", shared, "shared_bytes", "shared_bytes"),
                 ("threads in a workgroup", math.prod(threads), "max_threads", "max_threads"),
                 ("storage buffers", len(kernel.params), "max_buffers", "max_buffers"),
             ]
@@ -276,7 +279,11 @@ class WebGPUProgram(DeviceProgram):
 
     def _clock_on_host(self) -> np.ndarray:
         queue, times = self.gpu.device.queue, []
-        queue.on_submitted_work_done_sync()
+
+        def wait() -> None:  # wgpu 0.32 cannot wait for a queue alone
+            queue.read_buffer(self._buffers[0], 0, 16)
+
+        wait()
         for call in self._calls:
             begin = time.perf_counter_ns()
             encoder = self.gpu.device.create_command_encoder()
@@ -284,7 +291,7 @@ class WebGPUProgram(DeviceProgram):
             self._dispatch(group, call)
             group.end()
             queue.submit([encoder.finish()])
-            queue.on_submitted_work_done_sync()
+            wait()
             times.append(time.perf_counter_ns() - begin)
         return np.array(times)
 
@@ -294,6 +301,26 @@ class WebGPUProgram(DeviceProgram):
                 b.destroy()
         self._buffers, self._staging = [], None
         self._calls, self._pipelines, self._layouts = [], {}, {}
+
+
+_SHARED = re.compile(r"var\s*<\s*workgroup\s*>\s*\w+\s*:\s*([^;]+);")
+_ARRAY = re.compile(r"array\s*<(.+),\s*(\d+)[iu]?\s*>")
+_VECTOR = re.compile(r"vec([234])\s*<\s*(\w+)\s*>")
+
+
+def shared_bytes(code: str) -> int:
+    """The memory that the threads of a workgroup share in a WGSL kernel. wgpu does not compare it
+    with the device's limit, and drivers beyond it do what they like."""
+
+    def size(kind: str) -> int:
+        kind = kind.strip()
+        if m := _ARRAY.fullmatch(kind):
+            return int(m[2]) * size(m[1])
+        if m := _VECTOR.fullmatch(kind):
+            return (4 if m[1] == "3" else int(m[1])) * size(m[2])
+        return 2 if kind == "f16" else 4
+
+    return sum(-(-size(kind) // 16) * 16 for kind in _SHARED.findall(code))
 
 
 __all__ = ["WebGPUProgram"]
