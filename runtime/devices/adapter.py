@@ -23,6 +23,10 @@ _lock = threading.Lock()
 _shared: dict[str, WebGPU] = {}  # by the value of WEFT_WEBGPU_ADAPTER
 
 
+class DeviceLost(DeviceError):
+    """The device is gone with all that it held."""
+
+
 def module() -> Any:
     """wgpu; raises :class:`DeviceError` where it is not installed."""
     try:
@@ -46,8 +50,20 @@ def errors(where: str | None = None) -> Iterator[None]:
             where=where,
             hint="a smaller batch needs less",
         ) from None
-    except (wgpu.GPUError, RuntimeError) as e:  # RuntimeError: mapping failed, the device is lost
+    except (wgpu.GPUError, RuntimeError) as e:  # RuntimeError: mapping failed
+        if is_lost(e):
+            raise DeviceLost(
+                f"the WebGPU device was lost: {_said(e)}",
+                where=where,
+                hint="the next call takes a new one; a kernel that runs for seconds may be the "
+                "cause, drivers end such",
+            ) from None
         raise DeviceError(f"WebGPU failed: {_said(e)}", where=where) from None
+
+
+def is_lost(e: Exception) -> bool:
+    """Whether an error says that the device is gone, as after a reset of the driver."""
+    return "device is lost" in str(e)
 
 
 def _said(e: Exception) -> str:
@@ -161,7 +177,8 @@ def shared() -> WebGPU:
         return _shared[wanted]
 
 
-def forget() -> None:
-    """The next program asks for a device anew: this one is lost."""
+def forget(lost: WebGPU) -> None:
+    """The next program asks for a device anew instead of this one."""
     with _lock:
-        _shared.clear()
+        for wanted in [w for w, found in _shared.items() if found is lost]:
+            del _shared[wanted]
