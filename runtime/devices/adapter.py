@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 from .. import knobs
 from ..errors import DeviceError
+from .program import check_process
 
 INSTALL_PYTHON = "pip install 'weft[webgpu]'"
 INSTALL_DRIVER = (
@@ -21,6 +23,7 @@ _TYPES = ("DiscreteGPU", "IntegratedGPU", "VirtualGPU", "Unknown", "CPU")  # bes
 _FEATURES = ("shader-f16", "timestamp-query")  # used where they are offered
 _lock = threading.Lock()
 _shared: dict[str, WebGPU] = {}  # by the value of WEFT_WEBGPU_ADAPTER
+_process = os.getpid()  # that started the drivers
 
 
 class DeviceLost(DeviceError):
@@ -163,8 +166,12 @@ def _named(limits: dict[str, int], features: Any) -> dict[str, int]:
 
 def shared() -> WebGPU:
     """The device of this process; raises :class:`DeviceError` when there is none."""
+    global _process
     wanted = knobs.webgpu_adapter()
     with _lock:
+        if _shared:
+            check_process(_process, "webgpu")
+        _process = os.getpid()
         if wanted not in _shared:
             adapter = choose(adapters(), wanted)
             features = [f for f in _FEATURES if f in adapter.features]
@@ -177,7 +184,7 @@ def shared() -> WebGPU:
         return _shared[wanted]
 
 
-def forget(lost: WebGPU) -> None:
+def forget(lost: WebGPU | None) -> None:
     """The next program asks for a device anew instead of this one."""
     with _lock:
         for wanted in [w for w, found in _shared.items() if found is lost]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ class DeviceProgram(ABC):
                     where=program.name,
                     hint=f"compile for '{self.kind} -fallback=none', or for llvm",
                 )
+        self._process = os.getpid()
         self._open = True
 
     @property
@@ -85,6 +87,7 @@ class DeviceProgram(ABC):
         roots = [self.storage.roots[k] for k in self.program.outputs.values()]
         made = [r for r in dict.fromkeys(roots) if r in self.plan.places and r not in given]
         made = [r for r in made if r not in self.storage.constants]
+        self._check_process()
         with self._entered():
             keep = self._enter(arrays)
             self._start()
@@ -94,6 +97,7 @@ class DeviceProgram(ABC):
 
     def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
         """Nanoseconds of each call, one row a run; one run before them does not count."""
+        self._check_process()
         with self._entered():
             keep = self._enter(arrays)
             rows = self._measure(repeat + 1)
@@ -104,12 +108,16 @@ class DeviceProgram(ABC):
         """Give memory and code back."""
         if self._open:
             self._open = False
-            with self._entered():
-                self._free()
+            if self._process == os.getpid():  # what a fork inherited is not its own to free
+                with self._entered():
+                    self._free()
 
     def __del__(self) -> None:
         if self._open and not sys.is_finalizing():
             self.close()
+
+    def _check_process(self) -> None:
+        check_process(self._process, self.program.name)
 
     # -- shared steps -----------------------------------------------------------------------------
 
@@ -154,6 +162,17 @@ class DeviceProgram(ABC):
             raise DeviceError(
                 f"{device} allows {have} {what}; {need} are needed.", where=where, hint=hint
             )
+
+
+def check_process(process: int, where: str) -> None:
+    """Raises :class:`DeviceError` in a fork of ``process``: threads of drivers stay behind there,
+    and calls would wait for them forever."""
+    if process != os.getpid():
+        raise DeviceError(
+            "the driver was started before this process was forked, and works only in the other.",
+            where=where,
+            hint="start processes with the method 'spawn' or 'forkserver' of multiprocessing",
+        )
 
 
 def target_options(target: str) -> dict[str, str]:

@@ -82,7 +82,7 @@ class WebGPUProgram(DeviceProgram):
             )
         for k, flat in self._constants():
             self._send(k, flat)
-        device.queue.submit([])  # copies now, so that their memory can go
+            device.queue.submit([])  # copies now, so that the memory of the copy can go
         for step in self.program.steps:
             kernel = self.kernels[step.kernel]
             blocks, _ = launch(kernel)
