@@ -93,7 +93,15 @@ class DeviceProgram(ABC):
             self._start()
             flats = dict(zip(made, self._fetch(made)))
             del keep
-        return [self._output(k, given, flats) for k in self.program.outputs.values()]
+        outputs, seen = [], set()
+        for k, root in zip(self.program.outputs.values(), roots):
+            flat = self._flat(k, given, flats)
+            own = root in flats and root not in seen
+            seen.add(root)
+            slot, dtype = self.program.slots[k], self.storage.dtypes[k].numpy
+            flat = flat[: math.prod(slot.shape)].astype(dtype, copy=not own)
+            outputs.append(flat.reshape(slot.shape))
+        return outputs
 
     def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
         """Nanoseconds of each call, one row a run; one run before them does not count."""
@@ -136,29 +144,26 @@ class DeviceProgram(ABC):
             if k in self.plan.places:
                 yield k, array.reshape(-1).view(self.storage.dtypes[k].numpy)
 
-    def _output(
-        self, k: int, given: Mapping[int, np.ndarray], flats: dict[int, np.ndarray]
+    def _flat(
+        self, k: int, given: Mapping[int, np.ndarray], flats: Mapping[int, np.ndarray]
     ) -> np.ndarray:
-        """A public output, the caller's own."""
+        """The elements of a slot wherever its tensor is."""
         slot, root = self.program.slots[k], self.storage.roots[k]
         dtype = self.storage.dtypes[k].numpy
         if root in given:
-            flat = np.array(given[root]).reshape(-1)
-        elif root in self.storage.constants:
-            flat = np.array(self.storage.constants[root]).reshape(-1).view(np.uint8)
-            flat = flat[: slot.nbytes].view(dtype)
-        elif root in flats:
-            flat = flats[root]
-            flats[root] = flat.copy()  # for another name of the same tensor
-        else:
-            flat = np.empty(0, dtype)  # nothing computes a tensor without elements
-        return flat[: math.prod(slot.shape)].astype(dtype, copy=False).reshape(slot.shape)
+            return given[root].reshape(-1)
+        if root in self.storage.constants:
+            data = np.ascontiguousarray(self.storage.constants[root]).reshape(-1)
+            return data.view(np.uint8)[: slot.nbytes].view(dtype)
+        if root in flats:
+            return flats[root]
+        return np.empty(0, dtype)  # nothing computes a tensor without elements
 
     def _need(self, what: str, have: int, need: int, device: str, where: str, option: str) -> None:
         """Raises :class:`DeviceError` where a device has too little of something; ``option`` is
         the target's word for it, where it has one."""
         if need > have:
-            hint = f"compile for '{self.kind} -{option}={have}'" if option else None
+            hint = f"compile for '{self.kind} -{option}={have}'" if option else "try target 'llvm'"
             raise DeviceError(
                 f"{device} allows {have} {what}; {need} are needed.", where=where, hint=hint
             )

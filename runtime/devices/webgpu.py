@@ -59,18 +59,27 @@ class WebGPUProgram(DeviceProgram):
     @contextmanager
     def _entered(self) -> Iterator[None]:
         with _lock:
+            gpu = self.gpu
             try:
                 with api.errors(self.program.name):
                     if self.gpu is None and self._open:
-                        self.gpu = api.shared()
-                        self._load()
+                        gpu = api.shared()
+                        self._load(gpu)
                     yield
             except api.DeviceLost:
-                api.forget(self.gpu)
+                api.forget(gpu)
                 self._free()  # and load anew at the next call
                 raise
 
-    def _load(self) -> None:
+    def _load(self, gpu: api.WebGPU) -> None:
+        self.gpu = gpu
+        try:
+            self._make()
+        except BaseException:
+            self._free()  # what is half made must not run
+            raise
+
+    def _make(self) -> None:
         self._check_limits()
         device, usage = self.gpu.device, self.wgpu.BufferUsage
         for kernel in self.program.kernels:
