@@ -598,7 +598,8 @@ export const device = {
     const why = misfit(found, assumedBy(target));
     if (why) return { ok: false, reason: `${found.renderer}: ${why}` };
     const bits = flags.forceHalfFloat ? 16 : found.floatBits;
-    return { ok: true, reason: `WebGL2, ${found.renderer}, ${bits}-bit floats` };
+    const software = /swiftshader|llvmpipe|softpipe|basic render|software/i.test(found.renderer);
+    return { ok: true, software, reason: `WebGL2, ${found.renderer}, ${bits}-bit floats` };
   },
 
   create: (flags) => new WebGLDevice(flags),
