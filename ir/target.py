@@ -5,6 +5,7 @@ Passes and schedule rules ask for capabilities (``target.vector_bits``), never f
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, fields, replace
 
@@ -87,6 +88,17 @@ class Target:
         return replace(base, **options)  # type: ignore[arg-type]
 
 
+def split_targets(text: str) -> list[str]:
+    """The targets in a list such as ``"webgpu,webgl,wasm -threads"``. A comma before anything but a
+    kind of target belongs to an option.
+
+    >>> split_targets("llvm -mattr=+avx2,-avx512f, opengl")
+    ['llvm -mattr=+avx2,-avx512f', 'opengl']
+    """
+    words = "|".join(map(re.escape, _KINDS))
+    return [t.strip() for t in re.split(rf",(?=\s*(?:{words})(?:\s|,|$))", text)]
+
+
 def _value(kind: type, text: str, given: bool) -> object:
     if kind is bool:
         flags = {"": True, "1": True, "true": True, "0": False, "false": False}
@@ -114,7 +126,11 @@ _KINDS: dict[str, Target] = {
         "opencl", max_threads=256, max_blocks=2**31 - 1, shared_bytes=32768, fallback="none"
     ),
     "webgpu": Target(
-        "webgpu", max_threads=256, max_blocks=65535, shared_bytes=16384, max_buffers=8,
+        "webgpu",
+        max_threads=256,
+        max_blocks=65535,
+        shared_bytes=16384,
+        max_buffers=8,
         fallback="wasm",
     ),
     "opengl": _fragments("opengl", "none"),
