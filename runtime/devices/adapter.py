@@ -64,13 +64,14 @@ def adapters() -> list[Any]:
     found = [a for a in found if a.info["backend_type"] != "Null"]
     if not found:
         raise DeviceError("there is no WebGPU adapter.", hint=INSTALL_DRIVER)
-
-    def rank(a: Any) -> tuple[int, bool]:
-        kind = a.info["adapter_type"]
-        place = _TYPES.index(kind) if kind in _TYPES else _TYPES.index("Unknown")
-        return place, "opengl" in a.info["backend_type"].lower()
-
     return sorted(found, key=rank)
+
+
+def rank(adapter: Any) -> tuple[int, bool]:
+    """The place of an adapter among others, the best first."""
+    kind = adapter.info["adapter_type"]
+    place = _TYPES.index(kind) if kind in _TYPES else _TYPES.index("Unknown")
+    return place, "opengl" in adapter.info["backend_type"].lower()
 
 
 def title(adapter: Any) -> str:
