@@ -16,7 +16,6 @@ TYPES = {"float32": "float", "int32": "int", "bool": "unsigned char", "int64": "
 WORDS = {Op.FLOORDIV: "DIV", Op.FLOORMOD: "MOD", Op.MIN: "MIN", Op.MAX: "MAX"}
 SIGNS = dict.fromkeys(WORDS, ",")
 HEAD = """#include <math.h>
-#define inff INFINITY
 #define DIV(a, b) ((a) / (b) - ((a) % (b) < 0))
 #define MOD(a, b) (((a) % (b) + (b)) % (b))
 #define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
@@ -69,7 +68,7 @@ class ToyProgram:
         self.program, self.storage, self.folder = program, storage, tempfile.TemporaryDirectory()
         source, library = (Path(self.folder.name, n) for n in ("toy.c", "toy.so"))
         source.write_bytes(b"".join(codes.values()))
-        command = ["cc", "-O2", "-w", "-shared", "-fPIC", "-lm", "-o"]
+        command = ["cc", "-O2", "-w", "-Dinff=INFINITY", "-shared", "-fPIC", "-lm", "-o"]
         subprocess.run([*command, library, source], check=True)
         self.library = CDLL(str(library))
 
