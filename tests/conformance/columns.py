@@ -35,6 +35,7 @@ class Column:
     run: Callable[[Sequence[Case], str], list[Arrays]]
     missing: Callable[[], str]
     chunk: int = CHUNK
+    whole: bool = False  # it must refuse nothing
     narrow: bool = False  # 64-bit integers are kept in 32 bits
 
     def judge(self, case: Case, got: Arrays) -> None:
@@ -77,17 +78,12 @@ def resolved(text: str) -> Target:
     return for_target(target).resolve(target)
 
 
-def alone(text: str) -> Target:
-    """The target without another one that takes what it cannot do."""
-    goal = resolved(text)
-    return replace(goal, fallback="none") if goal.fallback else goal
-
-
 _refusals: dict[tuple[str, str], str] = {}
 
 
 def refusal(case: Case, text: str) -> str:
-    """Why the target cannot compute a case; empty where it can. Nothing is run."""
+    """Why the target cannot compute a case, or hands it to its fallback; empty where it computes
+    it. Nothing is run."""
     graph, _ = case_graph([case])
     group = Group.of(graph, graph.nodes)
     if not any(graph.types[o].size for o in group.outputs):
@@ -95,8 +91,8 @@ def refusal(case: Case, text: str) -> str:
     key = (structural_key(group, graph.types, graph.constants), text)
     if key not in _refusals:
         try:
-            driver.compile_groups(graph, [group], alone(text), kernel_cache())
-            _refusals[key] = ""
+            made, _ = driver.compile_groups(graph, [group], resolved(text), kernel_cache())
+            _refusals[key] = next(iter(made.values())).reason
         except (CodegenError, LoweringError) as e:
             _refusals[key] = e.message
     return _refusals[key]
@@ -188,13 +184,13 @@ def _browser() -> str:
 COLUMNS = {
     c.name: c
     for c in (
-        Column("interp", "", interpret, lambda: ""),
-        Column("llvm", "llvm", here, lambda: ""),
+        Column("interp", "", interpret, lambda: "", whole=True),
+        Column("llvm", "llvm", here, lambda: "", whole=True),
         Column("opencl", "opencl", here, _probe("opencl")),
         Column("opengl", "opengl", here, _probe("opengl"), narrow=True),
         Column("webgl", "webgl", away("browser"), _browser, narrow=True),
         Column("webgpu", "webgpu -fallback=none", here, _probe("webgpu"), narrow=True),
-        Column("wasm", "wasm", away("node"), _probe("wasm"), 600),
-        Column("wasm -threads", "wasm -threads", away("node"), _probe("wasm"), 600),
+        Column("wasm", "wasm", away("node"), _probe("wasm"), 600, whole=True),
+        Column("wasm -threads", "wasm -threads", away("node"), _probe("wasm"), 600, whole=True),
     )
 }

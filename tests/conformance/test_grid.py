@@ -53,7 +53,7 @@ class Batches:
 def runs(case: Case, column: Column) -> bool:
     """Whether a case is run: all but those that the target refuses and nothing else takes, and
     those whose numbers it does not hold."""
-    if not column.target:
+    if column.whole:
         return True
     if column.narrow and too_wide(case):
         return False
