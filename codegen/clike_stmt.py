@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..ir.expr import Expr, Load, Ramp, as_int, is_const
+from ..ir.expr import Broadcast, Expr, Load, Ramp, as_int, is_const
 from ..ir.stmt import Alloc, Barrier, Buffer, For, ForKind, If, Let, Seq, Stmt, Store
 from ..ir.visit import walk
 from ..runtime.dtype import INT32, DType
@@ -58,7 +58,7 @@ class CLike(Expressions):
 
     def register_lanes(self, b: Buffer, uses: list[Expr]) -> int:
         """Lanes of the variables that hold a buffer whose indices are all known; 0 for an array."""
-        return 4 if all(_is_register(u, 4) for u in uses) else 0
+        return 4 if all(is_register(u, 4) for u in uses) else 0
 
     # -- storage of one thread --------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class CLike(Expressions):
             self.stmt(s.body)
 
 
-def _is_register(index: Expr, lanes: int) -> bool:
+def is_register(index: Expr, lanes: int) -> bool:
     """Whether an index names a whole aligned vector or a component at compile time."""
     if isinstance(index, Ramp):
         base = as_int(index.base)
@@ -183,4 +183,9 @@ def _is_register(index: Expr, lanes: int) -> bool:
     return as_int(index) is not None and index.dtype.lanes == 1
 
 
-__all__ = ["CLike"]
+def is_same(p: Expr, value: bool) -> bool:
+    """Whether a condition is ``value`` in all lanes."""
+    return is_const(p.value if isinstance(p, Broadcast) else p, value)
+
+
+__all__ = ["CLike", "is_register", "is_same"]
