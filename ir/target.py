@@ -139,6 +139,16 @@ _KINDS: dict[str, Target] = {
 }
 
 
+def register_kind(target: Target) -> None:
+    """Make ``target.kind`` a kind with these capabilities; see :func:`weft.register_target`."""
+    if target.kind in _KINDS or not re.fullmatch(r"[a-z][a-z0-9_]*", target.kind):
+        raise TargetError(
+            f"there cannot be another target called {target.kind!r}.",
+            hint=f"small letters and digits, none of: {', '.join(_KINDS)}",
+        )
+    _KINDS[target.kind] = target
+
+
 def kinds() -> tuple[str, ...]:
     """The words that a target may begin with."""
     return tuple(_KINDS)
