@@ -27,6 +27,7 @@ class Target:
     num_vector_registers: int = 16
     has_fma: bool = False
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
+    has_prefetch: bool = False  # instructions that bring a line into a cache ahead of its use
     threads: bool = False  # wasm: shared memory and a thread pool
     texture_memory: bool = False  # tensors lie in textures; a loop is bound to fragments
     max_draw_buffers: int = 0  # texels that one fragment can write
@@ -114,7 +115,11 @@ _KINDS: dict[str, Target] = {
         "opencl", max_threads=256, max_blocks=2**31 - 1, shared_bytes=32768, fallback="none"
     ),
     "webgpu": Target(
-        "webgpu", max_threads=256, max_blocks=65535, shared_bytes=16384, max_buffers=8,
+        "webgpu",
+        max_threads=256,
+        max_blocks=65535,
+        shared_bytes=16384,
+        max_buffers=8,
         fallback="wasm",
     ),
     "opengl": _fragments("opengl", "none"),

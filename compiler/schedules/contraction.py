@@ -20,8 +20,12 @@ from dataclasses import dataclass, replace
 
 from ...ir.expr import Binary, Expr, IterVar, Op, Read, as_int
 from ...ir.stage import Stage
+from ...ir.tensor import PlaceholderOp, Tensor
 from ...ir.visit import walk
-from .common import Context, lane_axis, orders, reduce_source, run_parallel, strip_casts, work
+from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
+
+# Operands of fewer bytes are not fetched ahead: they come soon enough.
+FETCH_BYTES = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -182,9 +186,11 @@ def tile_contraction(
     tile: Tile,
     operations: int,
     line: int | None = None,
+    ahead: tuple[int, int] | None = None,
 ) -> None:
     """Order, unroll and vectorise the loops of ``result`` and of its accumulators ``acc``, and run
-    the outer ones in parallel if so many ``operations`` are worth it."""
+    the outer ones in parallel if so many ``operations`` are worth it. The next weights lie
+    ``ahead``: (axis, how far), by default the next panel of vectors."""
     wide, lane = _split(result, result.axes[vector], tile.lanes)
     outer_v, inner_v = _split(result, wide, tile.vectors) if wide is not None else (None, None)
     row_axis = result.axes[row] if row is not None else None
@@ -216,11 +222,16 @@ def tile_contraction(
     data = [a for k, a in enumerate(acc.axes) if k not in (row, line, vector)] if outer else []
     inside = [acc.axes[k] for k in (line, row) if k is not None]
     inside += [wide] if wide is not None else []
-    reduction = _reduce_order(ctx, acc)
+    if ahead is None and size([acc.axes[vector]]) > tile.vectors * tile.lanes:
+        ahead = vector, tile.vectors * tile.lanes
+    weights = _weights(ctx, acc, vector) if ahead is not None else None
+    reduction = _reduce_order(ctx, acc, fetch=weights is not None)
     acc.reorder(*data, *reduction, *inside, lane)
     for a in inside:
         acc.unroll(a)
     acc.vectorize(lane)
+    if weights is not None and ahead is not None:
+        acc.prefetch(weights, reduction[-1], acc.axes[ahead[0]], ahead[1])
     most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, 256), 0)
     if most and reduction:
         acc.pragma(reduction[-1], "unroll_max", most)
@@ -253,7 +264,31 @@ def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, It
     return stage.split(axis, factor=factor)
 
 
-def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
+def _weights(ctx: Context, acc: Stage, vector: int) -> Tensor | None:
+    """The operand that is read once, a panel of vectors after the other, if it comes from far away:
+    while a panel is used the next one can be fetched."""
+    if not ctx.target.has_prefetch:
+        return None
+    v = acc.axes[vector]
+    for r in acc.reads():
+        inside = [i for i in r.indices if any(n is v for n in walk(i))]
+        if inside != [v] or not isinstance(r.tensor.op, PlaceholderOp):
+            continue
+        used = {n for i in r.indices for n in walk(i)}
+        reused = size([a for a in acc.axes if a not in used])
+        if reused > 1 and _bytes(r.tensor) >= FETCH_BYTES:
+            return r.tensor
+    return None
+
+
+def _bytes(t: Tensor) -> int:
+    n = t.dtype.bytes
+    for e in t.shape:
+        n *= as_int(e) or 1
+    return n
+
+
+def _reduce_order(ctx: Context, acc: Stage, fetch: bool = False) -> list[IterVar]:
     """Reduce loops, outermost first. By default the innermost is the one along which the data
     operand lies in memory: a blocked channel axis is split by its block and runs inside the
     window."""
@@ -262,6 +297,8 @@ def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
     axis = axis if axis is not None else longest
     extent = as_int(axis.extent) or 0
     factors = [f for f in sorted({4, 8, 16, 32, 64, 128, block}) if 0 < f < extent]
+    if fetch and not block:  # a loop to fetch in front of
+        block = next((f for f in (16, 8, 32, 4, 64) if f in factors and extent % f == 0), 0)
     factor = ctx.choose(f"{acc.name}.reduce_split", (0, *factors), block)
     assert isinstance(factor, int)
     loops = list(acc.reduce_axes)
