@@ -16,6 +16,7 @@ Georganas et al., SC'18). The tile is unrolled, the reduction is not.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from ...ir.expr import Binary, Expr, IterVar, Op, Read, as_int
@@ -24,6 +25,8 @@ from ...ir.tensor import PlaceholderOp, Tensor
 from ...ir.visit import walk
 from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
 
+# Iterations that a parallel loop should have at least.
+CHUNKS = 16
 # Operands of fewer bytes are not fetched ahead: they come soon enough.
 FETCH_BYTES = 1 << 15
 
@@ -145,7 +148,10 @@ def choose_tile(
     accumulators = registers - 4 if ctx.target.has_fma else registers // 2
     count = -(-columns // lanes)
     best, least = Tile(1, 1, lanes), float("inf")
-    for vectors in range(1, min(count, 8) + 1):
+    # One row (a product with a vector) waits for memory whatever its tile: it leaves panels to
+    # several threads.
+    widest = max(1, min(4, count // 4)) if rows == 1 and not shares_vector else min(count, 8)
+    for vectors in range(1, widest + 1):
         for r in range(1, min(rows, registers) + 1):
             if r * vectors + (1 if shares_vector else vectors) + 1 > registers:
                 break
@@ -215,8 +221,18 @@ def tile_contraction(
     for a in inside:
         result.unroll(a)
     result.vectorize(lane)
+    # With few panels and lines of rows the innermost loop has to be cut for many threads, too.
+    lengths = result.extents()
+    free = max(0, len(outer) - 1)
+    if math.prod(as_int(lengths[a]) or 1 for a in outer[:free]) < CHUNKS:
+        free = len(outer)
+    chunks = ctx.choose(f"{acc.name}.parallel", tuple(range(max(free, len(result.axes)) + 1)), free)
+    assert isinstance(chunks, int)
+    loop = run_parallel(ctx, result, outer[:chunks], operations)
     if outer:
-        acc.compute_at(result, outer[-1])
+        innermost = outer[-1] if outer[-1] in result.leaves else loop
+        assert innermost is not None
+        acc.compute_at(result, innermost)
     # The accumulators: same tile, the reduction outside of it.
     wide, lane = _split(acc, acc.axes[vector], tile.lanes)
     data = [a for k, a in enumerate(acc.axes) if k not in (row, line, vector)] if outer else []
@@ -235,11 +251,6 @@ def tile_contraction(
     most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, 256), 0)
     if most and reduction:
         acc.pragma(reduction[-1], "unroll_max", most)
-    # The accumulators live in the innermost of these loops; it is never one of the fused ones.
-    free = max(0, len(outer) - 1)
-    chunks = ctx.choose(f"{acc.name}.parallel", tuple(range(max(free, len(result.axes)) + 1)), free)
-    assert isinstance(chunks, int)
-    run_parallel(ctx, result, outer[: min(chunks, free)], operations)
 
 
 def _outer_order(

@@ -71,7 +71,7 @@ def test_it_becomes_an_instruction():
 
 
 def test_what_a_kernel_makes_itself_is_not_fetched():
-    a, b, c = product(8, 32, 8)
+    a, b, _ = product(8, 32, 8)
     twice = te.compute((8, 32), lambda k, j: b[k, j] * 2.0, name="twice")
     k = te.reduce_axis(8, "k")
     d = te.compute((8, 32), lambda i, j: te.sum(a[i, k] * twice[k, j], k), name="D")
@@ -80,7 +80,7 @@ def test_what_a_kernel_makes_itself_is_not_fetched():
 
 
 def test_mistakes():
-    a, b, c = product(8, 32, 8)
+    _, b, c = product(8, 32, 8)
     s = create_schedule(c)
     i, j = s[c].axes
     (k,) = s[c].reduce_axes
