@@ -25,6 +25,8 @@ from ...ir.tensor import PlaceholderOp, Tensor
 from ...ir.visit import walk
 from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
 
+# Statements of an unrolled window.
+UNROLLED = 256
 # Iterations that a parallel loop should have at least.
 CHUNKS = 16
 # Operands of fewer bytes are not fetched ahead: they come soon enough.
@@ -73,6 +75,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         ctx.target.lanes(accumulate.op.outputs[0].dtype),  # type: ignore[attr-defined]
         block=_block(ctx, result, vector),
         shares_vector=_shares(stage, operands, vector),
+        window=size(stage.reduce_axes),
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None
@@ -81,7 +84,8 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     if line is not None:
         tile = replace(tile, lines=_lines(ctx, tile, as_int(result.axes[line].extent) or 1))
     operations = max(work(accumulate), work(result))
-    tile_contraction(ctx, result, accumulate, row, vector, tile, operations, line)
+    shares = _shares(stage, operands, vector)
+    tile_contraction(ctx, result, accumulate, row, vector, tile, operations, line, shares=shares)
     return {result, accumulate, stage}
 
 
@@ -135,30 +139,39 @@ def _block(ctx: Context, result: Stage, vector: int) -> int:
 
 
 def choose_tile(
-    ctx: Context, rows: int, columns: int, lanes: int, *, block: int, shares_vector: bool
+    ctx: Context,
+    rows: int,
+    columns: int,
+    lanes: int,
+    *,
+    block: int,
+    shares_vector: bool,
+    window: int = 1,
 ) -> Tile:
-    """The register tile with the least estimated time over the whole extent of both axes.
+    """The register tile with the least estimated time over the whole extent of both axes; for a
+    depthwise product over ``window`` elements one that is small enough to unroll these, too.
 
     Per reduction step a tile costs the larger of its multiply-adds and its loads, at two of each a
     cycle, and never less than the latency of one multiply-add (4 cycles on current cores).
     """
     lanes = min(lanes, columns) if block == 1 else min(lanes, block)
     registers = ctx.target.num_vector_registers
+    if shares_vector:
+        # Nothing is broadcast: more vectors side by side save no load, more rows save weights.
+        most = max(1, min(registers // 2 - 2, UNROLLED // max(1, window)))
+        return Tile(-(-rows // -(-rows // most)), 1, lanes)
     # Without a fused multiply-add every accumulator has a product in flight beside it.
     accumulators = registers - 4 if ctx.target.has_fma else registers // 2
     count = -(-columns // lanes)
     best, least = Tile(1, 1, lanes), float("inf")
     # One row (a product with a vector) waits for memory whatever its tile: it leaves panels to
     # several threads.
-    widest = max(1, min(4, count // 4)) if rows == 1 and not shares_vector else min(count, 8)
+    widest = max(1, min(4, count // 4)) if rows == 1 else min(count, 8)
     for vectors in range(1, widest + 1):
         for r in range(1, min(rows, registers) + 1):
-            if r * vectors + (1 if shares_vector else vectors) + 1 > registers:
+            if r * vectors + vectors + 1 > registers or r * vectors > accumulators:
                 break
-            if r * vectors > accumulators:
-                break
-            loads = r * vectors + vectors if shares_vector else r + vectors
-            cycles = max(r * vectors / 2, loads / 2, 4.0)
+            cycles = max(r * vectors / 2, (r + vectors) / 2, 4.0)
             tiles = -(-rows // r) * -(-count // vectors)
             # Each tile also pays for its start and end; larger tiles win ties.
             cost = tiles * cycles - 1e-6 * r * vectors
@@ -193,10 +206,12 @@ def tile_contraction(
     operations: int,
     line: int | None = None,
     ahead: tuple[int, int] | None = None,
+    shares: bool = False,
 ) -> None:
     """Order, unroll and vectorise the loops of ``result`` and of its accumulators ``acc``, and run
     the outer ones in parallel if so many ``operations`` are worth it. The next weights lie
-    ``ahead``: (axis, how far), by default the next panel of vectors."""
+    ``ahead``: (axis, how far), by default the next panel of vectors. ``shares``: both operands
+    depend on the vector axis."""
     wide, lane = _split(result, result.axes[vector], tile.lanes)
     outer_v, inner_v = _split(result, wide, tile.vectors) if wide is not None else (None, None)
     row_axis = result.axes[row] if row is not None else None
@@ -248,7 +263,11 @@ def tile_contraction(
     acc.vectorize(lane)
     if weights is not None and ahead is not None:
         acc.prefetch(weights, reduction[-1], acc.axes[ahead[0]], ahead[1])
-    most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, 256), 0)
+    # The loops of a window are unrolled where that is little code: guards of padding then stand
+    # once before all vectors of a place.
+    whole = tile.rows * tile.vectors * tile.lines * size(acc.reduce_axes)
+    unroll = UNROLLED if shares and whole <= UNROLLED else 0
+    most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, UNROLLED), unroll)
     if most and reduction:
         acc.pragma(reduction[-1], "unroll_max", most)
 
