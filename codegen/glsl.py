@@ -196,6 +196,8 @@ class _Shader(Words):
     def intrinsic(self, name: str, d: DType) -> str:
         if name == "popcount":
             self.no_bits_of_64(d)
+            if d.kind == "int" and d.bits < 32:  # the sign fills the word
+                return f"{self._helper('bit_count')}({{0}} & {2**d.bits - 1})"
         if name not in INTRINSICS:
             raise self.error(f"the intrinsic {name!r} has no form in this language")
         text = INTRINSICS[name]
