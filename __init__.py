@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .compiler.check import check
     from .compiler.driver import compile, compile_many
     from .compiler.frontends import load
+    from .compiler.register import register_op, register_target
     from .compiler.tune.records import Records
     from .compiler.tune.tuner import tune
     from .ir import te
@@ -41,6 +42,8 @@ _LAZY = {
     "bundle": (".compiler.bundle", "bundle"),
     "tune": (".compiler.tune.tuner", "tune"),
     "Records": (".compiler.tune.records", "Records"),
+    "register_op": (".compiler.register", "register_op"),
+    "register_target": (".compiler.register", "register_target"),
     "te": (".ir.te", ""),
     "runtime": (".runtime", ""),
     "Target": (".ir.target", "Target"),
@@ -60,6 +63,8 @@ __all__ = [
     "compile",
     "compile_many",
     "load",
+    "register_op",
+    "register_target",
     "runtime",
     "te",
     "tune",

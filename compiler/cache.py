@@ -53,8 +53,8 @@ class CachedLaunch:
 class CachedKernel:
     """A compiled group: its C symbol, its parameters in order, the object file. On a device that
     cannot do a group in one kernel, ``launches`` are its kernels and ``scratch`` (dtype, shape)
-    what passes between them. ``facts`` are for reports: operations, layouts, the answers to the open
-    questions of its schedule."""
+    what passes between them. ``facts`` are for reports: operations, layouts, the answers to the
+    open questions of its schedule."""
 
     symbol: str
     params: tuple[Param, ...]

@@ -1,4 +1,4 @@
-"""The command line: ``weft compile | serve | run | check | tune | bench | targets | doctor`` …
+"""The command line: ``weft compile``, ``run``, ``check``, ``serve``, ``tune``, ``bench`` and so on.
 
 Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
 standard error), 2 a wrong command line. Answers go to standard output, progress to standard error.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..codegen import for_target
+from ..codegen import for_target, identity
 from ..ir.target import Target
 from ..runtime import knobs
 from ..runtime.artifact import Kernel, Program, Slot, Step
@@ -240,8 +240,10 @@ def compile_groups(
             work[names[key]] = (key, group)
         symbols.append(names[key])
 
+    machine = f"{target} {identity(target)}"
+
     def kernel(key: str, symbol: str, group: Group, config: Config) -> CachedKernel:
-        place = kernel_key(f"{key} {symbol}", str(target), config_text(config))
+        place = kernel_key(f"{key} {symbol}", machine, config_text(config))
         found = cache.get(place) if cache else None
         if found is None:
             found = compile_group(group, graph, target, symbol, config)

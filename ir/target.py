@@ -28,6 +28,7 @@ class Target:
     num_vector_registers: int = 16
     has_fma: bool = False
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
+    has_prefetch: bool = False  # instructions that bring a line into a cache ahead of its use
     threads: bool = False  # wasm: shared memory and a thread pool
     texture_memory: bool = False  # tensors lie in textures; a loop is bound to fragments
     max_draw_buffers: int = 0  # texels that one fragment can write
@@ -137,6 +138,16 @@ _KINDS: dict[str, Target] = {
     # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
     "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),
 }
+
+
+def register_kind(target: Target) -> None:
+    """Make ``target.kind`` a kind with these capabilities; see :func:`weft.register_target`."""
+    if target.kind in _KINDS or not re.fullmatch(r"[a-z][a-z0-9_]*", target.kind):
+        raise TargetError(
+            f"there cannot be another target called {target.kind!r}.",
+            hint=f"small letters and digits, none of: {', '.join(_KINDS)}",
+        )
+    _KINDS[target.kind] = target
 
 
 def kinds() -> tuple[str, ...]:

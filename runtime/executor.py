@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -33,11 +33,17 @@ if TYPE_CHECKING:
 __all__ = ["Executable", "TensorSpec", "load"]
 
 # Kinds of targets whose memory is not the process's own: where their programs are run.
-_DEVICES = {
+_DEVICES: dict[str, tuple[str, str] | Callable[..., Any]] = {
     "opengl": (".devices.opengl", "GLProgram"),
     "opencl": (".devices.opencl", "CLProgram"),
     "webgpu": (".devices.webgpu", "WebGPUProgram"),
 }
+
+
+def register_device(kind: str, program: Callable[..., Any]) -> None:
+    """Let ``program`` run what is compiled for a new kind; see :func:`weft.register_target`."""
+    assert kind not in _DEVICES, kind
+    _DEVICES[kind] = program
 
 
 def load(path: str | os.PathLike[str], device: CPUDevice | None = None) -> Executable:
@@ -119,8 +125,9 @@ class Executable:
 
     def _on_device(self) -> Any:
         if self._remote is None:
-            module, name = _DEVICES[self.kind]
-            made = getattr(import_module(module, __package__), name)
+            made = _DEVICES[self.kind]
+            if isinstance(made, tuple):
+                made = getattr(import_module(made[0], __package__), made[1])
             self._remote = made(self.program, self._codes, self._storage)
         return self._remote
 

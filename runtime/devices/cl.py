@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from .. import knobs
 from ..errors import DeviceError
+from .program import check_process
 
 INSTALL_PYTHON = "pip install 'weft[opencl]'"
 INSTALL_DRIVER = (
@@ -18,12 +24,19 @@ INSTALL_DRIVER = (
 )
 _lock = threading.Lock()
 _shared: dict[str, CL] = {}  # by the value of WEFT_OPENCL_DEVICE
+_process = os.getpid()  # that started the drivers
 
 
+@cache
 def module() -> Any:
     """pyopencl; raises :class:`DeviceError` where it is not installed."""
+    if knobs.cache_enabled():  # it keeps what it has generated
+        variables = {"XDG_CACHE_HOME": str(knobs.cache_dir())}
+    else:
+        variables = {"PYOPENCL_NO_CACHE": "1"}
     try:
-        import pyopencl  # pyright: ignore[reportMissingImports]
+        with knobs.defaults(variables):
+            import pyopencl  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError) as e:  # OSError: without the loader of OpenCL
         raise DeviceError(
             f"the package pyopencl cannot be imported: {e}.", hint=INSTALL_PYTHON
@@ -50,9 +63,7 @@ def errors(where: str | None = None) -> Iterator[None]:
 def devices() -> list[Any]:
     """All devices of all platforms; raises :class:`DeviceError` when there is none."""
     cl = module()
-    # PoCL reads these once, when it is loaded.
-    cache = {"POCL_CACHE_DIR": str(knobs.cache_dir() / "pocl")}
-    with knobs.defaults(cache if knobs.cache_enabled() else {"POCL_KERNEL_CACHE": "0"}):
+    with knobs.defaults(_pocl_variables()):
         found, reason = [], "no platform is installed"
         try:
             for platform in cl.get_platforms():
@@ -66,6 +77,16 @@ def devices() -> list[Any]:
     if not found:
         raise DeviceError(f"there is no OpenCL device: {reason}.", hint=INSTALL_DRIVER)
     return found
+
+
+@cache
+def _pocl_variables() -> dict[str, str]:
+    """Where PoCL keeps what it builds; it reads this once, when it is loaded."""
+    if knobs.cache_enabled():
+        return {"POCL_CACHE_DIR": str(knobs.cache_dir() / "pocl")}
+    folder = tempfile.mkdtemp(prefix="weft-pocl-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {"POCL_CACHE_DIR": folder, "POCL_KERNEL_CACHE": "0"}
 
 
 def title(device: Any) -> str:
@@ -133,7 +154,11 @@ class CL:
 def shared() -> CL:
     """The device of this process; raises :class:`DeviceError` when there is none."""
     cl, wanted = module(), knobs.opencl_device()
+    global _process
     with _lock:
+        if _shared:
+            check_process(_process, "opencl")
+        _process = os.getpid()
         if wanted not in _shared:
             device = choose(devices(), wanted)
             with errors(title(device)):

@@ -7,6 +7,7 @@ long as a usual kernel. Drivers and pyopencl keep what they have built; both kee
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,11 @@ def build(device: CL, sources: Mapping[str, str]) -> dict[str, Any]:
 def _build(device: CL, text: str) -> Any:
     folder = knobs.cache_dir() / "opencl"
     cache = str(folder) if knobs.cache_enabled() else False
-    return module().Program(device.context, text).build(cache_dir=cache)
+    cl = module()
+    with warnings.catch_warnings():
+        # Some drivers greet, others find fault with C that is right.
+        warnings.simplefilter("ignore", cl.CompilerWarning)
+        return cl.Program(device.context, text).build(cache_dir=cache)
 
 
 def _log(text: str) -> str:
