@@ -231,7 +231,7 @@ def test_native_intrinsics(target: str, lanes: int):
         f = elementwise(lambda v: call("popcount", v), [i], i, 16, lanes)
         got = run(target, f, [values, np.zeros(16, i.numpy)])[1]
         want = np.bitwise_count(values.astype(f"u{values.itemsize}"))
-            np.testing.assert_array_equal(got, want, err_msg=t)
+        np.testing.assert_array_equal(got, want, err_msg=t)
 
 
 @pytest.mark.parametrize("lanes", [1, 4, 8])
