@@ -145,11 +145,12 @@ class Workgroup(CLike):
             return self.hold(v, t, "t")
         key = f"{v.text} {self._epochs[b]}"
         for k, s in enumerate(self.scopes):
-            if key in s.known:
+            if v.fixed and key in s.known:
                 return Value(s.known[key], k, True)
         name = self.name("t")
         self.put(self.constant(t, name, v.text))
-        self.scopes[-1].known[key] = name
+        if v.fixed:  # an index out of local memory may be another one the next time
+            self.scopes[-1].known[key] = name
         return Value(name, self.depth, True)
 
     def changed(self, b: Buffer) -> None:

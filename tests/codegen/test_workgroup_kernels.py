@@ -156,6 +156,21 @@ def test_a_store_ends_what_was_read():
         check(threads(64, body), target)
 
 
+def test_an_index_out_of_local_memory_changes():
+    """The same text, ``y[i[0]]``, is another element once ``i[0]`` was written."""
+    i, j = Buffer("i", INT32, (c(2),), "local"), Var("j")
+
+    def body(t):
+        at = Load(i, (te.minimum(j, 0),))  # no register: the index is not known
+        take = Store(Y, (t + 64,), Load(Y, (at,)) + Load(Y, (t + 64,)))
+        first, second = (Store(i, (te.minimum(j, 0),), t + k) for k in (0, 128))
+        start = Store(Y, (t + 64,), Const(0.0, FLOAT32))
+        return Alloc(i, For(j, c(0), c(1), ForKind.SERIAL, seq(start, first, take, second, take)))
+
+    for target in SUFFIX:
+        check(threads(64, body), target)
+
+
 def test_buffers_are_vectors_where_all_accesses_allow_it():
     four = lambda base: Ramp(base, c(1), 4)  # noqa: E731
 
