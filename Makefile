@@ -1,6 +1,6 @@
 # Everything sets itself up: `make demo` or `make test` is all that a newcomer types.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench clean
+.PHONY: help demo test quick check bench docs clean
 
 python := .venv/bin/python
 
@@ -18,7 +18,7 @@ test: ## the whole test suite
 
 quick: ## the tests that need no browser and no graphics, without the slow ones (under two minutes)
 	@tools/setup.sh test
-	@tools/test.sh -m "not slow" --ignore=tests/web --ignore=tests/js --ignore-glob='*opengl*' $(ARGS)
+	@tools/test.sh -m "not slow" --ignore=tests/web --ignore=tests/js --ignore-glob='*opengl*' --ignore-glob='*opencl*' --ignore-glob='*webgpu*' $(ARGS)
 
 check: ## ruff, pyright, import-linter, tsc
 	@tools/setup.sh check
@@ -31,6 +31,10 @@ check: ## ruff, pyright, import-linter, tsc
 bench: ## time weft beside its peers here and in a browser (ARGS="--quick", "--no-web")
 	@tools/setup.sh bench
 	@$(python) -m weft.benchmarks $(ARGS)
+
+docs: ## write docs/OPERATORS.md: what runs on which target, and why not
+	@tools/setup.sh test
+	@PYTHONPATH=tests $(python) -m conformance.table
 
 clean: ## remove what was built here, the virtual environment too
 	rm -rf build dist *.egg-info .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from . import runtime
     from .compiler.build import build
     from .compiler.bundle import bundle
-    from .compiler.driver import compile
+    from .compiler.check import check
+    from .compiler.driver import compile, compile_many
     from .compiler.frontends import load
+    from .compiler.register import register_op, register_target
     from .compiler.tune.records import Records
     from .compiler.tune.tuner import tune
     from .ir import te
@@ -34,10 +36,14 @@ if TYPE_CHECKING:
 _LAZY = {
     "load": (".compiler.frontends", "load"),
     "compile": (".compiler.driver", "compile"),
+    "compile_many": (".compiler.driver", "compile_many"),
+    "check": (".compiler.check", "check"),
     "build": (".compiler.build", "build"),
     "bundle": (".compiler.bundle", "bundle"),
     "tune": (".compiler.tune.tuner", "tune"),
     "Records": (".compiler.tune.records", "Records"),
+    "register_op": (".compiler.register", "register_op"),
+    "register_target": (".compiler.register", "register_target"),
     "te": (".ir.te", ""),
     "runtime": (".runtime", ""),
     "Target": (".ir.target", "Target"),
@@ -53,8 +59,12 @@ __all__ = [
     "__version__",
     "build",
     "bundle",
+    "check",
     "compile",
+    "compile_many",
     "load",
+    "register_op",
+    "register_target",
     "runtime",
     "te",
     "tune",

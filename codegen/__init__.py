@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..ir.stmt import Function
@@ -33,7 +38,42 @@ class Generator(Protocol):
         ...
 
 
-_GENERATORS = {
+@dataclass(frozen=True)
+class Text:
+    """The code of one function: ``source`` for people, ``object`` for its device."""
+
+    source: str
+
+    @property
+    def object(self) -> bytes:
+        return self.source.encode()
+
+
+class TextGenerator:
+    """A generator of source text that the device compiles: every kernel is a code object of its
+    own, and nothing is linked. ``write`` gives the text of a function, or raises
+    :class:`CodegenError` with the reason why it cannot."""
+
+    def __init__(self, write: Callable[[Function, Target], str]):
+        self.write = write
+
+    def resolve(self, target: Target) -> Target:
+        return target
+
+    def emit(self, functions: Sequence[Function], target: Target) -> Text:
+        assert len(functions) == 1, "a text is one function"
+        return Text(self.write(functions[0], target))
+
+    def linker(self, target: Target) -> str:
+        return ""
+
+    def link(
+        self, codes: Mapping[str, bytes], target: Target
+    ) -> tuple[dict[str, bytes], dict[str, str]]:
+        return dict(codes), {name: name for name in codes}
+
+
+_GENERATORS: dict[str, str | Generator] = {
     "llvm": "llvm",
     "wasm": "wasm",
     "opencl": "opencl",
@@ -45,4 +85,31 @@ _GENERATORS = {
 
 def for_target(target: Target) -> Generator:
     """The module that generates code for ``target``."""
-    return cast(Generator, import_module(f".{_GENERATORS[target.kind]}", __name__))
+    found = _GENERATORS[target.kind]
+    return (
+        cast(Generator, import_module(f".{found}", __name__)) if isinstance(found, str) else found
+    )
+
+
+def register_generator(kind: str, generator: Generator) -> None:
+    """Let ``generator`` make code for a new kind; see :func:`weft.register_target`."""
+    assert kind not in _GENERATORS, kind
+    _GENERATORS[kind] = generator
+
+
+def identity(target: Target) -> str:
+    """What tells versions of a registered generator apart, as a key for caches: a hash of the file
+    that it stands in. Empty for ours, whose files are in the fingerprint of every cache."""
+    found = _GENERATORS[target.kind]
+    if isinstance(found, str):
+        return ""
+    if isinstance(found, TextGenerator):
+        place: Any = found.write
+    else:
+        place = found if inspect.ismodule(found) else type(found)
+    try:
+        file = inspect.getsourcefile(place)
+        text = Path(file).read_bytes() if file else b""
+    except (OSError, TypeError):  # typed at a prompt: it lives as long as the process
+        text = f"{os.getpid()} {id(found)}".encode()
+    return hashlib.sha256(text).hexdigest()

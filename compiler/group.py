@@ -17,10 +17,10 @@ import numpy as np
 
 from ..ir import tensor as te
 from ..ir.expr import Const, const
-from ..ir.tensor import PlaceholderOp, Tensor
+from ..ir.tensor import ComputeOp, Operation, PlaceholderOp, Tensor
 from ..runtime.errors import WeftError
 from .graph import Graph, Node, TensorType
-from .ops import get
+from .ops import get, is_registered
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,32 @@ def structural_key(
         made = ";".join(_type_text(types[o]) if o else "-" for o in node.outputs)
         attrs = ",".join(f"{k}={_attr_key(v)}" for k, v in sorted(node.attrs.items()))
         lines.append(f"{node.op}({args}){{{attrs}}}->{made}")
+        if is_registered(node.op):  # the source of our own is part of every cache's fingerprint
+            lines.append(_meaning(node, types))
     lines.append("out " + ",".join(number[o] for o in group.outputs))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _meaning(node: Node, types: Mapping[str, TensorType]) -> str:
+    """What a node computes, as text: an operator from outside may change under one name."""
+    arrays = [te.placeholder(types[i].shape, types[i].dtype, f"in{k}") if i else None
+              for k, i in enumerate(node.inputs)]  # fmt: skip
+    made = get(node.op).compute(arrays, node.attrs, [types[o] for o in node.outputs if o])
+    lines: list[str] = []
+    seen: set[Operation] = set()
+
+    def visit(op: Operation) -> None:
+        if op in seen or not isinstance(op, ComputeOp):
+            return
+        seen.add(op)
+        for t in op.inputs:
+            visit(t.op)
+        shape = [str(a.extent) for a in op.axes]
+        lines.append(f"{op.name}{shape} {[f'{b.dtype} {b}' for b in op.body]}")
+
+    for tensor in (made,) if isinstance(made, Tensor) else made:
+        visit(tensor.op)
+    return "; ".join(lines)
 
 
 def _type_text(t: TensorType) -> str:

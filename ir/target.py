@@ -5,6 +5,7 @@ Passes and schedule rules ask for capabilities (``target.vector_bits``), never f
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, fields, replace
 
@@ -27,6 +28,7 @@ class Target:
     num_vector_registers: int = 16
     has_fma: bool = False
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
+    has_prefetch: bool = False  # instructions that bring a line into a cache ahead of its use
     threads: bool = False  # wasm: shared memory and a thread pool
     texture_memory: bool = False  # tensors lie in textures; a loop is bound to fragments
     max_draw_buffers: int = 0  # texels that one fragment can write
@@ -87,6 +89,17 @@ class Target:
         return replace(base, **options)  # type: ignore[arg-type]
 
 
+def split_targets(text: str) -> list[str]:
+    """The targets in a list such as ``"webgpu,webgl,wasm -threads"``. A comma before anything but a
+    kind of target belongs to an option.
+
+    >>> split_targets("llvm -mattr=+avx2,-avx512f, opengl")
+    ['llvm -mattr=+avx2,-avx512f', 'opengl']
+    """
+    words = "|".join(map(re.escape, _KINDS))
+    return [t.strip() for t in re.split(rf",(?=\s*(?:{words})(?:\s|,|$))", text)]
+
+
 def _value(kind: type, text: str, given: bool) -> object:
     if kind is bool:
         flags = {"": True, "1": True, "true": True, "0": False, "false": False}
@@ -114,13 +127,27 @@ _KINDS: dict[str, Target] = {
         "opencl", max_threads=256, max_blocks=2**31 - 1, shared_bytes=32768, fallback="none"
     ),
     "webgpu": Target(
-        "webgpu", max_threads=256, max_blocks=65535, shared_bytes=16384, max_buffers=8,
+        "webgpu",
+        max_threads=256,
+        max_blocks=65535,
+        shared_bytes=16384,
+        max_buffers=8,
         fallback="wasm",
     ),
     "opengl": _fragments("opengl", "none"),
     # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
     "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),
 }
+
+
+def register_kind(target: Target) -> None:
+    """Make ``target.kind`` a kind with these capabilities; see :func:`weft.register_target`."""
+    if target.kind in _KINDS or not re.fullmatch(r"[a-z][a-z0-9_]*", target.kind):
+        raise TargetError(
+            f"there cannot be another target called {target.kind!r}.",
+            hint=f"small letters and digits, none of: {', '.join(_KINDS)}",
+        )
+    _KINDS[target.kind] = target
 
 
 def kinds() -> tuple[str, ...]:

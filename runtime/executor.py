@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -33,11 +33,17 @@ if TYPE_CHECKING:
 __all__ = ["Executable", "TensorSpec", "load"]
 
 # Kinds of targets whose memory is not the process's own: where their programs are run.
-_DEVICES = {
+_DEVICES: dict[str, tuple[str, str] | Callable[..., Any]] = {
     "opengl": (".devices.opengl", "GLProgram"),
     "opencl": (".devices.opencl", "CLProgram"),
     "webgpu": (".devices.webgpu", "WebGPUProgram"),
 }
+
+
+def register_device(kind: str, program: Callable[..., Any]) -> None:
+    """Let ``program`` run what is compiled for a new kind; see :func:`weft.register_target`."""
+    assert kind not in _DEVICES, kind
+    _DEVICES[kind] = program
 
 
 def load(path: str | os.PathLike[str], device: CPUDevice | None = None) -> Executable:
@@ -71,6 +77,7 @@ class Executable:
         self._lock = threading.RLock()
         self._device = device
         self._native: NativeProgram | None = None
+        self._kind = program.target.split(maxsplit=1)[0]
         self._remote: Any = None
 
     @property
@@ -114,12 +121,13 @@ class Executable:
     @property
     def kind(self) -> str:
         """The kind of target: ``"llvm"``, ``"opengl"``, …"""
-        return self.program.target.split(maxsplit=1)[0]
+        return self._kind
 
     def _on_device(self) -> Any:
         if self._remote is None:
-            module, name = _DEVICES[self.kind]
-            made = getattr(import_module(module, __package__), name)
+            made = _DEVICES[self.kind]
+            if isinstance(made, tuple):
+                made = getattr(import_module(made[0], __package__), made[1])
             self._remote = made(self.program, self._codes, self._storage)
         return self._remote
 
@@ -133,9 +141,10 @@ class Executable:
             roots = np.array([storage.roots[a] for st in program.steps for a in st.args], np.int64)
             table = np.array([fixed.get(int(r), 0) for r in roots], np.int64)
             self._in = [_places(roots, k) for k in program.inputs.values()]
-            self._staging: list[np.ndarray | None] = [None] * len(self._in)
+            self._staging: list[tuple[np.ndarray, int] | None] = [None] * len(self._in)
             made = [k for k, s in enumerate(storage.slots) if s.kind == "output"]
             self._out = [(k, program.slots[k].nbytes, _places(roots, k)) for k in made]
+            self._plain = self._own_buffers()
             self._native = NativeProgram(program, self._codes, table, self._device)
         return self._native
 
@@ -144,7 +153,8 @@ class Executable:
 
         Raises :class:`InputError` on wrong names, number, shapes or dtypes.
         """
-        results = self._run(bind(self._storage.inputs, arrays, by_name, self.name))
+        given = bind(self._storage.inputs, arrays, by_name, self.program.name)
+        results = self._run(given)
         return results[0] if len(results) == 1 else tuple(results)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -161,16 +171,25 @@ class Executable:
 
     def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._lock:
-            if self.kind in _DEVICES:
+            if self._kind in _DEVICES:
                 return self._on_device().run(arrays)
-            native = self._ready()
-            results, keep = self._enter(native.table, arrays)
+            native = self._native or self._ready()
+            results, keep = self._enter(native.entries, arrays)
             native.run()
             del keep
             return self._leave(arrays, results)
 
+    def _own_buffers(self) -> list[tuple[int, tuple[int, ...], np.dtype]] | None:
+        """(result buffer, shape, dtype) of each output where every one has a buffer of its own, as
+        is usual: nothing is left to decide for a call. None elsewhere."""
+        storage, own = self._storage, {k for k, _, _ in self._out}
+        roots = [storage.roots[k] for k in self.program.outputs.values()]
+        if len(set(roots)) != len(roots) or not own.issuperset(roots):
+            return None
+        return [(r, s.shape, s.dtype.numpy) for r, s in zip(roots, storage.outputs.values())]
+
     def _enter(
-        self, table: np.ndarray, arrays: Sequence[np.ndarray]
+        self, table: Any, arrays: Sequence[np.ndarray]
     ) -> tuple[dict[int, np.ndarray], list[np.ndarray]]:
         """Write this call's addresses into the table. The arrays given back must live until the
         native call is over."""
@@ -178,8 +197,7 @@ class Executable:
         for k, (array, places) in enumerate(zip(arrays, self._in)):
             place = address(array)
             if place % ALIGNMENT or not array.flags.c_contiguous:
-                array = self._stage(k, array)
-                place = address(array)
+                array, place = self._stage(k, array)
             for p in places:
                 table[p] = place
             keep.append(array)
@@ -190,19 +208,23 @@ class Executable:
                 table[p] = place
         return results, keep
 
-    def _stage(self, k: int, array: np.ndarray) -> np.ndarray:
-        stage = self._staging[k]
-        if stage is None:
+    def _stage(self, k: int, array: np.ndarray) -> tuple[np.ndarray, int]:
+        """An aligned copy of input ``k``, and its address."""
+        kept = self._staging[k]
+        if kept is None:
             spec = list(self._storage.inputs.values())[k]
-            stage = self._staging[k] = aligned_empty(spec.shape, spec.dtype)
-        np.copyto(stage, array)
-        return stage
+            made = aligned_empty(spec.shape, spec.dtype)
+            kept = self._staging[k] = made, address(made)
+        np.copyto(kept[0], array)
+        return kept
 
     def _leave(
         self, arrays: Sequence[np.ndarray], results: dict[int, np.ndarray]
     ) -> list[np.ndarray]:
         """The public outputs. The first that lies in a result buffer is that buffer; whatever else
         lies there, in the arena, in a constant or in an input, is copied."""
+        if self._plain is not None:
+            return [np.ndarray(shape, dtype, results[k]) for k, shape, dtype in self._plain]
         storage, given = self._storage, dict(zip(self.program.inputs.values(), arrays))
         free, outputs = set(results), []
         for spec, k in zip(storage.outputs.values(), self.program.outputs.values()):
@@ -238,7 +260,7 @@ class Executable:
                 times = self._on_device().time(feed, max(1, repeat))
             else:
                 native = self._ready()
-                _results, _keep = self._enter(native.table, feed)
+                _results, _keep = self._enter(native.entries, feed)
                 native.run()
                 times = [native.time() for _ in range(max(1, repeat))]
         median = np.median(times, axis=0) * 1e-6

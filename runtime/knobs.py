@@ -6,6 +6,8 @@ Read them as ``knobs.debug()``; nothing else in weft looks at ``os.environ``.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import WeftError
@@ -105,3 +107,30 @@ def records_file() -> Path | None:
     base = os.environ.get("XDG_DATA_HOME", "")
     folder = Path(base) if base else Path.home() / ".local" / "share"
     return Path(text) if text else folder / "weft" / "records.sqlite"
+
+
+def opencl_device() -> str:
+    """``WEFT_OPENCL_DEVICE``: which device ``opencl`` programs run on: a part of the name of a
+    platform or a device ("pocl", "nvidia"), or PLATFORM:DEVICE as numbers ("0:1"). Default: the
+    first GPU, else the first device that there is."""
+    return os.environ.get("WEFT_OPENCL_DEVICE", "").strip()
+
+
+def webgpu_adapter() -> str:
+    """``WEFT_WEBGPU_ADAPTER``: which adapter ``webgpu`` programs run on: a part of its name, its
+    type ("DiscreteGPU", "CPU") or its backend ("vulkan", "opengl"). Default: a GPU before a
+    processor, Vulkan, Metal or Direct3D before OpenGL."""
+    return os.environ.get("WEFT_WEBGPU_ADAPTER", "").strip()
+
+
+@contextmanager
+def defaults(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that a driver reads while it starts; those that are set already stay,
+    and afterwards all is as before."""
+    missing = {k: v for k, v in variables.items() if k not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for k in missing:
+            os.environ.pop(k, None)

@@ -70,6 +70,8 @@ stamp=.venv/weft-$task.stamp
 
 if [ "$task" = test ]; then
   install_debian gl || echo "setup: going on; tests of OpenGL will be skipped" >&2
+  install_debian cl || echo "setup: going on; tests of OpenCL will be skipped" >&2
+  install_debian vulkan || echo "setup: going on; tests of WebGPU outside of a browser will be skipped" >&2
   install_debian cross || echo "setup: going on; tests of foreign processors will be skipped" >&2
 fi
 if [ "$task" = demo ] || [ "$task" = test ]; then

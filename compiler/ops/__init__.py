@@ -12,7 +12,7 @@ from importlib import import_module
 from ...runtime.errors import GraphError
 from .opdef import Attr, Kind, OpDef
 
-__all__ = ["Attr", "Kind", "OpDef", "all_ops", "get"]
+__all__ = ["Attr", "Kind", "OpDef", "all_ops", "get", "is_registered", "register"]
 
 _MODULES: tuple[str, ...] = (
     "elementwise",
@@ -40,7 +40,7 @@ _MODULES: tuple[str, ...] = (
 
 @cache
 def all_ops() -> dict[str, OpDef]:
-    """Every operator by name."""
+    """Every operator of weft's own by name."""
     table: dict[str, OpDef] = {}
     for m in _MODULES:
         for op in import_module(f".{m}", __name__).OPS:
@@ -49,9 +49,26 @@ def all_ops() -> dict[str, OpDef]:
     return table
 
 
+_registered: dict[str, OpDef] = {}
+
+
+def register(op: OpDef) -> OpDef:
+    """Add an operator to what :func:`get` finds; see :func:`weft.register_op`."""
+    if op.name in all_ops() or op.name in _registered:
+        raise GraphError(f"there is an operator {op.name!r} already.", hint="choose another name")
+    _registered[op.name] = op
+    return op
+
+
+def is_registered(name: str) -> bool:
+    """Whether an operator is not one of weft's own."""
+    return name in _registered
+
+
 def get(name: str) -> OpDef:
     """The operator called ``name``."""
-    op = all_ops().get(name)
+    op = all_ops().get(name) or _registered.get(name)
     if op is None:
-        raise GraphError(f"there is no operator {name!r}.", hint=", ".join(sorted(all_ops())))
+        known = ", ".join(sorted({*all_ops(), *_registered}))
+        raise GraphError(f"there is no operator {name!r}.", hint=known)
     return op

@@ -14,7 +14,8 @@ TEXTURE_2D_ARRAY, TEXTURE0 = 0x8C1A, 0x84C0
 FRAMEBUFFER, COLOR_ATTACHMENT0, FRAMEBUFFER_COMPLETE = 0x8D40, 0x8CE0, 0x8CD5
 FRAGMENT_SHADER, VERTEX_SHADER, COMPILE_STATUS, LINK_STATUS = 0x8B30, 0x8B31, 0x8B81, 0x8B82
 TRIANGLES, NEAREST, MIN_FILTER, MAG_FILTER = 4, 0x2600, 0x2801, 0x2800
-MAX_TEXTURE_SIZE, MAX_DRAW_BUFFERS, MAX_TEXTURE_UNITS, RENDERER = 0x0D33, 0x8824, 0x8872, 0x1F01
+MAX_TEXTURE_SIZE, MAX_DRAW_BUFFERS, MAX_TEXTURE_UNITS = 0x0D33, 0x8824, 0x8872
+RENDERER, VERSION = 0x1F01, 0x1F02
 DITHER, BLEND, DEPTH_TEST, SCISSOR_TEST, CLAMP_READ_COLOR = 0x0BD0, 0x0BE2, 0x0B71, 0x0C11, 0x891C
 
 N, P, S = ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
@@ -114,6 +115,10 @@ class GL:
     @property
     def renderer(self) -> str:
         return self.GetString(RENDERER).decode()
+
+    @property
+    def version(self) -> str:
+        return self.GetString(VERSION).decode()
 
     def shader(self, kind: int, text: str, where: str) -> int:
         """A compiled shader; raises :class:`DeviceError` with the driver's words."""

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..artifact import Kernel, Program, Slot
-from ..dtype import DType
-from ..errors import DeviceError, InputError
+from ..artifact import Kernel, Program
+from ..errors import DeviceError
+from ..pool import share
 from ..storage import Storage
 from ..texture import TextureShape, from_texels, texel_dtype, texture_shape, to_texels
 from . import gl as api
 from .gl import GL, shared
+from .program import DeviceProgram, narrow
 
 _VERTEX = """#version 330 core
 void main() {
@@ -48,29 +49,42 @@ class _Texture:
     kind: np.dtype
 
 
-class GLProgram:
+class GLProgram(DeviceProgram):
     """A program on the device: textures, shaders, framebuffers.
 
     Raises :class:`DeviceError` when the device is missing or lacks what the target promised.
     """
 
     def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
-        self.program, self.storage = program, storage
-        options = _options(program.target)
-        self.limit = int(options.get("max_texture_size", 4096))
-        self.half = options.get("float_bits") == "16"
-        with _current() as gl:
-            self._check_limits(gl, options)
-            kernels = {k.name: k for k in program.kernels}
-            self._vertex = gl.shader(api.VERTEX_SHADER, _VERTEX, "vertex shader")
-            self._programs = {k.name: self._compile(gl, k, codes[k.code]) for k in program.kernels}
-            self._frames: dict[int, int] = {}
-            self._place(gl)
-            for k, array in storage.constants.items():
-                if k in self.textures:
-                    self._upload(gl, k, array.reshape(-1).view(storage.dtypes[k].numpy))
-            self._calls = [self._call(kernels[s.kernel], s.args) for s in program.steps]
-            gl.check("loading the program")
+        self._programs: dict[str, int] = {}
+        self._textures: list[_Texture] = []
+        self._frames: dict[int, int] = {}
+        self._vertex = 0
+        with self._entered():
+            super().__init__(program, storage)
+            self.limit = int(self.options.get("max_texture_size", 4096))
+            self.half = self.options.get("float_bits") == "16"
+            self._check_limits(self.gl, self.options)
+            self._vertex = self.gl.shader(api.VERTEX_SHADER, _VERTEX, "vertex shader")
+            for k in program.kernels:
+                self._programs[k.name] = self._compile(self.gl, k, codes[k.code])
+            self.plan = share(storage, lambda root: 0, self._class)
+            self._textures += [self._texture(self.gl, *b.kind) for b in self.plan.blocks]
+            self.textures = {r: self._textures[b] for r, b in self.plan.places.items()}
+            for k, flat in self._constants():
+                self._send(k, flat)
+            self._calls = [self._call(self.kernels[s.kernel], s.args) for s in program.steps]
+            self.gl.check("loading the program")
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        with _lock:
+            self.gl = shared()
+            self.gl.enter()
+            try:
+                yield
+            finally:
+                self.gl.leave()
 
     def _check_limits(self, gl: GL, options: Mapping[str, str]) -> None:
         need = (
@@ -105,31 +119,10 @@ class GLProgram:
         s = self.program.slots[k]
         return texture_shape(math.prod(s.physical), s.layers, self.limit)
 
-    def _place(self, gl: GL) -> None:
-        """A texture for every slot that a kernel touches. What kernels write takes one that is free
-        by then; inputs and constants are there before the first kernel and take a new one."""
-        roots, steps = self.storage.roots, self.program.steps
-        last: dict[int, int] = {}
-        for k, step in enumerate(steps):
-            last.update(dict.fromkeys((roots[a] for a in step.args), k))
-        self.textures: dict[int, _Texture] = {}
-        free: dict[tuple, list[_Texture]] = {}
-        for k, step in enumerate(steps):
-            touched = dict.fromkeys(roots[a] for a in step.args)
-            for r in touched:
-                if r not in self.textures:
-                    given = self.program.slots[r].kind in ("input", "constant")
-                    pool = None if given else free.get(self._class(r))
-                    self.textures[r] = pool.pop() if pool else self._texture(gl, r)
-            for r in touched:
-                if last[r] == k and self.program.slots[r].kind == "arena":
-                    free.setdefault(self._class(r), []).append(self.textures[r])
+    def _class(self, k: int) -> tuple[TextureShape, np.dtype]:
+        return self.shape(k), texel_dtype(self.storage.dtypes[k])
 
-    def _class(self, k: int) -> tuple:
-        return (self.shape(k), texel_dtype(self.storage.dtypes[k]))
-
-    def _texture(self, gl: GL, k: int) -> _Texture:
-        shape, kind = self.shape(k), texel_dtype(self.storage.dtypes[k])
+    def _texture(self, gl: GL, shape: TextureShape, kind: np.dtype) -> _Texture:
         name = gl.make(gl.GenTextures)
         gl.BindTexture(api.TEXTURE_2D_ARRAY, name)
         internal, form, element = self._format(kind)
@@ -145,16 +138,22 @@ class GLProgram:
     def _format(self, kind: np.dtype) -> tuple[int, int, int]:
         return _HALF if self.half and kind == np.float32 else _FORMATS[kind]
 
-    def _upload(self, gl: GL, k: int, flat: np.ndarray) -> None:
-        t = self.textures[k]
-        flat = _narrow(flat, self.storage.dtypes[k], self.program.slots[k])
+    def _send(self, root: int, flat: np.ndarray) -> None:
+        gl, t = self.gl, self.textures[root]
+        flat = narrow(flat, self.storage.dtypes[root], self.program.slots[root])
         texels = to_texels(flat, t.shape, t.kind)
         _, form, element = self._format(t.kind)
+        gl.ActiveTexture(api.TEXTURE0)
         gl.BindTexture(api.TEXTURE_2D_ARRAY, t.name)
         gl.TexSubImage3D(
             api.TEXTURE_2D_ARRAY, 0, 0, 0, 0, t.shape.width, t.shape.height, t.shape.layers, form,
             element, texels.ctypes.data_as(ctypes.c_void_p),
         )  # fmt: skip
+
+    def _fetch(self, roots: Sequence[int]) -> list[np.ndarray]:
+        flats = [self._download(self.gl, r) for r in roots]
+        self.gl.check(f"running {self.program.name}")
+        return flats
 
     def _download(self, gl: GL, k: int) -> np.ndarray:
         t, d = self.textures[k], self.storage.dtypes[k]
@@ -201,95 +200,29 @@ class GLProgram:
             gl.BindTexture(api.TEXTURE_2D_ARRAY, name)
         gl.DrawArrays(api.TRIANGLES, 0, 3)
 
-    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The program's outputs for its inputs, both in order."""
-        with _current() as gl:
-            self._enter(gl, arrays)
-            for call in self._calls:
+    def _start(self) -> None:
+        for call in self._calls:
+            self._draw(self.gl, call)
+
+    def _measure(self, repeat: int) -> np.ndarray:
+        rows, gl = np.zeros((repeat, len(self._calls))), self.gl
+        for row in rows:
+            gl.Finish()
+            for k, call in enumerate(self._calls):
+                begin = time.perf_counter_ns()
                 self._draw(gl, call)
-            results = [self._output(gl, k, arrays) for k in self.program.outputs.values()]
-            gl.check(f"running {self.program.name}")
-            return results
-
-    def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
-        """Nanoseconds of each call, one row a run."""
-        rows = np.zeros((repeat + 1, len(self._calls)))
-        with _current() as gl:
-            self._enter(gl, arrays)
-            for row in rows:
                 gl.Finish()
-                for k, call in enumerate(self._calls):
-                    begin = time.perf_counter_ns()
-                    self._draw(gl, call)
-                    gl.Finish()
-                    row[k] = time.perf_counter_ns() - begin
-        return rows[1:]
+                row[k] = time.perf_counter_ns() - begin
+        return rows
 
-    def _enter(self, gl: GL, arrays: Sequence[np.ndarray]) -> None:
-        gl.ActiveTexture(api.TEXTURE0)
-        for k, array in zip(self.program.inputs.values(), arrays):
-            if k in self.textures:
-                self._upload(gl, k, np.ascontiguousarray(array).reshape(-1))
-
-    def _output(self, gl: GL, k: int, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        slot, root = self.program.slots[k], self.storage.roots[k]
-        given = dict(zip(self.program.inputs.values(), arrays))
-        dtype = self.storage.dtypes[k].numpy
-        if root in given:
-            flat = np.array(given[root]).reshape(-1)
-        elif root in self.storage.constants:
-            flat = np.array(self.storage.constants[root]).reshape(-1).view(np.uint8)
-            flat = flat[: slot.nbytes].view(dtype)
-        elif root in self.textures:
-            flat = self._download(gl, root)
-        else:
-            flat = np.empty(0, dtype)  # nothing computes a tensor without elements
-        return flat[: math.prod(slot.shape)].astype(dtype, copy=False).reshape(slot.shape)
-
-    def close(self) -> None:
-        """Give textures, framebuffers and shaders back."""
-        with _current() as gl:
-            gl.drop(gl.DeleteTextures, sorted({t.name for t in self.textures.values()}))
-            gl.drop(gl.DeleteFramebuffers, sorted(self._frames.values()))
-            for p in self._programs.values():
-                gl.DeleteProgram(p)
-            gl.DeleteShader(self._vertex)
-            self.textures, self._frames, self._programs = {}, {}, {}
-
-    def __del__(self) -> None:
-        if getattr(self, "_programs", None):
-            self.close()
-
-
-@contextmanager
-def _current() -> Iterator[GL]:
-    with _lock:
-        gl = shared()
-        gl.enter()
-        try:
-            yield gl
-        finally:
-            gl.leave()
-
-
-def _options(target: str) -> dict[str, str]:
-    words = (w.lstrip("-").partition("=") for w in target.split()[1:])
-    return {key: value for key, _, value in words}
-
-
-def _narrow(flat: np.ndarray, d: DType, slot: Slot) -> np.ndarray:
-    """64-bit integers in 32 bits; raises :class:`InputError` for one that does not fit."""
-    if not d.is_int or d.bits != 64 or not flat.size:
-        return flat
-    kind = texel_dtype(d)
-    limits = np.iinfo(kind)
-    low, high = int(flat.min()), int(flat.max())
-    if low < limits.min or high > limits.max:
-        raise InputError(
-            f"{slot.name} has elements from {low} to {high}; this target keeps {d} in 32 bits.",
-            hint="the llvm target has all 64",
-        )
-    return flat.astype(kind)
+    def _free(self) -> None:
+        gl = self.gl
+        gl.drop(gl.DeleteTextures, [t.name for t in self._textures])
+        gl.drop(gl.DeleteFramebuffers, sorted(self._frames.values()))
+        for p in self._programs.values():
+            gl.DeleteProgram(p)
+        gl.DeleteShader(self._vertex)
+        self._textures, self.textures, self._frames, self._programs = [], {}, {}, {}
 
 
 __all__ = ["GLProgram"]

@@ -61,7 +61,12 @@ CASES = [
     Case("dequantize_linear", [rand(9, dtype="int8"), rand(dtype="float16")], {"to": "float32"}),
     Case("dequantize_linear", [rand(9, dtype="int8"), rand(dtype="float16")]),
     *(
-        Case("dynamic_quantize_linear", [rand(*s, low=low, high=high)], int_atol=1)
+        Case(
+            "dynamic_quantize_linear",
+            [rand(*s, low=low, high=high)],
+            int_atol=1,
+            note=f"{low} to {high}",
+        )
         for s, low, high in (
             ((3, 7), -3, 5),
             ((5,), 1, 2),

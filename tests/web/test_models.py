@@ -10,7 +10,7 @@ from weft.benchmarks.zoo import judge
 pytestmark = [pytest.mark.slow, needs_emscripten]
 
 MODELS = ("resnet18", "mobilenet_v2", "encoder_opset15")
-TOLERANCE = {"webgl": 1e-3, "wasm": 1e-4}
+TOLERANCE = {"webgpu": 1e-3, "webgl": 1e-3, "wasm": 1e-4}
 # Results of kernels rounded to 11 bits, many layers deep, with random weights.
 HALF_TOLERANCE = 3e-2
 

@@ -53,6 +53,17 @@ def converters() -> dict[str, Converter]:
     return table
 
 
+def register_converter(name: str, convert: Converter) -> None:
+    """Let ``convert`` take the nodes ``"domain::Operator"``; see :func:`weft.register_op`."""
+    domain, _, op = name.partition("::")
+    if not domain or not op or domain in DEFAULT_DOMAINS or name in converters():
+        raise GraphError(
+            f"{name!r} cannot be given a converter.",
+            hint="write 'domain::Operator', of a domain other than ONNX's, not yet converted",
+        )
+    converters()[name] = convert
+
+
 def import_model(model: Model, shapes: Mapping, constants: Mapping) -> Graph:
     """The graph of ``model``; an :class:`UnboundGraph` while input shapes are missing."""
     graph = model.proto.graph

@@ -1,0 +1,219 @@
+"""What programs have in common on devices with a memory of their own."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..artifact import Kernel, Program, Slot
+from ..dtype import DType
+from ..errors import DeviceError, InputError
+from ..pool import Plan
+from ..storage import Storage
+from ..texture import texel_dtype
+
+AXES = ("x", "y", "z")
+
+
+class DeviceProgram(ABC):
+    """A program that a device holds: its code, its memory, its calls.
+
+    ``plan`` says which block of memory each tensor lies in; what the executor calls is
+    :meth:`run`, :meth:`time` and :meth:`close`.
+    """
+
+    plan: Plan
+    _open = False  # whether there is something to give back
+
+    def __init__(self, program: Program, storage: Storage):
+        self.program, self.storage = program, storage
+        self.options = target_options(program.target)
+        self.kernels = {k.name: k for k in program.kernels}
+        for step in program.steps:
+            if step.device:
+                raise DeviceError(
+                    f"the kernel {step.kernel} runs on {step.device}, which is only in web pages "
+                    f"beside {self.kind}.",
+                    where=program.name,
+                    hint=f"compile for '{self.kind} -fallback=none', or for llvm",
+                )
+        self._process = os.getpid()
+        self._open = True
+
+    @property
+    def kind(self) -> str:
+        """The kind of target."""
+        return self.program.target.split(maxsplit=1)[0]
+
+    # -- what devices do --------------------------------------------------------------------------
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        """The device is ours; its errors are :class:`DeviceError`."""
+        yield
+
+    @abstractmethod
+    def _send(self, root: int, flat: np.ndarray) -> None:
+        """Start to write the elements of a tensor. ``flat`` may be the caller's memory; it stays
+        unchanged until the run has ended."""
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start all kernels in order."""
+
+    @abstractmethod
+    def _fetch(self, roots: Sequence[int]) -> list[np.ndarray]:
+        """The elements of tensors after all that was started, in arrays of their own."""
+
+    @abstractmethod
+    def _measure(self, repeat: int) -> np.ndarray:
+        """Nanoseconds of each step, one row a run."""
+
+    @abstractmethod
+    def _free(self) -> None:
+        """Give all memory and code back; also after a constructor that failed half way."""
+
+    # -- what the executor calls ------------------------------------------------------------------
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The program's outputs for its inputs, both in order."""
+        given = dict(zip(self.program.inputs.values(), arrays))
+        roots = [self.storage.roots[k] for k in self.program.outputs.values()]
+        made = [r for r in dict.fromkeys(roots) if r in self.plan.places and r not in given]
+        made = [r for r in made if r not in self.storage.constants]
+        self._check_process()
+        with self._entered():
+            keep = self._enter(arrays)
+            self._start()
+            flats = dict(zip(made, self._fetch(made)))
+            del keep
+        outputs, seen = [], set()
+        for k, root in zip(self.program.outputs.values(), roots):
+            flat = self._flat(k, given, flats)
+            own = root in flats and root not in seen
+            seen.add(root)
+            slot, dtype = self.program.slots[k], self.storage.dtypes[k].numpy
+            flat = flat[: math.prod(slot.shape)].astype(dtype, copy=not own)
+            outputs.append(flat.reshape(slot.shape))
+        return outputs
+
+    def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
+        """Nanoseconds of each call, one row a run; one run before them does not count."""
+        self._check_process()
+        with self._entered():
+            keep = self._enter(arrays)
+            rows = self._measure(repeat + 1)
+            del keep
+        return rows[1:]
+
+    def close(self) -> None:
+        """Give memory and code back."""
+        if self._open:
+            self._open = False
+            if self._process == os.getpid():  # what a fork inherited is not its own to free
+                with self._entered():
+                    self._free()
+
+    def __del__(self) -> None:
+        if self._open and not sys.is_finalizing():
+            self.close()
+
+    def _check_process(self) -> None:
+        check_process(self._process, self.program.name)
+
+    # -- shared steps -----------------------------------------------------------------------------
+
+    def _enter(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Send the inputs; what they are read from must live until the run has ended."""
+        keep = []
+        for k, array in zip(self.program.inputs.values(), arrays):
+            if k in self.plan.places:
+                keep.append(np.ascontiguousarray(array).reshape(-1))
+                self._send(k, keep[-1])
+        return keep
+
+    def _constants(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The constants that kernels read, flat."""
+        for k, array in self.storage.constants.items():
+            if k in self.plan.places:
+                yield k, array.reshape(-1).view(self.storage.dtypes[k].numpy)
+
+    def _flat(
+        self, k: int, given: Mapping[int, np.ndarray], flats: Mapping[int, np.ndarray]
+    ) -> np.ndarray:
+        """The elements of a slot wherever its tensor is."""
+        slot, root = self.program.slots[k], self.storage.roots[k]
+        dtype = self.storage.dtypes[k].numpy
+        if root in given:
+            return given[root].reshape(-1)
+        if root in self.storage.constants:
+            data = np.ascontiguousarray(self.storage.constants[root]).reshape(-1)
+            return data.view(np.uint8)[: slot.nbytes].view(dtype)
+        if root in flats:
+            return flats[root]
+        return np.empty(0, dtype)  # nothing computes a tensor without elements
+
+    def _need(self, what: str, have: int, need: int, device: str, where: str, option: str) -> None:
+        """Raises :class:`DeviceError` where a device has too little of something; ``option`` is
+        the target's word for it, where it has one."""
+        if need > have:
+            hint = f"compile for '{self.kind} -{option}={have}'" if option else "try target 'llvm'"
+            raise DeviceError(
+                f"{device} allows {have} {what}; {need} are needed.", where=where, hint=hint
+            )
+
+
+def check_process(process: int, where: str) -> None:
+    """Raises :class:`DeviceError` in a fork of ``process``: threads of drivers stay behind there,
+    and calls would wait for them forever."""
+    if process != os.getpid():
+        raise DeviceError(
+            "the driver was started before this process was forked, and works only in the other.",
+            where=where,
+            hint="start processes with the method 'spawn' or 'forkserver' of multiprocessing",
+        )
+
+
+def target_options(target: str) -> dict[str, str]:
+    """The options of a target's text; flags are ``"True"``."""
+    words = (w.lstrip("-").partition("=") for w in target.split()[1:])
+    return {key: value if eq else "True" for key, eq, value in words}
+
+
+def flag(options: Mapping[str, str], name: str) -> bool:
+    return options.get(name, "False").lower() in ("true", "1")
+
+
+def launch(kernel: Kernel) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Workgroups and threads of each along x, y, z."""
+    blocks, threads = (
+        tuple(int(kernel.launch.get(f"{tag}.{axis}", 1)) for axis in AXES)
+        for tag in ("blockIdx", "threadIdx")
+    )
+    return blocks, threads  # type: ignore[return-value]
+
+
+def dtypes_of(kernels: Iterable[Kernel]) -> set[str]:
+    """The dtypes of all parameters."""
+    return {p.dtype for k in kernels for p in k.params}
+
+
+def narrow(flat: np.ndarray, d: DType, slot: Slot) -> np.ndarray:
+    """64-bit integers in 32 bits; raises :class:`InputError` for one that does not fit."""
+    if not d.is_int or d.bits != 64 or not flat.size:
+        return flat
+    kind = texel_dtype(d)
+    limits = np.iinfo(kind)
+    low, high = int(flat.min()), int(flat.max())
+    if low < limits.min or high > limits.max:
+        raise InputError(
+            f"{slot.name} has elements from {low} to {high}; this target keeps {d} in 32 bits.",
+            hint="the llvm target has all 64",
+        )
+    return flat.astype(kind)
