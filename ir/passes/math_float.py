@@ -176,10 +176,21 @@ def log2(x: Expr) -> Expr:
 
 
 def log1p(x: Expr) -> Expr:
+    if _reorders.get():
+        return _log1p_without_differences(x)
     u = x + 1.0
     lost = choose(abs(x) < 16777216.0, x - (u - 1.0), 0.0)
     correction = choose(equal(u, 0.0), 0.0, lost / u)
     return choose(equal(u, 1.0), x, _log_special(u, _log(u, correction)))
+
+
+def _log1p_without_differences(x: Expr) -> Expr:
+    """Near 0 the series of 2 atanh(x / (2 + x)), which makes up for no rounding."""
+    s = x / (x + 2.0)
+    z = s * s
+    twice = s + s
+    near = fma(twice * z, horner(z, [1 / n for n in (3, 5, 7, 9, 11, 13)]), twice)
+    return choose((x > -0.35) & (x < 0.5), near, log(x + 1.0))
 
 
 def tanh(x: Expr) -> Expr:
