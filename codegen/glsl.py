@@ -23,13 +23,27 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..ir.expr import Broadcast, Const, Expr, Load, Ramp, Select, as_int, is_const
+from ..ir.expr import (
+    COMPARE,
+    LOGIC,
+    Broadcast,
+    Const,
+    Expr,
+    Load,
+    Op,
+    Ramp,
+    Select,
+    as_int,
+    is_const,
+)
 from ..ir.stmt import Buffer, For, Function, Store
 from ..ir.target import Target
 from ..runtime.dtype import DType
 from ..runtime.errors import CodegenError, DeviceError
 from ..runtime.texture import TextureShape, texture_shape
-from .clike import COMPONENTS, CLike, Dialect, Value
+from .clike import Value
+from .clike_expr import COMPONENTS, INFIX, LOGIC_SCALAR
+from .clike_words import Words
 from .glsl_helpers import HELPERS, INTRINSICS
 
 _TYPES = {
@@ -40,7 +54,10 @@ _BITS = {
     ("float", "int"): "floatBitsToInt", ("float", "uint"): "floatBitsToUint",
     ("int", "float"): "intBitsToFloat", ("uint", "float"): "uintBitsToFloat",
 }  # fmt: skip
-GLSL = Dialect(_TYPES, INTRINSICS, _BITS, HELPERS)
+_COMPARE_VECTOR = {
+    Op.EQ: "equal", Op.NE: "notEqual", Op.LT: "lessThan", Op.LE: "lessThanEqual",
+}  # fmt: skip
+_PREFIX = {Op.NEG: "(-{0})", Op.NOT: "(~{0})", Op.ABS: "abs({0})"}
 _SAMPLER = {"float": "sampler2DArray", "int": "isampler2DArray", "uint": "usampler2DArray"}
 
 # The first lines of a shader.
@@ -101,10 +118,13 @@ def stored_kind(d: DType) -> str:
     return "float" if d.is_float else "uint" if d.kind == "uint" else "int"
 
 
-class _Shader(CLike):
+class _Shader(Words):
+    types = _TYPES
+
     def __init__(self, f: Function, target: Target):
-        super().__init__(GLSL, f"kernel {f.name}")
-        self.function, self.target = f, target
+        super().__init__(f"kernel {f.name}")
+        self.helpers: dict[str, None] = {}
+        self.kernel, self.target = f, target
         self.shapes = {b: self._shape(b) for b in f.buffers}
         if len(f.writes) != 1 or len(f.buffers) != len(f.params):
             raise self.error("a fragment shader writes one result and takes no scalars")
@@ -131,6 +151,64 @@ class _Shader(CLike):
         except DeviceError as e:
             raise CodegenError(e.message, where=self.where, hint=e.hint) from None
 
+    # -- the language -----------------------------------------------------------------------------
+
+    def function(self, name: str, d: DType) -> str:
+        if d.kind == "uint" and f"u{name}" in HELPERS:
+            name = f"u{name}"
+        return self._helper(name)
+
+    def _helper(self, name: str) -> str:
+        if name not in self.helpers:
+            for needed in HELPERS[name][1]:
+                self._helper(needed)
+            self.helpers[name] = None
+        return name
+
+    def operator(self, op: Op, d: DType) -> str:
+        if op is Op.NOT and d.kind == "uint":
+            self.no_bits_of_64(d)
+        if op in _PREFIX:
+            if op is Op.NOT and d.is_bool:
+                return "!{0}" if d.lanes == 1 else "not({0})"
+            return _PREFIX[op]
+        if op in LOGIC and d.is_bool:
+            if d.lanes > 1:
+                return f"{self._helper('logic_' + op.name.lower())}({{0}}, {{1}})"
+            return f"({{0}} {LOGIC_SCALAR[op]} {{1}})"
+        if op in COMPARE and d.lanes > 1:
+            return f"{_COMPARE_VECTOR[op]}({{0}}, {{1}})"
+        if op in (Op.MIN, Op.MAX):
+            return f"{op.value}({{0}}, {{1}})"
+        if op is Op.TRUNCMOD:
+            return f"{self._helper('fmod')}({{0}}, {{1}})"
+        return f"({{0}} {INFIX[op]} {{1}})"
+
+    def float_of_bits(self, bits: int) -> str:
+        return f"uintBitsToFloat({bits}u)"
+
+    def bits(self, source: DType, target: DType) -> str:
+        return f"{_BITS.get((source.kind, target.kind), self.type(target))}({{0}})"
+
+    def to_bool(self, s: DType) -> str:
+        return super().to_bool(s) if s.lanes == 1 else f"notEqual({{0}}, {self.type(s)}(0))"
+
+    def intrinsic(self, name: str, d: DType) -> str:
+        if name == "popcount":
+            self.no_bits_of_64(d)
+            if d.kind == "int" and d.bits < 32:  # the sign fills the word
+                return f"{self._helper('bit_count')}({{0}} & {2**d.bits - 1})"
+        if name not in INTRINSICS:
+            raise self.error(f"the intrinsic {name!r} has no form in this language")
+        text = INTRINSICS[name]
+        return f"{self._helper(text) if text in HELPERS else text}({{0}})"
+
+    def choose(self, cond: Value, a: Value, b: Value, c: DType, d: DType) -> Value:
+        if d.is_float:
+            return self.join("mix({2}, {1}, {0})", [cond, a, b], [c, d, d])
+        f = self._helper(f"choose_{d.kind}")
+        return self.join(f"{f}({{0}}, {{1}}, {{2}})", [cond, a, b], [c, d, d])
+
     # -- the whole --------------------------------------------------------------------------------
 
     def text(self) -> str:
@@ -139,7 +217,7 @@ class _Shader(CLike):
         for k in range(shape.layers):
             self.put(f"o{k} = {vec}(0);")
         outputs = len(self.scopes[0].lines)
-        self.stmt(self.function.body)
+        self.stmt(self.kernel.body)
         body = self.scopes[0].lines
         if self._written_whole:
             body = body[outputs:]
@@ -210,16 +288,16 @@ class _Shader(CLike):
             v = Value(f"{texel.text}[{w.text}]", max(w.depth, texel.depth), True)
         return v._replace(text=f"({v.text} != 0)") if b.dtype.is_bool else v
 
-    def _select(self, e: Select) -> Value:
+    def select(self, e: Select) -> Value:
         """Padding is chosen once for a texel, not for each of its components."""
         load = e.if_true
         if not isinstance(load, Load) or load.predicate is not None or not _zero(e.if_false):
-            return super()._select(e)
+            return super().select(e)
         if load.buffer not in self.shapes or load.dtype.lanes > 1 or load.dtype.is_bool:
-            return super()._select(e)
+            return super().select(e)
         texel, dot, which = self.value(load).text.partition(".")
         if not dot:
-            return super()._select(e)
+            return super().select(e)
         cond, v, t = self.value(e.cond), self.value(load), self._texel_type(load.buffer.dtype)
         whole = self.join(f"({{0}} ? {texel} : {t}(0))", [cond, v], [e.cond.dtype, load.dtype])
         whole = self.hold(whole, t, "t")
@@ -284,4 +362,4 @@ def _zero(e: Expr) -> bool:
     return isinstance(e, Const) and e.value == 0 and math.copysign(1, e.value) > 0
 
 
-__all__ = ["GLSL", "Shaders", "emit", "link", "linker", "resolve", "stored_kind"]
+__all__ = ["Shaders", "emit", "link", "linker", "resolve", "stored_kind"]

@@ -70,7 +70,11 @@ _BASIC = frozenset(
 # What else a kind of target has. GLSL leaves the accuracy of exp open, but every driver has
 # that of its exp2, a few units; logarithms of 0 and powers of negative numbers are undefined there.
 _SHADER = (_BASIC - {"rsqrt"}) | {"exp", "exp2"}
-NATIVE: dict[str, frozenset[str]] = {"llvm": _BASIC, "opengl": _SHADER, "webgl": _SHADER}
+NATIVE: dict[str, frozenset[str]] = {
+    "llvm": _BASIC, "opengl": _SHADER, "webgl": _SHADER, "webgpu": _SHADER,
+}  # fmt: skip
+# Shader compilers take x + c - c for x.
+_REORDERING = frozenset({"opengl", "webgl", "webgpu"})
 
 
 def lower_math(f: Function, target: Target) -> Function:
@@ -79,7 +83,7 @@ def lower_math(f: Function, target: Target) -> Function:
     calls = [n for n in walk(f.body) if isinstance(n, Call)]
     if all(_stays(n, native) for n in calls):
         return f
-    return f.with_body(_LowerMath(native, target.texture_memory)(f.body))
+    return f.with_body(_LowerMath(native, target.kind in _REORDERING)(f.body))
 
 
 def _stays(e: Call, native: frozenset[str]) -> bool:

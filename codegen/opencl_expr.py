@@ -1,0 +1,348 @@
+"""Operators, conversions and constants in OpenCL C: the meaning of ``ir/expr.py`` in its types.
+
+Integers have their own types. Signed arithmetic that may overflow, which C leaves undefined, is
+done on unsigned values. 16-bit floats are held in ``float``; float16 is rounded after each
+operation. A vector of bool is a vector of int with lanes 0 and -1, what comparisons give and
+``select`` takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..ir.expr import (
+    COMPARE,
+    LOGIC,
+    Binary,
+    Broadcast,
+    Call,
+    Cast,
+    Const,
+    Expr,
+    Op,
+    Reinterpret,
+)
+from ..ir.stmt import Function
+from ..ir.target import Target
+from ..runtime.dtype import FLOAT32, INT32, DType
+from .clike import Value, bare
+from .clike_expr import INFIX, LOGIC_SCALAR
+from .clike_words import is_number
+from .opencl_helpers import EXACT, HELPERS, INTRINSICS, type_name
+from .workgroup import Workgroup
+
+_LANES = (1, 2, 3, 4, 8, 16)
+_INEXACT = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV})
+
+
+class OpenCLExpressions(Workgroup):
+    """The expressions of one kernel."""
+
+    lazy = True
+    memory_varies = False
+
+    def __init__(self, f: Function, target: Target):
+        super().__init__(f, target)
+        self.helpers: dict[tuple[str, DType], str] = {}
+        self.doubles = False
+
+    # -- types and constants ----------------------------------------------------------------------
+
+    def type(self, d: DType) -> str:
+        if d.lanes not in _LANES:
+            raise self.error(f"there are no vectors of {d.lanes} lanes, as in {d}")
+        self.doubles |= d.is_float and d.bits == 64
+        return type_name(d)
+
+    def splat(self, d: DType, text: str) -> str:
+        if d.is_bool:
+            text = {"true": "-1", "false": "0"}.get(text, f"{text} ? -1 : 0")
+        return f"({self.type(d)})({text})"
+
+    def build(self, d: DType, lanes: Sequence[str]) -> str:
+        if d.is_bool:
+            lanes = [f"{x} ? -1 : 0" for x in lanes]
+        return f"({self.type(d)})({', '.join(lanes)})"
+
+    def component(self, text: str, k: int, d: DType) -> str:
+        part = f"{text}.{'xyzw'[k]}" if d.lanes <= 4 else f"{text}.s{k:x}"
+        return f"({part} != 0)" if d.is_bool else part
+
+    def literal(self, x: bool | int | float, d: DType) -> str:
+        if d.is_bool:
+            return "true" if x else "false"
+        if d.is_float:
+            return self._float(float(x), d)
+        number = int(x)
+        if d.bits < 32:
+            return f"({type_name(d)})({number})"
+        suffix = ("u" if d.kind == "uint" else "") + ("l" if d.bits == 64 else "")
+        if d.kind == "int" and number == d.min:
+            return f"(-{d.max}{suffix} - 1)"
+        return f"{number}{suffix}" if number >= 0 else f"({number}{suffix})"
+
+    def _float(self, x: float, d: DType) -> str:
+        if not math.isfinite(x):
+            text = "NAN" if math.isnan(x) else "INFINITY" if x > 0 else "(-INFINITY)"
+            return text if d.bits != 64 else f"(double)({text.strip('()')})"
+        text = repr(x) if d.bits == 64 else f"{_shortest(x)}f"
+        return f"({text})" if text.startswith("-") else text
+
+    def function(self, name: str, d: DType) -> str:
+        key = (name, d)
+        if key not in self.helpers:
+            self.type(d)
+            text, needed = HELPERS[name](d)
+            for n, t in needed:
+                self.function(n, t)
+            self.helpers[key] = text
+        return f"{name}_{type_name(d)}"
+
+    # -- operators --------------------------------------------------------------------------------
+
+    def join(
+        self, form: str, values: Sequence[Value], types: Sequence[DType], atom: bool = False
+    ) -> Value:
+        """Without the conversions between int and uint that undo each other."""
+        short = []
+        for k, v in enumerate(values):
+            place, inner = f"as_uint({{{k}}})", _inside("as_int", v.text)
+            if place in form and inner is not None:
+                v = v._replace(text=inner)
+            elif place in form and v.text.isdigit():
+                form = form.replace(place, f"{{{k}}}")
+                v = v._replace(text=f"{v.text}u")
+            short.append(v)
+        return super().join(form, short, types, atom)
+
+    def mixes(self, op: Op, d: DType) -> bool:
+        return d.is_float and super().mixes(op, d)
+
+    def operator(self, op: Op, d: DType) -> str:
+        if d.is_bool:
+            return self._logic(op, d)
+        t = self.type(d)
+        if op in COMPARE:
+            form = f"({{0}} {INFIX[op]} {{1}})"
+            return form if d.lanes == 1 or held_bits(d) == 32 else f"convert_int{d.lanes}{form}"
+        if d.is_float:
+            if op is Op.TRUNCMOD:
+                return f"{'fmod' if d.lanes == 1 else self.function('fmod', d)}({{0}}, {{1}})"
+            return {Op.NEG: "(-{0})", Op.ABS: "fabs({0})"}.get(op) or f"({{0}} {INFIX[op]} {{1}})"
+        if op in (Op.MIN, Op.MAX):
+            narrow = d.lanes == 1 and d.bits < 32  # C made int of them
+            return f"{op.value}(({t}){{0}}, ({t}){{1}})" if narrow else f"{op.value}({{0}}, {{1}})"
+        if op in LOGIC:
+            return f"({{0}} {INFIX[op]} {{1}})"
+        return self._wrapping(op, d, t)
+
+    def _logic(self, op: Op, d: DType) -> str:
+        if op is Op.NOT:
+            return "!{0}" if d.lanes == 1 else "(~{0})"
+        sign = LOGIC_SCALAR.get(op) if d.lanes == 1 else INFIX[op] if op in LOGIC else None
+        return f"({{0}} {sign or INFIX[op]} {{1}})"
+
+    def _wrapping(self, op: Op, d: DType, t: str) -> str:
+        """Integer arithmetic modulo 2^bits."""
+        signed, narrow = d.kind == "int", d.lanes == 1 and d.bits < 32
+        if op is Op.NOT:
+            return f"({t})(~{{0}})" if narrow else "(~{0})"
+        if op is Op.ABS:
+            return f"as_{t}(abs(({t}){{0}}))" if narrow else f"as_{t}(abs({{0}}))"
+        if narrow:  # exact in int but for the product of two ushort
+            wide = "(uint)" if op is Op.MUL and d.bits == 16 else ""
+            return f"({t})(-{{0}})" if op is Op.NEG else f"({t})({wide}{{0}} {INFIX[op]} {{1}})"
+        if not signed:
+            return "(-{0})" if op is Op.NEG else f"({{0}} {INFIX[op]} {{1}})"
+        if op is Op.NEG:
+            return f"as_{t}(-as_u{t}({{0}}))"
+        return f"as_{t}(as_u{t}({{0}}) {INFIX[op]} as_u{t}({{1}}))"
+
+    def fit(self, op: Op, d: DType, v: Value) -> Value:
+        if d.kind == "float" and d.bits == 16 and op in _INEXACT:
+            return self._half(v, d)
+        if d.is_int and d.lanes == 1 and d.bits < 32 and op in (Op.SHL, Op.SHR):
+            return v._replace(text=f"({self.type(d)}){v.text}")
+        return v
+
+    def _half(self, v: Value, d: DType) -> Value:
+        like = FLOAT32.with_lanes(d.lanes)
+        return v._replace(text=f"{self.function('to_half', like)}({v.text})", atom=False)
+
+    def _binary(self, e: Binary) -> Value:
+        if e.op is Op.MUL and e.a.dtype == INT32 and self._bounded(e):
+            return self.join("({0} * {1})", [self.value(e.a), self.value(e.b)], [INT32, INT32])
+        return super()._binary(e)
+
+    def _bounded(self, e: Expr) -> bool:
+        known = self.analyzer.interval(e)
+        return known.lo is not None and known.hi is not None and (
+            known.lo >= -(2**31) and known.hi < 2**31
+        )  # fmt: skip
+
+    def plain_sum(self, e: Binary) -> bool:
+        """Whether no partial sum can overflow."""
+        total = 0
+        stack: list[Expr] = [e]
+        while stack:
+            x = stack.pop()
+            if isinstance(x, Binary) and x.op in (Op.ADD, Op.SUB):
+                stack += [x.a, x.b]
+                continue
+            known = self.analyzer.interval(x)
+            if known.lo is None or known.hi is None:
+                return False
+            total += max(abs(known.lo), abs(known.hi))
+        return total < 2**31
+
+    def _shift(self, e: Binary) -> Value:
+        """A bit that leaves a signed integer is undefined in C."""
+        d = e.dtype
+        if e.op is Op.SHR or d.kind == "uint":
+            return super()._shift(e)
+        t = self.type(d)
+        wide = d.lanes > 1 or d.bits >= 32
+        u = f"as_u{t}({{0}})" if wide else "(uint){0}"
+        count = Binary(Op.AND, e.b, _same(d.bits - 1, d))
+        by = self.value(self.analyzer.simplify(count))
+        form = f"as_{t}({u} << {{1}})" if wide else f"({t})({u} << {{1}})"
+        return self.join(form, [self.value(e.a), by], [d, d])
+
+    def extremum(self, e: Binary) -> Value:
+        a, b = (e.b, e.a) if is_number(e.a) else (e.a, e.b)
+        d = e.dtype
+        if not is_number(b):
+            f = self.function(f"nan_{e.op.value}", d)
+            return self.join(f"{f}({{0}}, {{1}})", [self.value(a), self.value(b)], [d, d])
+        # False where a is NaN, which then is the result.
+        sign = "<=" if e.op is Op.MAX else ">="
+        x, y = self.name_type(self.value(a), d), self.value(b)
+        form = f"({{0}} {sign} {{1}} ? {{1}} : {{0}})"
+        if d.lanes > 1:
+            form = f"select({{0}}, {{1}}, {{0}} {sign} {{1}})"
+        return self.join(form, [x, y], [d, d])
+
+    def _call(self, e: Call) -> Value:
+        v, d = super()._call(e), e.args[0].dtype
+        rounds = d.kind == "float" and d.bits == 16 and e.name not in EXACT
+        return self._half(v, d) if rounds else v
+
+    def intrinsic(self, name: str, d: DType) -> str:
+        if name not in INTRINSICS:
+            raise self.error(f"the intrinsic {name!r} has no form in this language")
+        cast = f"({self.type(d)})" if d.is_int and d.lanes == 1 and d.bits < 32 else ""
+        form = f"{INTRINSICS[name]}({cast}{{0}})"
+        if name in ("isnan", "isinf"):
+            wide = d.lanes > 1 and d.bits == 64
+            return f"convert_int{d.lanes}({form})" if wide else form if d.lanes > 1 else (
+                f"({form} != 0)"
+            )  # fmt: skip
+        return form
+
+    # -- choice -----------------------------------------------------------------------------------
+
+    def choose(self, cond: Value, a: Value, b: Value, c: DType, d: DType) -> Value:
+        bits = held_bits(d)
+        signed = {8: "char", 16: "short", 32: "int", 64: "long"}[bits]
+        mask = "{0}" if bits == 32 else f"convert_{signed}{d.lanes}({{0}})"
+        return self.join(f"select({{2}}, {{1}}, {mask})", [cond, a, b], [c, d, d])
+
+    # -- conversions ------------------------------------------------------------------------------
+
+    def cast(self, e: Cast) -> Value:
+        s, d, v = e.value.dtype, e.dtype, self.value(e.value)
+        form = self._conversion(s, d)
+        return v if form == "{0}" else self.join(form, [v], [s])
+
+    def _conversion(self, s: DType, d: DType) -> str:
+        t = self.type(d)
+        if d.is_bool:
+            return "{0}" if s.is_bool else self.operator(Op.NE, s).replace(
+                "{1}", self.literal(0, s.element) if s.lanes == 1 else
+                self.splat(s, self.literal(0, s.element)))  # fmt: skip
+        if s.is_bool:
+            if s.lanes == 1:
+                one, zero = self.literal(1, d), self.literal(0, d)
+                return f"({{0}} ? {one} : {zero})"
+            return f"convert_{t}({{0}} & 1)"
+        if d.is_int:
+            if s == d:
+                return "{0}"
+            return f"convert_{t}_sat({{0}})" if s.is_float else f"convert_{t}({{0}})"
+        if d.bits == 64:
+            return "{0}" if s == d else f"convert_{t}({{0}})"
+        if d.kind == "float" and d.bits == 16:
+            if (s.kind == "float" and s.bits == 16) or (s.is_int and s.bits == 8):
+                return "{0}" if s.is_float else f"convert_{t}({{0}})"
+            if s.is_float:
+                like = s if s.bits == 64 else FLOAT32.with_lanes(s.lanes)
+                return f"{self.function('to_half', like)}({{0}})"
+            like = FLOAT32.with_lanes(s.lanes)
+            return f"{self.function('to_half', like)}(convert_{t}({{0}}))"
+        single = "{0}" if s.is_float and s.bits < 64 else f"convert_{t}({{0}})"
+        if d.kind == "bfloat" and not (s.is_int and s.bits == 8):
+            single = f"{self.function('to_bfloat', FLOAT32.with_lanes(s.lanes))}({single})"
+        return single
+
+    def reinterpret(self, e: Reinterpret) -> Value:
+        s, d = e.value.dtype, e.dtype
+        v = self.value(e.value)
+        if s == d:
+            return v
+        bits = self.bits_of(v, s)
+        raw = DType("uint", s.bits, s.lanes) if s.is_float and s.bits == 16 else s
+        if d.is_float and d.bits == 16:
+            if raw.kind == "int":
+                bits = bits._replace(text=f"as_u{self.type(raw)}({bits.text})", atom=False)
+            return self.of_bits(bits, d)
+        if raw == d:
+            return bits
+        cast = f"({self.type(raw)})" if raw.lanes == 1 and raw.bits < 32 else ""
+        return self.join(f"as_{self.type(d)}({cast}{{0}})", [bits], [raw])
+
+    def bits_of(self, v: Value, d: DType) -> Value:
+        """The bits of a 16-bit float as ushort; other values as they are."""
+        if not (d.is_float and d.bits == 16):
+            return v
+        f = self.function("half_bits" if d.kind == "float" else "bfloat_bits",
+                          FLOAT32.with_lanes(d.lanes))  # fmt: skip
+        return v._replace(text=f"{f}({v.text})", atom=False)
+
+    def of_bits(self, v: Value, d: DType) -> Value:
+        """A 16-bit float of its bits, which are ushort."""
+        like = FLOAT32.with_lanes(d.lanes)
+        if d.kind == "float":
+            return v._replace(text=f"{self.function('of_half_bits', like)}({v.text})", atom=False)
+        n = "" if d.lanes == 1 else str(d.lanes)
+        return v._replace(
+            text=f"as_{self.type(d)}(convert_uint{n}({v.text}) << 16)", atom=False
+        )  # fmt: skip
+
+
+def _inside(function: str, text: str) -> str | None:
+    """``x`` of ``function(x)``."""
+    if not text.startswith(f"{function}("):
+        return None
+    inner = bare(text[len(function) :])
+    return inner if len(inner) + 2 == len(text) - len(function) else None
+
+
+def held_bits(d: DType) -> int:
+    """Bits of one lane outside of memory."""
+    return 32 if d.is_bool or (d.is_float and d.bits == 16) else d.bits
+
+
+def _same(n: int, d: DType) -> Expr:
+    c = Const(n, d.element)
+    return c if d.lanes == 1 else Broadcast(c, d.lanes)
+
+
+def _shortest(x: float) -> str:
+    """The shortest decimal that a float32 reads back as ``x``."""
+    return repr(float(str(np.float32(x))))
+
+
+__all__ = ["OpenCLExpressions", "held_bits"]

@@ -1,0 +1,206 @@
+"""What kernels for workgroups have in common, in OpenCL C and in WGSL.
+
+Loops bound to ``blockIdx`` and ``threadIdx`` become the indices that the hardware gives, memory of
+scope ``"shared"`` is declared once for the kernel, and limits of the target are checked here.
+
+What a kernel only reads is read once for equal indices (``Scopes.hold``). What it writes, shared
+memory and results, may change: a value that was read is used again until the next store to that
+buffer or the next barrier, which both start a new *epoch* of the buffer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from ..ir.expr import Expr, Load, Var, as_int
+from ..ir.stmt import Alloc, Barrier, Buffer, For, Function, If, Let, Stmt, Store
+from ..ir.target import Target
+from ..ir.visit import walk
+from ..runtime.dtype import DType
+from .clike import Value
+from .clike_stmt import CLike
+from .masks import branch_on_masks
+
+_AXES = "xyz"
+
+
+class Workgroup(CLike):
+    """The body of one kernel."""
+
+    # Whether what comes out of memory counts as different for each thread of a workgroup.
+    memory_varies = True
+
+    def __init__(self, f: Function, target: Target):
+        super().__init__(f"kernel {f.name}")
+        f = branch_on_masks(f)
+        self.kernel, self.target = f, target
+        self.extents = self._extents(f)
+        self.names: dict[Buffer | Var, str] = {p: f"p{k}" for k, p in enumerate(f.params)}
+        self.written = set(f.writes)
+        self.indices: dict[str, str] = {}  # hardware index -> its variable
+        self.shared_arrays: dict[Buffer, int] = {}  # shared memory -> elements
+        self._epochs = Counter[Buffer]()
+        self._varying: set[Var] = set()
+        self._divergent: list[Stmt] = []
+        self._limits()
+
+    # -- hooks ------------------------------------------------------------------------------------
+
+    def shared_bytes(self, d: DType) -> int:
+        """Bytes of one element in shared memory."""
+        return d.bytes
+
+    # -- limits -----------------------------------------------------------------------------------
+
+    def _extents(self, f: Function) -> dict[str, int | Expr]:
+        launch = f.attrs.get("launch", {})
+        assert isinstance(launch, Mapping)
+        return dict(launch)
+
+    def threads(self) -> tuple[int, int, int]:
+        """Threads of a workgroup along x, y, z."""
+        counts = []
+        for axis in _AXES:
+            n = self.extents.get(f"threadIdx.{axis}", 1)
+            if not isinstance(n, int):
+                raise self.error(f"the number of threads along {axis} is {n}, not a constant")
+            counts.append(n)
+        return counts[0], counts[1], counts[2]
+
+    def _limits(self) -> None:
+        x, y, z = self.threads()
+        if x * y * z > self.target.max_threads:
+            raise self.error(
+                f"a workgroup would have {x * y * z} threads; the target allows "
+                f"{self.target.max_threads}"
+            )
+        for axis in _AXES:
+            n = self.extents.get(f"blockIdx.{axis}", 1)
+            if isinstance(n, int) and n > self.target.max_blocks:
+                raise self.error(
+                    f"{n} workgroups along {axis}; the target allows {self.target.max_blocks}"
+                )
+        buffers = len(self.kernel.buffers)
+        if self.target.max_buffers and buffers > self.target.max_buffers:
+            raise self.error(
+                f"the kernel has {buffers} buffers; the target allows {self.target.max_buffers}"
+            )
+
+    def hardware_loop(self, s: For) -> None:
+        kind, _, axis = s.tag.partition(".")
+        if kind not in ("blockIdx", "threadIdx") or axis not in ("x", "y", "z"):
+            raise self.error(f"there is no hardware index {s.tag} on this target")
+        n = as_int(s.extent)
+        if n == 1:
+            self.vars[s.var] = Value("0", 0, True)
+        else:
+            name = f"{kind[0]}{axis}"  # bx, ty
+            self.indices[s.tag] = name
+            self.vars[s.var] = Value(name, 0, True)
+            if kind == "threadIdx":
+                self._varying.add(s.var)
+        self.analyzer.bind(s.var, 0, None if n is None else n - 1)
+        self.stmt(s.body)
+
+    # -- shared memory ----------------------------------------------------------------------------
+
+    def shared(self, s: Alloc) -> None:
+        b = s.buffer
+        size = as_int(b.shape[0])
+        if size is None:
+            raise self.error(f"the size of shared memory {b!r} is known only when the kernel runs")
+        self.names[b] = self.name("".join(c for c in b.name if c.isalnum()) or "shared")
+        self.shared_arrays[b] = max(1, size)
+        self.written.add(b)
+        total = sum(n * self.shared_bytes(x.dtype) for x, n in self.shared_arrays.items())
+        if total > self.target.shared_bytes:
+            raise self.error(
+                f"a workgroup would share {total} bytes; the target has {self.target.shared_bytes}"
+            )
+        self.stmt(s.body)
+
+    def barrier(self, s: Barrier) -> None:
+        if self._divergent:
+            raise self.error(
+                "a barrier stands where it is not certain that all threads of a workgroup arrive, "
+                f"in\n{self._divergent[-1]}"
+            )
+        for b in self.written:
+            self._epochs[b] += 1
+        self.put(self.barrier_text(s.scope))
+
+    def barrier_text(self, scope: str) -> str:
+        """Wait, and see what other threads wrote to memory of ``scope``."""
+        raise NotImplementedError
+
+    # -- what was read ----------------------------------------------------------------------------
+
+    def read(self, v: Value, b: Buffer, t: str) -> Value:
+        """``v``, what lies in ``b`` somewhere, in a variable of type ``t``."""
+        if b not in self.written:
+            return self.hold(v, t, "t")
+        key = f"{v.text} {self._epochs[b]}"
+        for k, s in enumerate(self.scopes):
+            if key in s.known:
+                return Value(s.known[key], k, True)
+        name = self.name("t")
+        self.put(self.constant(t, name, v.text))
+        self.scopes[-1].known[key] = name
+        return Value(name, self.depth, True)
+
+    def changed(self, b: Buffer) -> None:
+        """``b`` was written."""
+        self._epochs[b] += 1
+
+    # -- statements -------------------------------------------------------------------------------
+
+    def _differs(self, *exprs: Expr) -> bool:
+        """Whether threads of a workgroup may see different values."""
+        for x in exprs:
+            for e in walk(x):
+                if isinstance(e, Var) and e in self._varying:
+                    return True
+                if isinstance(e, Load) and (
+                    e.buffer in self._local or (self.memory_varies and e.buffer in self.written)
+                ):
+                    return True
+        return False
+
+    def _let(self, s: Let) -> None:
+        if self._differs(s.value):
+            self._varying.add(s.var)
+        super()._let(s)
+
+    def _if(self, s: If) -> None:
+        differs = self._differs(s.cond)
+        if differs:
+            self._divergent.append(s)
+        super()._if(s)
+        if differs:
+            self._divergent.pop()
+
+    def _for(self, s: For) -> None:
+        for n in walk(s.body):  # what its end writes, its beginning reads anew
+            if isinstance(n, Store):
+                self._epochs[n.buffer] += 1
+            elif isinstance(n, Barrier):
+                for b in self.written:
+                    self._epochs[b] += 1
+        differs = not s.tag and self._differs(s.minimum, s.extent)
+        if differs:
+            self._divergent.append(s)
+            self._varying.add(s.var)
+        super()._for(s)
+        if differs:
+            self._divergent.pop()
+
+    def inside(self, e: Load | Store) -> bool:
+        """Whether an access is certainly within its buffer."""
+        known, size = self.analyzer.interval(e.indices[-1]), as_int(e.buffer.shape[0])
+        if known.lo is None or known.hi is None or size is None:
+            return False
+        return known.lo >= 0 and known.hi < size
+
+
+__all__ = ["Workgroup"]
