@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from . import runtime
     from .compiler.build import build
     from .compiler.bundle import bundle
-    from .compiler.driver import compile
+    from .compiler.check import check
+    from .compiler.driver import compile, compile_many
     from .compiler.frontends import load
     from .compiler.tune.records import Records
     from .compiler.tune.tuner import tune
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _LAZY = {
     "load": (".compiler.frontends", "load"),
     "compile": (".compiler.driver", "compile"),
+    "compile_many": (".compiler.driver", "compile_many"),
+    "check": (".compiler.check", "check"),
     "build": (".compiler.build", "build"),
     "bundle": (".compiler.bundle", "bundle"),
     "tune": (".compiler.tune.tuner", "tune"),
@@ -53,7 +56,9 @@ __all__ = [
     "__version__",
     "build",
     "bundle",
+    "check",
     "compile",
+    "compile_many",
     "load",
     "runtime",
     "te",

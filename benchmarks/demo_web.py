@@ -15,11 +15,12 @@ from rich.table import Table
 
 from .. import bundle as write_bundle
 from .. import compile as compile_model
+from ..compiler.browser import browser, chromium
 from ..compiler.bundle import WEB, prepare
 from ..compiler.frontends import load
 from ..compiler.process import Image
 from ..compiler.serve import serving
-from .web.site import browser, chromium
+from ..runtime.errors import WeftError
 from .zoo import packages, real
 
 IMAGE = Image(mean=real.MEAN / 255, std=real.STD / 255)
@@ -50,7 +51,7 @@ def missing() -> list[str]:
         found.append("Emscripten (apt-get install emscripten)")
     try:
         chromium()
-    except FileNotFoundError:
+    except WeftError:
         found.append("Chromium (apt-get install chromium)")
     if find_spec("playwright") is None:
         found.append("Playwright (pip install playwright)")

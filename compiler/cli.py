@@ -1,4 +1,4 @@
-"""The command line: ``weft compile | serve | run | tune | bench | targets | doctor | cache``.
+"""The command line: ``weft compile | serve | run | check | tune | bench | targets | doctor`` …
 
 Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
 standard error), 2 a wrong command line. Answers go to standard output, progress to standard error.
@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from ..runtime.errors import WeftError
+from . import cli_check, cli_tune
 from . import cli_commands as commands
-from . import cli_tune
 
 EXAMPLES = """\
 examples:
@@ -21,6 +21,7 @@ examples:
   weft run model.onnx --input ids=ids.npy --input mask=mask.npy --output out.npz
   weft compile model.onnx --target webgl --bundle dist/ --image --labels names.txt
   weft serve dist/
+  weft check model.onnx --target webgl --against onnxruntime
   weft tune model.onnx --shape N=1 --time 10m
   weft bench model.onnx --shape image=1,3,224,224 --threads 1
   weft doctor
@@ -134,7 +135,10 @@ def _model_options(p: argparse.ArgumentParser) -> None:
 
 
 def _compile_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--target", default="llvm", help="what to compile for (default: llvm)")
+    p.add_argument(
+        "--target", default="llvm",
+        help="what to compile for (default: llvm; 'weft targets' lists them)",
+    )  # fmt: skip
     p.add_argument(
         "--shape", action="append", type=_shape, default=[], metavar="NAME=SIZES",
         help="the size of a symbolic dimension (N=1) or the shape of an input (x=1,3,224,224)",
@@ -142,6 +146,11 @@ def _compile_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "-O", dest="opt_level", type=int, choices=range(4), default=None,
         help="optimisation level; 0 makes one kernel of each operator (default: 3)",
+    )  # fmt: skip
+    p.add_argument(
+        "--accuracy", choices=["fast", "strict"], default="fast",
+        help="fast: convolutions may be computed by minimal filtering, up to 1e-4 of a layer's "
+        "largest result off; strict: never (default: fast)",
     )  # fmt: skip
     p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
     p.add_argument(
@@ -161,12 +170,16 @@ def parser() -> argparse.ArgumentParser:
 
     p = sub.add_parser(
         "compile", help="compile a model into a package", formatter_class=raw,
-        description="Compile an ONNX model into a package that needs no compiler to run.",
+        description="Compile an ONNX model into a package that needs no compiler to run, or into\n"
+        "a web page. --target may list several targets: the graph is then read and simplified\n"
+        "once, and there is a package for each (model.llvm.weft, model.opencl.weft), or a page\n"
+        "that takes the first one that works.",
         epilog="examples:\n  weft compile model.onnx -o model.weft --shape N=1 --report\n"
         "  weft compile model.onnx -o phone.weft --target 'llvm -mtriple=aarch64-linux-gnu'\n"
         "  weft compile model.onnx --target webgl --bundle dist/ --weights f16 \\\n"
         "      --image mean=0.5 std=0.5 --labels names.txt\n"
-        "  weft compile model.onnx --target 'wasm -threads' --bundle dist/",
+        "  weft compile model.onnx --target 'wasm -threads' --bundle dist/\n"
+        "  weft compile model.onnx --target llvm,opencl -o out/model.weft",
     )  # fmt: skip
     p.add_argument("model", help="an ONNX file")
     p.add_argument("-o", "--output", help="the package (default: the model's name with .weft)")
@@ -230,19 +243,22 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--by-kernel", action="store_true", help="add up the calls of equal kernels")
     p.set_defaults(run=commands.bench_model)
 
+    cli_check.add_parser(sub, raw)
     cli_tune.add_parser(sub, raw)
 
     p = sub.add_parser(
-        "targets", help="what weft compiles for", formatter_class=raw,
-        description="List the kinds of targets and what some processors offer.",
+        "targets", help="what weft compiles for, and what runs here", formatter_class=raw,
+        description="List the kinds of targets, what of this machine runs them or why nothing\n"
+        "does, and what some processors offer.",
         epilog="example:\n  weft compile model.onnx --target 'llvm -mtriple=riscv64-linux-gnu'",
     )  # fmt: skip
     p.set_defaults(run=commands.targets)
 
     p = sub.add_parser(
-        "doctor", help="versions, processor, threads, cache, a test kernel", formatter_class=raw,
-        description="Check the installation: versions, processor, threads, cache, and whether a\n"
-        "kernel compiles and gives the right numbers. The exit code is 1 if something is wrong.",
+        "doctor", help="versions, drivers, limits, what to install", formatter_class=raw,
+        description="Check the installation: versions, processor, threads, cache, drivers and\n"
+        "their limits, and whether kernels compile and give the right numbers; says what to\n"
+        "install. The exit code is 1 if something that is needed is wrong.",
         epilog="example:\n  WEFT_NUM_THREADS=4 weft doctor",
     )  # fmt: skip
     p.set_defaults(run=commands.doctor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +79,7 @@ def _executable(args: argparse.Namespace, shapes: Mapping[str, Any], model: Any 
         return compile_model(
             path if model is None else model, args.target, dict(shapes),
             opt_level=args.opt_level, progress=tell, cache=not args.no_cache,
-            records=_records(args.records),
+            records=_records(args.records), accuracy=args.accuracy,
         )  # fmt: skip
 
 
@@ -101,39 +101,65 @@ def compile_model(args: argparse.Namespace) -> int:
         raise InputError("this is compiled already.", where=str(path))
     if args.bundle:
         return write_bundle(args, path)
+    from ..ir.target import split_targets
+    from .driver import compile_many
+
+    targets = split_targets(args.target)
     output = Path(args.output) if args.output else Path(path.name).with_suffix(".weft")
     begin = time.perf_counter()
-    exe = _executable(args, dict(args.shape))
-    try:
-        exe.save(output)
-    except OSError as e:
-        raise WeftError(f"the package cannot be written: {e}.", where=str(output)) from None
+    with progress() as tell:
+        made = compile_many(
+            path, targets, dict(args.shape), opt_level=args.opt_level, progress=tell,
+            cache=not args.no_cache, records=_records(args.records), accuracy=args.accuracy,
+        )  # fmt: skip
     seconds = time.perf_counter() - begin
-    size = output.stat().st_size / 2**20
-    print(f"{output}: {size:.1f} MiB, {len(exe.program.steps)} kernel calls, {seconds:.1f} s")
-    if args.report:
-        _report(exe)
+    for exe, file in zip(made, _package_names(output, targets)):
+        try:
+            exe.save(file)
+        except OSError as e:
+            raise WeftError(f"the package cannot be written: {e}.", where=str(file)) from None
+        size = file.stat().st_size / 2**20
+        print(f"{file}: {size:.1f} MiB, {len(exe.program.steps)} kernel calls, {seconds:.1f} s")
+        if args.report:
+            _report(exe)
     return 0
 
 
-def write_bundle(args: argparse.Namespace, path: Path) -> int:
+def _package_names(output: Path, targets: Sequence[str]) -> list[Path]:
+    """``m.weft`` for one target; ``m.llvm.weft``, ``m.opencl.weft`` for several."""
+    if len(targets) == 1:
+        return [output]
     from ..ir.target import Target
+    from .bundle import slug
+
+    stem, kinds, names = output.name.removesuffix(".weft"), [], []
+    for text in targets:
+        kinds.append(slug(Target.parse(text)))
+        again = kinds.count(kinds[-1])
+        names.append(kinds[-1] if again == 1 else f"{kinds[-1]}-{again}")
+    return [output.with_name(f"{stem}.{name}.weft") for name in names]
+
+
+def write_bundle(args: argparse.Namespace, path: Path) -> int:
+    from ..ir.target import Target, split_targets
     from .bundle import bundle
     from .process import Classes, Image
 
-    goal = Target.parse(args.target)
+    goals = [Target.parse(t) for t in split_targets(args.target)]
     if args.no_fallback:
-        goal = replace(goal, fallback="none")
-    fallback = goal.kind == "webgl" and not args.no_fallback
+        goals = [replace(g, fallback="none") for g in goals]
+    elif all(g.fallback == "wasm" for g in goals):  # there is a module of wasm beside them anyway
+        goals.append(Target.parse("wasm"))
     labels = _labels(args.labels) or None
     begin = time.perf_counter()
     with progress() as tell:
         done = bundle(
-            path, args.bundle, (goal, "wasm") if fallback else (goal,),
+            path, args.bundle, goals,
             shapes=dict(args.shape), weights=args.weights, shard_mb=args.shard_size,
             image=None if args.image is None else Image(**dict(args.image)),
             classes=Classes(args.top) if args.top else None, labels=labels, title=args.title,
             opt_level=args.opt_level, progress=tell, cache=not args.no_cache,
+            accuracy=args.accuracy,
         )  # fmt: skip
     print(f"{done}\n  {time.perf_counter() - begin:.1f} s; to see it: weft serve {done.path}")
     return 0
@@ -302,30 +328,13 @@ def bench_model(args: argparse.Namespace) -> int:
 
 
 def targets(args: argparse.Namespace) -> int:
-    from ..codegen import for_target
-    from ..ir.target import Target, kinds
+    from .cli_machine import targets as show
 
-    print("kinds: " + ", ".join(kinds()))
-    print(f"\n{'target':<34} {'vector bits':>11} {'registers':>9}  multiply-add  masked memory")
-    for text in (
-        "llvm",
-        "llvm -mtriple=x86_64-linux-gnu",
-        "llvm -mtriple=aarch64-linux-gnu",
-        "llvm -mtriple=riscv64-linux-gnu",
-        "wasm",
-        "wasm -threads",
-    ):
-        t = Target.parse(text)
-        t = for_target(t).resolve(t)
-        fma, masked = ("yes" if f else "no" for f in (t.has_fma, t.has_masked_memory))
-        print(f"{text:<34} {t.vector_bits:>11} {t.num_vector_registers:>9}  {fma:<12}  {masked}")
-    host = for_target(Target("llvm")).resolve(Target("llvm"))
-    print(f"\n'llvm' alone is this machine: {host.mtriple}, {host.mcpu}")
-    return 0
+    return show()
 
 
 def doctor(args: argparse.Namespace) -> int:
-    from .cli_doctor import examine
+    from .cli_machine import doctor as examine
 
     return examine()
 

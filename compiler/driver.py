@@ -9,9 +9,7 @@ front-end -> graph -> GRAPH_PASSES -> groups -> memory plan
 from __future__ import annotations
 
 import math
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -34,17 +32,14 @@ from .group import Group, is_literal, kernel_name, structural_key
 from .half import report_half_losses
 from .kernel import compile_kernel, fallback, physical_shape
 from .link import link
-from .passes import GRAPH_PASSES, eliminate_dead
-from .passes.algorithms import choose_algorithms
+from .optimize import Progress, adapted, dump_text, simplified
+from .passes import GRAPH_PASSES
 from .passes.fuse import fuse
-from .passes.layout import choose_layouts
 from .passes.memory import MemoryPlan, plan_memory
 from .schedules.choices import Config, config_text
 from .tune.records import Records, default_records
 
 ACCURACIES = ("fast", "strict")
-
-Progress = Callable[[str, int, int], None]
 
 
 def compile(
@@ -82,69 +77,103 @@ def compile(
     ------
     WeftError : a subclass that says where in the model, what, and what to do.
     """
+    goal = resolved(target, opt_level)
+    each = compile_each(
+        model, [goal], shapes, constants=constants, progress=progress, cache=cache,
+        records=records, accuracy=accuracy,
+    )  # fmt: skip
+    return next(each)
+
+
+def compile_many(
+    model: Any,
+    targets: Sequence[str | Target],
+    shapes: Mapping[str, Sequence[int] | int] | None = None,
+    *,
+    opt_level: int | None = None,
+    **options: Any,
+) -> tuple[Executable, ...]:
+    """Compile a model for several targets; one executable for each, in order.
+
+    The model is read, and all that no target decides (constants, batch normalisation, common and
+    dead nodes, algebra) is done, once for all of them. Parameters and errors are those of
+    :func:`compile`; what a target lacks is told before any work.
+
+    >>> cpu, gpu = weft.compile_many("model.onnx", ["llvm", "opencl"])    # doctest: +SKIP
+    """
+    goals = [resolved(t, opt_level) for t in targets]
+    return tuple(compile_each(model, goals, shapes, **options))
+
+
+def compile_each(
+    model: Any,
+    targets: Sequence[str | Target],
+    shapes: Mapping[str, Sequence[int] | int] | None = None,
+    *,
+    constants: Mapping[str, Any] | None = None,
+    opt_level: int | None = None,
+    progress: Progress | None = None,
+    cache: bool | KernelCache = True,
+    records: bool | Records = True,
+    accuracy: str = "fast",
+    simple: Graph | None = None,
+) -> Iterator[Executable]:
+    """As :func:`compile_many`, one executable at a time: a target is looked at when it is its turn,
+    so that an error is that target's. ``simple`` is the model simplified, where that is at hand."""
     tell = progress or (lambda stage, done, total: None)
+    if accuracy not in ACCURACIES:
+        raise GraphError(f"the accuracy {accuracy!r} is not one of {', '.join(ACCURACIES)}.")
+    if cache is True and knobs.kernels_are_watched():
+        cache = False
+    store = cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None
+    tuned = records if isinstance(records, Records) else default_records() if records else None
+    plain: Graph | None = None
+    for target in targets:
+        goal = resolved(target, opt_level)
+        if plain is None:
+            plain = read_graph(model, shapes, constants, tell)
+        if goal.opt_level > 0:
+            if simple is None:
+                simple = simplified(plain, tell)
+            graph = adapted(simple, goal, tell, accuracy)
+            groups: Sequence[Group] = fuse(graph)
+        else:
+            graph, groups = plain, [Group.of(plain, [n]) for n in plain.nodes]
+        if goal.texture_memory and goal.float_bits == 16:
+            report_half_losses(graph)
+        yield assemble(graph, groups, goal, store, tell, tuned)
+
+
+def resolved(target: str | Target, opt_level: int | None = None) -> Target:
+    """``target`` with every capability filled in.
+
+    Raises :class:`TargetError` for one that does not exist, :class:`CodegenError` where what links
+    its code is missing: that is told before the work, not after it.
+    """
     goal = Target.parse(target)
     if opt_level is not None:
         goal = replace(goal, opt_level=opt_level)
     if goal.opt_level not in range(4):
         raise TargetError(f"the optimisation level {goal.opt_level} is not one of 0, 1, 2, 3.")
-    if accuracy not in ACCURACIES:
-        raise GraphError(f"the accuracy {accuracy!r} is not one of {', '.join(ACCURACIES)}.")
     goal = for_target(goal).resolve(goal)
-    for_target(goal).linker(goal)  # one that is missing is told before the work, not after it
+    for_target(goal).linker(goal)
+    return goal
+
+
+def read_graph(
+    model: Any,
+    shapes: Mapping[str, Sequence[int] | int] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    tell: Progress = lambda stage, done, total: None,
+) -> Graph:
+    """The graph of a model, all of its shapes known."""
     tell("load", 0, 1)
     if isinstance(model, Graph):
         graph = bind(model, shapes, constants).verify()
     else:
         graph = bind(load(model, shapes, constants))
     tell("load", 1, 1)
-    groups: Sequence[Group]
-    if goal.opt_level > 0:
-        graph = optimize(graph, goal, tell, accuracy)
-        groups = fuse(graph)
-    else:
-        groups = [Group.of(graph, [n]) for n in graph.nodes]
-    if cache is True and knobs.kernels_are_watched():
-        cache = False
-    if goal.texture_memory and goal.float_bits == 16:
-        report_half_losses(graph)
-    store = cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None
-    tuned = records if isinstance(records, Records) else default_records() if records else None
-    return assemble(graph, groups, goal, store, tell, tuned)
-
-
-def optimize(
-    graph: Graph,
-    target: Target,
-    tell: Progress = lambda stage, done, total: None,
-    accuracy: str = "fast",
-) -> Graph:
-    """``graph`` after ``GRAPH_PASSES``, with algorithms and layouts for ``target``; each pass is
-    logged, timed, verified and dumped as the environment asks."""
-    _dump(0, "graph", graph)
-    passes = [(p.__name__, p) for p in GRAPH_PASSES]
-    if accuracy == "fast" and not target.texture_memory:
-        passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
-        passes.append(("eliminate_dead", eliminate_dead))
-    passes.append(("choose_layouts", lambda g: choose_layouts(g, target)))
-    for k, (name, run) in enumerate(passes, 1):
-        tell("optimize", k - 1, len(passes))
-        begin = time.perf_counter()
-        before, graph = graph, run(graph)
-        if knobs.debug() >= 1:
-            ms = (time.perf_counter() - begin) * 1e3
-            change = "" if graph is before else f", {len(before.nodes)} -> {len(graph.nodes)} nodes"
-            print(f"weft: {graph.name}: {name} {ms:.1f} ms{change}", file=sys.stderr)
-        if knobs.debug() >= 3:
-            graph.verify()
-        _dump(k, name, graph)
-    tell("optimize", len(passes), len(passes))
-    return graph.verify()
-
-
-def _dump(k: int, name: str, what: Graph | str) -> None:
-    if knobs.dump_dir() is not None:
-        knobs.dump(f"graph-{k:02d}-{name}.txt", f"{what}\n")
+    return graph
 
 
 def assemble(
@@ -171,8 +200,8 @@ def assemble(
     program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
     if knobs.dump_dir() is not None:
         text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
-        _dump(len(GRAPH_PASSES) + 2, "groups", text)
-        _dump(len(GRAPH_PASSES) + 3, "memory", _plan_text(plan))
+        dump_text(len(GRAPH_PASSES) + 4, "groups", text)
+        dump_text(len(GRAPH_PASSES) + 5, "memory", _plan_text(plan))
     used = {s.source for s in program.slots if s.kind == "constant"}
     params = {k: v for k, v in graph.constants.items() if k in used}
     exe = Executable(program, codes, params)
@@ -283,7 +312,7 @@ def make_program(
         names = [*literal_free(group, graph.constants), *group.outputs]
         assert len(names) == len(kernel.params), (group, kernel.params)
         args = [slot(n) for n in names]
-        if not kernel.draws:
+        if not kernel.launches:
             steps.append(Step(kernel.symbol, tuple(args), group.label, kernel.device))
             if kernel.device:
                 reasons[group.label] = kernel.reason
@@ -293,8 +322,8 @@ def make_program(
             args.append(len(slots))
             slots[name] = Slot(name, "arena", dtype, shape, shape, nbytes)
             arena = max(arena, nbytes)
-        for k, d in enumerate(kernel.draws, 1):
-            label = f"{group.label} ({k}/{len(kernel.draws)})" if k > 1 else group.label
+        for k, d in enumerate(kernel.launches, 1):
+            label = f"{group.label} ({k}/{len(kernel.launches)})" if k > 1 else group.label
             steps.append(Step(d.symbol, tuple(args[a] for a in d.args), label))
     outputs = {o: slot(o) for o in graph.outputs}
     distinct = {k.symbol: k for k in kernels}
@@ -318,9 +347,9 @@ def make_program(
 
 
 def _kernels(group: CachedKernel, holders: Mapping[str, str]) -> list[Kernel]:
-    if not group.draws:
+    if not group.launches:
         return [Kernel(group.symbol, group.params, holders[group.symbol])]
-    return [Kernel(d.symbol, d.params, holders[d.symbol], d.launch) for d in group.draws]
+    return [Kernel(d.symbol, d.params, holders[d.symbol], d.launch) for d in group.launches]
 
 
 def literal_free(group: Group, constants: Mapping[str, np.ndarray]) -> list[str]:

@@ -5,6 +5,7 @@ Passes and schedule rules ask for capabilities (``target.vector_bits``), never f
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, fields, replace
 
@@ -85,6 +86,17 @@ class Target:
                     f"target {text!r}: {w!r} wants a value of type {types[key].__name__}."
                 ) from None
         return replace(base, **options)  # type: ignore[arg-type]
+
+
+def split_targets(text: str) -> list[str]:
+    """The targets in a list such as ``"webgpu,webgl,wasm -threads"``. A comma before anything but a
+    kind of target belongs to an option.
+
+    >>> split_targets("llvm -mattr=+avx2,-avx512f, opengl")
+    ['llvm -mattr=+avx2,-avx512f', 'opengl']
+    """
+    words = "|".join(map(re.escape, _KINDS))
+    return [t.strip() for t in re.split(rf",(?=\s*(?:{words})(?:\s|,|$))", text)]
 
 
 def _value(kind: type, text: str, given: bool) -> object:

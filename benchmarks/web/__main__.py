@@ -21,10 +21,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ...compiler.browser import browser
 from .. import zoo
 from ..zoo import judge
 from . import sizes, tfjs_graph
-from .site import browser, site
+from .site import site
 
 HERE = Path(__file__).resolve().parent
 MODULES = HERE / "node_modules"

@@ -1,10 +1,9 @@
-"""A static site on loopback made of several folders, and a headless Chromium to visit it."""
+"""A static site on loopback made of several folders, for a headless Chromium to visit."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -12,16 +11,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-
-# A software WebGL that is the same on every machine; nothing that the browser does on its own.
-FLAGS = (
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-)
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -75,25 +64,3 @@ def site(roots: Mapping[str, Path], isolated: bool = False) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def chromium() -> str:
-    """The browser's executable on the PATH."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        raise FileNotFoundError("no Chromium on the PATH (apt-get install chromium)")
-    return found
-
-
-@contextlib.contextmanager
-def browser() -> Iterator[Any]:
-    """A headless Chromium of Playwright with :data:`FLAGS`."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        instance = p.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        try:
-            yield instance
-        finally:
-            instance.close()

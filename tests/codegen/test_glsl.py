@@ -64,7 +64,8 @@ GRAPHS = (injective, matmul, convolution, softmax)
 def shaders(graph, target):
     """All shaders of a graph, in the order of the calls."""
     goal = Target.parse(target)
-    from weft.compiler.driver import compile_groups, optimize
+    from weft.compiler.driver import compile_groups
+    from weft.compiler.optimize import optimize
     from weft.compiler.passes.fuse import fuse
 
     best = optimize(graph, goal)

@@ -211,7 +211,7 @@ def test_progress_is_told_in_order():
     seen = []
     weft.compile(perceptron(), cache=False, progress=lambda *a: seen.append(a))
     stages = list(dict.fromkeys(s for s, _, _ in seen))
-    assert stages == ["load", "optimize", "compile"]
+    assert stages == ["load", "optimize", "adapt", "compile"]
     for stage in stages:
         done = [(d, t) for s, d, t in seen if s == stage]
         assert done == sorted(done) and done[-1][0] == done[-1][1]

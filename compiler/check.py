@@ -1,0 +1,245 @@
+"""Accuracy across targets: every tensor that a target stores beside a reference's.
+
+``weft.check`` runs the kernels of the real program - fused, scheduled and laid out as ever - but
+keeps every tensor that passes between them, each in memory of its own:
+
+    reference   conv1 ── bn1 ── relu1 ── pool1 ── …      node by node
+    target     [conv1 + bn1 + relu1] ─ [pool1] ─ …       what lies between kernels is compared
+
+The program as it is runs beside it: where only that one is wrong, memory is shared wrongly. For
+tensors that differ, the reference of their kernel alone is computed from what the *target* gave it:
+the kernel's own error, without what came down from earlier ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..ir.target import Target
+from ..runtime.dtype import DType
+from ..runtime.errors import DeviceError, InputError
+from ..runtime.executor import Executable
+from ..runtime.inputs import bind as bind_inputs
+from . import check_reference
+from .check_report import Report, Row, distance
+from .driver import Progress, assemble, read_graph, resolved
+from .graph import Graph, Node
+from .group import Group
+from .optimize import adapted, simplified
+from .passes.fuse import fuse
+from .reference import evaluate_nodes
+from .tolerances import Tolerance, of_models
+
+AGAINST = ("interp", "llvm", "onnxruntime")
+SHOWN = 10  # rows of the table, and tensors whose kernel is looked at alone
+
+
+def check(
+    model: Any,
+    target: str | Target = "llvm",
+    against: str = "interp",
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    shapes: Mapping[str, Sequence[int] | int] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    rtol: float | None = None,
+    atol: float | None = None,
+    every_node: bool = False,
+    accuracy: str = "fast",
+    in_browser: bool = False,
+    progress: Progress | None = None,
+    cache: bool = True,
+) -> Report:
+    """Compare a target's results with a reference's, tensor by tensor.
+
+    Parameters
+    ----------
+    model, shapes, constants, accuracy, progress, cache : as for :func:`weft.compile`.
+    target : ``webgl`` runs in a headless Chromium, ``wasm`` under Node, others in this process.
+    against : ``"interp"``, the operators' numpy references; ``"llvm"``, one kernel of each operator
+        on this processor; ``"onnxruntime"``, which compares what has a name in the model.
+    inputs : arrays by name; those left out are random (floats are normal, integers 0 or 1, uint8
+        0 to 255), as ``seed`` says.
+    rtol, atol : of a tensor's largest element, and absolute; default: ``compiler/tolerances.py``.
+    every_node : one kernel for each operator of the model, nothing fused or simplified: tells a
+        wrong operator from a wrong fusion.
+    in_browser : run ``webgpu`` and ``wasm`` in Chromium, too.
+
+    Raises
+    ------
+    WeftError : a subclass; :class:`DeviceError` with what to install where nothing runs the target.
+    """
+    if against not in AGAINST:
+        raise InputError(f"there is no reference {against!r}.", hint=", ".join(AGAINST))
+    tell = progress or (lambda stage, done, total: None)
+    goal = resolved(target, 0 if every_node else None)
+    place = _place(goal, in_browser)
+    plain = read_graph(model, shapes, constants, tell)
+    simple = plain if every_node else simplified(plain, tell)
+    if goal.opt_level > 0:
+        graph = adapted(simple, goal, tell, accuracy)
+        groups: Sequence[Group] = fuse(graph)
+    else:
+        graph, groups = simple, [Group.of(simple, [n]) for n in simple.nodes]
+    store = check_reference.store(cache)
+    program = assemble(graph, groups, goal, store, tell)
+    names, watched = watch(graph, groups, goal, store, tell)
+    feeds = complete(program, inputs or {}, seed)
+
+    tell("run", 0, 2)
+    real, seen, devices = _run(program, watched, feeds, place)
+    seen = {name: seen[public] for name, public in names.items()}
+    tell("run", 1, 2)
+    if against == "interp":
+        expected = check_reference.by_reference(graph, feeds)
+    elif against == "llvm":
+        expected = check_reference.by_llvm(simple, feeds, store)
+    else:
+        expected = check_reference.by_onnxruntime(model, plain, feeds, constants or {}, set(names))
+    tell("run", 2, 2)
+
+    limit = of_models(goal)
+    limit = Tolerance(
+        limit.rtol if rtol is None else rtol, limit.atol if atol is None else atol
+    )  # fmt: skip
+    rows = _rows(groups, seen, expected, limit)
+    rows += _outputs(program, rows, real, expected, limit)
+    rows = _own_errors(graph, groups, rows, {**feeds, **seen})
+    return Report(
+        plain.name, str(target), against, limit, tuple(rows),
+        tuple(n for n in names if n not in expected), devices,
+    )  # fmt: skip
+
+
+def _place(goal: Target, in_browser: bool) -> str:
+    """Where the target's programs run: here, under Node, in a browser."""
+    from ..runtime.devices.probe import KINDS, probe
+    from .away import place_of
+
+    place = place_of(goal)
+    if in_browser and goal.kind in ("webgpu", "wasm"):
+        place = "browser"
+    if place == "browser":
+        from .browser import chromium, playwright
+
+        playwright()
+        chromium()
+    elif goal.kind in KINDS:
+        found = probe(goal.kind)
+        if not found.ok:
+            raise DeviceError(
+                f"{goal.kind} cannot run here: {found.reason}", hint=found.hint or None
+            )
+    return place
+
+
+def watch(
+    graph: Graph, groups: Sequence[Group], target: Target, store: Any, tell: Progress
+) -> tuple[dict[str, str], Executable]:
+    """The program whose outputs are all tensors that its kernels make; each tensor's name, and the
+    output that has its elements. What is stored in a layout is copied to be read."""
+    names: dict[str, str] = {}
+    nodes, types, copies = list(graph.nodes), dict(graph.types), []
+    for o in (o for g in groups for o in g.outputs if graph.types[o].size):
+        names[o], layout = o, types[o].layout
+        if layout is not None and not layout.is_row_major:
+            names[o] = f"{o} (copied)"
+            types[names[o]] = replace(types[o], layout=None)
+            copies.append(Node("identity", (o,), (names[o],)))
+    whole = graph.replace(
+        nodes=(*nodes, *copies), types=types,
+        outputs=tuple(dict.fromkeys([*names.values(), *graph.outputs])),
+    )  # fmt: skip
+    steps = [*groups, *(Group.of(whole, [c]) for c in copies)]
+    return names, assemble(whole, steps, target, store, tell)
+
+
+def complete(exe: Executable, given: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
+    """``given`` with random arrays for the inputs that it lacks."""
+    rng = np.random.default_rng(seed)
+    feeds = {n: _random(rng, s.dtype, s.shape) for n, s in exe.inputs.items()}
+    arrays = bind_inputs(exe.inputs, (), {**feeds, **given}, exe.name)
+    return dict(zip(exe.inputs, arrays))
+
+
+def _random(rng: np.random.Generator, dtype: DType, shape: tuple[int, ...]) -> np.ndarray:
+    if dtype.is_float:
+        return rng.standard_normal(shape).astype(dtype.numpy)
+    high = 255 if str(dtype) == "uint8" else 1
+    return rng.integers(0, high, shape, endpoint=True).astype(dtype.numpy)
+
+
+def _run(
+    program: Executable, watched: Executable, feeds: Mapping[str, np.ndarray], place: str
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
+    if place == "here":
+        return program.run(feeds), watched.run(feeds), "in this process"
+    from .away import Job, run_away
+
+    first, second = run_away([Job(program, feeds), Job(watched, feeds)], place)
+    where = {"node": "under Node", "browser": "in Chromium"}[place]
+    return dict(first.outputs), dict(second.outputs), f"{where}: {'; '.join(first.devices)}"
+
+
+def _rows(
+    groups: Sequence[Group],
+    seen: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    limit: Tolerance,
+) -> list[Row]:
+    rows = []
+    for group in groups:
+        for o in group.outputs:
+            if o in seen and o in expected:
+                ops = " + ".join(n.op for n in group.nodes)
+                d = distance(seen[o], expected[o], limit)
+                rows.append(Row(o, ops, group.label, d))
+    return rows
+
+
+def _outputs(
+    program: Executable,
+    rows: Sequence[Row],
+    real: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    limit: Tolerance,
+) -> list[Row]:
+    """Outputs of the program as it is that are wrong where the watched program is right."""
+    good = {r.tensor for r in rows if r.distance.ok}
+    found = []
+    for name, array in real.items():
+        if name in good:
+            d = distance(array, expected[name], limit)
+            if not d.ok:
+                found.append(
+                    Row(name, "the program as it is", "memory shared between tensors", d, alone=0)
+                )
+    return found
+
+
+def _own_errors(
+    graph: Graph, groups: Sequence[Group], rows: Sequence[Row], values: Mapping[str, np.ndarray]
+) -> list[Row]:
+    """The worst rows and the first that is wrong, with the error that their kernel itself makes."""
+    maker = {o: g for g in groups for o in g.outputs}
+    wanted = sorted(rows, key=lambda r: -r.distance.badness)[:SHOWN]
+    wanted += [r for r in rows if not r.distance.ok][:1]
+    chosen = {id(r) for r in wanted if r.alone is None}
+    result = []
+    for row in rows:
+        if id(row) in chosen:
+            group = maker[row.tensor]
+            known = {i: values[i] for i in group.inputs if i in values}
+            for i in group.inputs:  # a tensor without elements is stored nowhere
+                if i not in known and i not in graph.constants:
+                    known[i] = np.zeros(graph.types[i].shape, graph.types[i].dtype.numpy)
+            table = evaluate_nodes(graph, group.nodes, known)
+            own = distance(values[row.tensor], table[row.tensor], Tolerance(0, 0))
+            row = replace(row, alone=own.relative)
+        result.append(row)
+    return result
