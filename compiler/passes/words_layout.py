@@ -71,7 +71,7 @@ def _weights(node: Node, graph: Graph) -> Layout | None:
     if len(readers) > 1 or 0 in shape or shape[axis] == 1:
         return None
     # Where a filter has one channel, data and weights are read side by side.
-    deep = node.op != "conv" or shape[1] > 1
+    deep = node.op != "conv" or (len(shape) > 1 and shape[1] > 1)
     return filters_last(shape, axis, interleaved=deep)
 
 

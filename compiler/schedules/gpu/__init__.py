@@ -1,9 +1,9 @@
 """Schedules for devices with workgroups: blocks of threads, registers, shared memory.
 
 ``schedule_gpu(ctx)`` gives every stage that is stored a nest of loops of its own, bound to
-``blockIdx`` and ``threadIdx``: one launch each. ``contraction.py`` and ``words.py`` have
-register tiles for sums of products, ``reduction.py`` one thread a result or one workgroup a result, ``injective.py``
-everything else.
+``blockIdx`` and ``threadIdx``: one launch each. ``contraction.py`` and ``words.py`` have register
+tiles for sums of products, ``reduction.py`` one thread a result or one workgroup a result,
+``injective.py`` everything else.
 """
 
 from __future__ import annotations
