@@ -84,6 +84,9 @@ class Lane(Mutator):
 class Scopes:
     """Names, scopes and the variables that hold values."""
 
+    # Words of the language that look like our names.
+    words: frozenset[str] = frozenset()
+
     def __init__(self, where: str):
         self.where = where
         self.scopes = [Scope()]
@@ -109,7 +112,8 @@ class Scopes:
 
     def name(self, stem: str) -> str:
         self._names[stem] += 1
-        return f"{stem}{self._names[stem]}"
+        name = f"{stem}{self._names[stem]}"
+        return name if name not in self.words else self.name(stem)
 
     @property
     def depth(self) -> int:
