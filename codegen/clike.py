@@ -84,8 +84,8 @@ class Lane(Mutator):
 class Scopes:
     """Names, scopes and the variables that hold values."""
 
-    # Words of the language that look like our names.
-    words: frozenset[str] = frozenset()
+    # Names with a number at their end that mean something else.
+    reserved: frozenset[str] = frozenset()
 
     def __init__(self, where: str):
         self.where = where
@@ -111,9 +111,12 @@ class Scopes:
         return CodegenError(message, where=self.where)
 
     def name(self, stem: str) -> str:
-        self._names[stem] += 1
-        name = f"{stem}{self._names[stem]}"
-        return name if name not in self.words else self.name(stem)
+        """A new name that begins with ``stem``."""
+        while True:
+            self._names[stem] += 1
+            name = f"{stem}{self._names[stem]}"
+            if name not in self.reserved:
+                return name
 
     @property
     def depth(self) -> int:

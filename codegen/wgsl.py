@@ -71,9 +71,6 @@ def emit(functions: Sequence[Function], target: Target) -> Kernel:
 
 
 class _Kernel(WGSLExpressions):
-    # Types, and what is reserved to become one.
-    words = frozenset(f"{kind}{bits}" for kind in "iuf" for bits in (8, 16, 32, 64))
-
     def __init__(self, f: Function, target: Target):
         super().__init__(f, target)
         for p in f.params:
