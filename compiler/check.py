@@ -147,7 +147,8 @@ def watch(
     nodes, types, copies = list(graph.nodes), dict(graph.types), []
     for o in (o for g in groups for o in g.outputs if graph.types[o].size):
         names[o] = o
-        if types[o].layout is not None and not types[o].layout.is_row_major:
+        layout = types[o].layout
+        if layout is not None and not layout.is_row_major:
             names[o] = f"{o} (copied)"
             types[names[o]] = replace(types[o], layout=None)
             copies.append(Node("identity", (o,), (names[o],)))
