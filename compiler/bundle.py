@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,11 @@ from ..runtime.errors import InputError, PackageError, WeftError
 from ..runtime.executor import Executable
 from . import page
 from . import weights as coding
+from .derived import Derived, find_derived
 from .driver import Progress, compile_each
 from .frontends import UnboundGraph, bind, load
 from .graph import Graph
+from .optimize import simplified
 from .process import Classes, Image, class_output, image_input, image_of, labels_of
 
 VERSION = 1
@@ -118,9 +121,11 @@ def bundle(
     _check_place(folder)
     graph, about = prepare(_graph(model, shapes, constants, image), image, classes, labels)
     executables = []
+    simple = simplified(graph)  # its weights are those that algorithms transform
     each = compile_each(
-        graph, goals, opt_level=opt_level, progress=progress, cache=cache, accuracy=accuracy
-    )
+        graph, goals, opt_level=opt_level, progress=progress, cache=cache, accuracy=accuracy,
+        simple=simple,
+    )  # fmt: skip
     for goal in goals:
         try:
             exe = next(each)
@@ -131,7 +136,7 @@ def bundle(
             raise type(e)(e.message, where=e.where, hint=hint) from e
         executables.append(exe)
     parts, manifest, fallbacks = data_of(
-        goals, executables, graph.name, weights, shard_mb, title, about
+        goals, executables, graph.name, weights, shard_mb, title, about, simple.constants
     )
     parts |= page.files(manifest)
     parts[MANIFEST] = _json(manifest)
@@ -148,10 +153,12 @@ def data_of(
     shard_mb: float = 8,
     title: str | None = None,
     about: Mapping[str, Any] | None = None,
+    plain: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> tuple[dict[str, bytes], dict[str, Any], dict[str, dict[str, str]]]:
     """A bundle without its page: files by name, the manifest that describes them, and what fell to
-    wasm by target."""
-    parts, programs, fallbacks = _parts(goals, executables, weights, int(shard_mb * 2**20))
+    wasm by target. ``plain``: the model's parameters before algorithms transformed them."""
+    limit = int(shard_mb * 2**20)
+    parts, programs, fallbacks = _parts(goals, executables, plain, weights, limit)
     manifest = {
         "format": "weft-bundle",
         "version": VERSION,
@@ -250,9 +257,14 @@ def _count(exe: Executable) -> int:
 
 
 def _parts(
-    goals: Sequence[Target], executables: Sequence[Executable], code: str, shard: int
+    goals: Sequence[Target],
+    executables: Sequence[Executable],
+    plain: Mapping[str, np.ndarray],
+    code: str,
+    shard: int,
 ) -> tuple[dict[str, bytes], list[dict[str, Any]], dict[str, dict[str, str]]]:
-    """Files by name, the manifest's programs, and what fell to wasm by target."""
+    """Files by name, the manifest's programs, and what fell to wasm by target. ``plain``: the
+    model's parameters before any target's algorithms transformed them."""
     parts: dict[str, bytes] = {}
     entries: list[dict[str, Any]] = []
     fallbacks: dict[str, dict[str, str]] = {}
@@ -260,7 +272,7 @@ def _parts(
     for goal, exe in zip(goals, executables):
         at = slug(goal)
         program, tensors = logical(exe.program, exe.params)
-        program, names = pool.add(program, tensors)
+        program, names = pool.add(program, tensors, find_derived(tensors, plain), plain)
         users.append(names)
         parts[f"program.{at}.json"] = _json(program.to_json())
         entry = {"target": program.target, "program": f"program.{at}.json", "codes": {}}
@@ -321,26 +333,38 @@ class Pool:
         self._names: dict[tuple, str] = {}
 
     def add(
-        self, program: Program, tensors: Mapping[str, np.ndarray]
+        self,
+        program: Program,
+        tensors: Mapping[str, np.ndarray],
+        derived: Mapping[str, Derived] = MappingProxyType({}),
+        plain: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> tuple[Program, tuple[str, ...]]:
-        """The program with its constants' names in the pool, and those names."""
-        renamed: dict[str, str] = {}
-        for name in sorted(tensors):
-            array = np.ascontiguousarray(tensors[name]).reshape(tensors[name].shape)
-            digest = hashlib.sha256(array.tobytes()).digest()
-            key = (str(array.dtype), array.shape, digest)
-            if key not in self._names:
-                free, k = name, 1
-                while free in self.tensors or free.endswith(coding.SCALE):
-                    k += 1
-                    free = f"{name}.{k}"
-                self._names[key], self.tensors[free] = free, array
-            renamed[name] = self._names[key]
+        """The program with its constants' names in the pool, and those names. What is ``derived``
+        from a parameter in ``plain`` keeps its name; that parameter is stored in its place."""
+        renamed = {n: self._name(n, tensors[n]) for n in sorted(tensors.keys() - derived.keys())}
+        sources = {n: self._name(d.source, plain[d.source]) for n, d in sorted(derived.items())}
         slots = tuple(
-            replace(s, source=renamed[s.source]) if s.kind == "constant" else s
+            replace(s, source=renamed.get(s.source, s.source)) if s.kind == "constant" else s
             for s in program.slots
         )
-        return replace(program, slots=slots), tuple(sorted(set(renamed.values())))
+        meta = dict(program.meta)
+        if derived:
+            made = {n: replace(d, source=sources[n]).to_json() for n, d in derived.items()}
+            meta["derived"] = dict(sorted(made.items()))
+        names = {*renamed.values(), *sources.values()}
+        return replace(program, slots=slots, meta=meta), tuple(sorted(names))
+
+    def _name(self, name: str, tensor: np.ndarray) -> str:
+        """The name in the pool of a tensor, which is added if it is not there."""
+        array = np.ascontiguousarray(tensor).reshape(tensor.shape)
+        key = (str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).digest())
+        if key not in self._names:
+            free, k = name, 1
+            while free in self.tensors or free.endswith(coding.SCALE):
+                k += 1
+                free = f"{name}.{k}"
+            self._names[key], self.tensors[free] = free, array
+        return self._names[key]
 
 
 def _shards(

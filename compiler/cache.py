@@ -38,7 +38,7 @@ _MEMORY_LIMIT = 256 << 20  # bytes of code kept in memory
 
 
 @dataclass(frozen=True)
-class CachedDraw:
+class CachedLaunch:
     """One kernel of a group that takes several. ``args`` number the parameters of the group in
     order and, after them, its scratch; ``launch`` is the extent of each hardware index."""
 
@@ -52,14 +52,14 @@ class CachedDraw:
 @dataclass(frozen=True)
 class CachedKernel:
     """A compiled group: its C symbol, its parameters in order, the object file. On a device that
-    cannot do a group in one kernel, ``draws`` are its kernels and ``scratch`` (dtype, shape) what
-    passes between them. ``facts`` are for reports: operations, layouts, the answers to the open
-    questions of its schedule."""
+    cannot do a group in one kernel, ``launches`` are its kernels and ``scratch`` (dtype, shape)
+    what passes between them. ``facts`` are for reports: operations, layouts, the answers to the
+    open questions of its schedule."""
 
     symbol: str
     params: tuple[Param, ...]
     code: bytes
-    draws: tuple[CachedDraw, ...] = ()
+    launches: tuple[CachedLaunch, ...] = ()
     scratch: tuple[tuple[str, tuple[int, ...]], ...] = ()
     device: str = ""  # where it runs, when not on the device of its target; and why
     reason: str = ""
@@ -68,7 +68,7 @@ class CachedKernel:
     @property
     def codes(self) -> dict[str, bytes]:
         """The code of each kernel by its symbol."""
-        return {d.symbol: d.code.encode() for d in self.draws} or {self.symbol: self.code}
+        return {d.symbol: d.code.encode() for d in self.launches} or {self.symbol: self.code}
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def _encode(key: str, kernel: CachedKernel) -> bytes:
         "params": [asdict(p) for p in kernel.params],
         "facts": dict(kernel.facts),
     }
-    head |= {"draws": [asdict(d) for d in kernel.draws], "scratch": kernel.scratch}
+    head |= {"launches": [asdict(d) for d in kernel.launches], "scratch": kernel.scratch}
     head |= {"device": kernel.device, "reason": kernel.reason}
     text = json.dumps(head).encode()
     body = len(text).to_bytes(8, "little") + text + kernel.code
@@ -286,13 +286,13 @@ def _decode(data: bytes, key: str) -> CachedKernel:
     head = json.loads(body[8 : 8 + length])
     if head["key"] != key:
         raise ValueError("it holds another kernel")
-    draws = tuple(
-        CachedDraw(d["symbol"], _params(d), tuple(d["args"]), dict(d["launch"]), d["code"])
-        for d in head["draws"]
+    launches = tuple(
+        CachedLaunch(d["symbol"], _params(d), tuple(d["args"]), dict(d["launch"]), d["code"])
+        for d in head["launches"]
     )
     scratch = tuple((d, tuple(shape)) for d, shape in head["scratch"])
     return CachedKernel(
-        head["symbol"], _params(head), body[8 + length :], draws, scratch, head["device"],
+        head["symbol"], _params(head), body[8 + length :], launches, scratch, head["device"],
         head["reason"], dict(head["facts"]),
     )  # fmt: skip
 

@@ -116,9 +116,10 @@ def compile_each(
     cache: bool | KernelCache = True,
     records: bool | Records = True,
     accuracy: str = "fast",
+    simple: Graph | None = None,
 ) -> Iterator[Executable]:
     """As :func:`compile_many`, one executable at a time: a target is looked at when it is its turn,
-    so that an error is that target's."""
+    so that an error is that target's. ``simple`` is the model simplified, where that is at hand."""
     tell = progress or (lambda stage, done, total: None)
     if accuracy not in ACCURACIES:
         raise GraphError(f"the accuracy {accuracy!r} is not one of {', '.join(ACCURACIES)}.")
@@ -127,7 +128,6 @@ def compile_each(
     store = cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None
     tuned = records if isinstance(records, Records) else default_records() if records else None
     plain: Graph | None = None
-    simple: Graph | None = None
     for target in targets:
         goal = resolved(target, opt_level)
         if plain is None:
@@ -314,7 +314,7 @@ def make_program(
         names = [*literal_free(group, graph.constants), *group.outputs]
         assert len(names) == len(kernel.params), (group, kernel.params)
         args = [slot(n) for n in names]
-        if not kernel.draws:
+        if not kernel.launches:
             steps.append(Step(kernel.symbol, tuple(args), group.label, kernel.device))
             if kernel.device:
                 reasons[group.label] = kernel.reason
@@ -324,8 +324,8 @@ def make_program(
             args.append(len(slots))
             slots[name] = Slot(name, "arena", dtype, shape, shape, nbytes)
             arena = max(arena, nbytes)
-        for k, d in enumerate(kernel.draws, 1):
-            label = f"{group.label} ({k}/{len(kernel.draws)})" if k > 1 else group.label
+        for k, d in enumerate(kernel.launches, 1):
+            label = f"{group.label} ({k}/{len(kernel.launches)})" if k > 1 else group.label
             steps.append(Step(d.symbol, tuple(args[a] for a in d.args), label))
     outputs = {o: slot(o) for o in graph.outputs}
     distinct = {k.symbol: k for k in kernels}
@@ -349,9 +349,9 @@ def make_program(
 
 
 def _kernels(group: CachedKernel, holders: Mapping[str, str]) -> list[Kernel]:
-    if not group.draws:
+    if not group.launches:
         return [Kernel(group.symbol, group.params, holders[group.symbol])]
-    return [Kernel(d.symbol, d.params, holders[d.symbol], d.launch) for d in group.draws]
+    return [Kernel(d.symbol, d.params, holders[d.symbol], d.launch) for d in group.launches]
 
 
 def literal_free(group: Group, constants: Mapping[str, np.ndarray]) -> list[str]:

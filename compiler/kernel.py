@@ -24,9 +24,9 @@ from ..runtime import knobs
 from ..runtime.artifact import Param
 from ..runtime.errors import CodegenError, LoweringError, WeftError
 from .cache import CachedKernel
-from .draws import compile_draws
 from .graph import TensorType
 from .group import Group, GroupExpr, express
+from .launches import compile_draws, compile_launches
 from .schedules import schedule
 from .schedules.choices import Choices, Config
 
@@ -53,6 +53,9 @@ def compile_kernel(
             return _draws(group, types, constants, target, symbol)
         expr, s, layouts = schedule_group(group, types, constants, target, choices)
         trace = trace_hash(s)
+        if target.max_threads:
+            kernel = compile_launches(expr, group, types, layouts, s, target, symbol)
+            return replace(kernel, facts=_facts(expr, group, types, choices, trace))
         function = lower_group(expr, s, layouts, target, symbol)
         code = for_target(target).emit([function], target).object
     except WeftError as e:
@@ -65,19 +68,26 @@ def compile_kernel(
     if knobs.debug() >= 1:
         ms = (time.perf_counter() - begin) * 1e3
         print(f"weft: kernel {symbol} {ms:.1f} ms: {group.label}", file=sys.stderr)
-    params, kinds = [], []
+    params = []
     for name, access in [(n, "r") for n in expr.inputs] + [(n, "w") for n in group.outputs]:
         t = types[name]
         params.append(Param(f"p{len(params)}", str(t.dtype), physical_shape(t), access))
-        kinds.append("" if t.layout is None else layout_name(t.layout))
-    facts: dict[str, Any] = {
+    facts = _facts(expr, group, types, choices, trace)
+    return CachedKernel(symbol, tuple(params), code, facts=facts)
+
+
+def _facts(
+    expr: GroupExpr, group: Group, types: Types, choices: Choices, trace: str
+) -> dict[str, Any]:
+    """What reports and records want to know of a kernel."""
+    layouts = [types[n].layout for n in (*expr.inputs, *group.outputs)]
+    return {
         "flops": count_flops(expr.outputs),
-        "layouts": kinds,
+        "layouts": ["" if x is None else layout_name(x) for x in layouts],
         "choices": {k: list(v) if isinstance(v, tuple) else v for k, v in choices.taken.items()},
         "tuned": not choices.is_default,
         "trace": trace,
     }
-    return CachedKernel(symbol, tuple(params), code, facts=facts)
 
 
 def fallback(target: Target) -> Target | None:

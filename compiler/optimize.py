@@ -44,7 +44,7 @@ def adapted(
 ) -> Graph:
     """A simplified graph with the algorithms and layouts that are best on ``target``."""
     passes: list[tuple[str, GraphPass]] = []
-    if accuracy == "fast" and not target.texture_memory:
+    if accuracy == "fast" and not target.texture_memory and not target.max_threads:
         passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
         passes.append(("eliminate_dead", eliminate_dead))
     passes.append(("choose_layouts", lambda g: choose_layouts(g, target)))

@@ -11,9 +11,10 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ..runtime import knobs
-from .expr import Var
+from .expr import Load, Var
 from .layout import Layout
 from .passes.barriers import insert_barriers
 from .passes.hoist import hoist_invariants
@@ -27,10 +28,11 @@ from .passes.unroll import unroll_loops
 from .passes.vectorize import vectorize_loops
 from .schedule import Schedule
 from .simplify import simplify
-from .stmt import Function
+from .stmt import Alloc, Buffer, Function, Seq, Stmt, Store
 from .target import Target
 from .tensor import Tensor
 from .verify import verify
+from .visit import walk
 
 Pass = Callable[[Function, Target], Function]
 
@@ -78,6 +80,74 @@ def lower(
     """
     f = build_loop_nest(schedule, args, name, layouts)
     return run_passes(f, Target.parse(target))
+
+
+@dataclass(frozen=True, eq=False)
+class KernelFunction:
+    """One of the functions that carry out a schedule. ``function`` takes, in order, those of the
+    arguments with the numbers ``args``, then the ``scratch`` that it reads or writes: memory which
+    its fellows share with it."""
+
+    function: Function
+    args: tuple[int, ...]
+    scratch: tuple[Buffer, ...]
+
+
+def lower_kernels(
+    schedule: Schedule,
+    args: Sequence[Tensor | Var],
+    target: Target | str,
+    name: str = "main",
+    layouts: Mapping[Tensor, Layout] | None = None,
+) -> list[KernelFunction]:
+    """The functions of a schedule for a device that runs one nest of bound loops at a time: one for
+    each stage at the root, to be launched in order.
+
+    Parameters and errors are those of :func:`lower`. What lies between two nests becomes a
+    parameter of both.
+    """
+    goal = Target.parse(target)
+    whole = build_loop_nest(schedule, args, name, layouts)
+    nests, scratch = split_nests(whole)
+    number = {p: k for k, p in enumerate(whole.params)}
+    made = []
+    for k, nest in enumerate(nests):
+        used, written = _touched(nest)
+        own = [p for p in whole.params if p in used]
+        between = [b for b in scratch if b in used]
+        params = (*own, *between)
+        writes = frozenset(p for p in params if p in written)
+        f = Function(name if k == 0 else f"{name}_{k}", params, nest, writes, whole.attrs)
+        made.append(
+            KernelFunction(
+                run_passes(f, goal), tuple(number[p] for p in own), tuple(between)
+            )
+        )  # fmt: skip
+    return made
+
+
+def split_nests(f: Function) -> tuple[list[Stmt], list[Buffer]]:
+    """The nests of a function, in order, and the buffers that they exchange values through."""
+    scratch: list[Buffer] = []
+    body = f.body
+    while isinstance(body, Alloc) and body.buffer.scope == "global":
+        scratch.append(body.buffer)
+        body = body.body
+    return list(body.stmts) if isinstance(body, Seq) else [body], scratch
+
+
+def _touched(s: Stmt) -> tuple[set[Buffer | Var], set[Buffer]]:
+    """The buffers and variables that occur in a statement, and the buffers that it writes."""
+    used: set[Buffer | Var] = set()
+    written: set[Buffer] = set()
+    for n in walk(s):
+        if isinstance(n, Load | Store):
+            used.add(n.buffer)
+        if isinstance(n, Store):
+            written.add(n.buffer)
+        if isinstance(n, Var):
+            used.add(n)
+    return used, written
 
 
 def run_passes(

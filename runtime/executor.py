@@ -77,6 +77,7 @@ class Executable:
         self._lock = threading.RLock()
         self._device = device
         self._native: NativeProgram | None = None
+        self._kind = program.target.split(maxsplit=1)[0]
         self._remote: Any = None
 
     @property
@@ -120,7 +121,7 @@ class Executable:
     @property
     def kind(self) -> str:
         """The kind of target: ``"llvm"``, ``"opengl"``, …"""
-        return self.program.target.split(maxsplit=1)[0]
+        return self._kind
 
     def _on_device(self) -> Any:
         if self._remote is None:
@@ -140,7 +141,7 @@ class Executable:
             roots = np.array([storage.roots[a] for st in program.steps for a in st.args], np.int64)
             table = np.array([fixed.get(int(r), 0) for r in roots], np.int64)
             self._in = [_places(roots, k) for k in program.inputs.values()]
-            self._staging: list[np.ndarray | None] = [None] * len(self._in)
+            self._staging: list[tuple[np.ndarray, int] | None] = [None] * len(self._in)
             made = [k for k, s in enumerate(storage.slots) if s.kind == "output"]
             self._out = [(k, program.slots[k].nbytes, _places(roots, k)) for k in made]
             self._native = NativeProgram(program, self._codes, table, self._device)
@@ -168,16 +169,16 @@ class Executable:
 
     def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._lock:
-            if self.kind in _DEVICES:
+            if self._kind in _DEVICES:
                 return self._on_device().run(arrays)
-            native = self._ready()
-            results, keep = self._enter(native.table, arrays)
+            native = self._native or self._ready()
+            results, keep = self._enter(native.entries, arrays)
             native.run()
             del keep
             return self._leave(arrays, results)
 
     def _enter(
-        self, table: np.ndarray, arrays: Sequence[np.ndarray]
+        self, table: Any, arrays: Sequence[np.ndarray]
     ) -> tuple[dict[int, np.ndarray], list[np.ndarray]]:
         """Write this call's addresses into the table. The arrays given back must live until the
         native call is over."""
@@ -185,8 +186,7 @@ class Executable:
         for k, (array, places) in enumerate(zip(arrays, self._in)):
             place = address(array)
             if place % ALIGNMENT or not array.flags.c_contiguous:
-                array = self._stage(k, array)
-                place = address(array)
+                array, place = self._stage(k, array)
             for p in places:
                 table[p] = place
             keep.append(array)
@@ -197,13 +197,15 @@ class Executable:
                 table[p] = place
         return results, keep
 
-    def _stage(self, k: int, array: np.ndarray) -> np.ndarray:
-        stage = self._staging[k]
-        if stage is None:
+    def _stage(self, k: int, array: np.ndarray) -> tuple[np.ndarray, int]:
+        """An aligned copy of input ``k``, and its address."""
+        kept = self._staging[k]
+        if kept is None:
             spec = list(self._storage.inputs.values())[k]
-            stage = self._staging[k] = aligned_empty(spec.shape, spec.dtype)
-        np.copyto(stage, array)
-        return stage
+            made = aligned_empty(spec.shape, spec.dtype)
+            kept = self._staging[k] = made, address(made)
+        np.copyto(kept[0], array)
+        return kept
 
     def _leave(
         self, arrays: Sequence[np.ndarray], results: dict[int, np.ndarray]
@@ -245,7 +247,7 @@ class Executable:
                 times = self._on_device().time(feed, max(1, repeat))
             else:
                 native = self._ready()
-                _results, _keep = self._enter(native.table, feed)
+                _results, _keep = self._enter(native.entries, feed)
                 native.run()
                 times = [native.time() for _ in range(max(1, repeat))]
         median = np.median(times, axis=0) * 1e-6

@@ -35,6 +35,14 @@ def bind(
 
     Raises :class:`InputError` that lists what was expected and what was given.
     """
+    if not by_name and len(positional) == len(specs):
+        for array, spec in zip(positional, specs.values()):
+            if type(array) is not np.ndarray or array.shape != spec.shape:
+                break
+            if array.dtype != spec.dtype.numpy:
+                break
+        else:
+            return list(positional)
 
     def wrong(message: str, hint: str | None = None) -> InputError:
         expected = "".join(f"\n    {s}" for s in specs.values()) or "\n    nothing"

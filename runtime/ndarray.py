@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 
 import numpy as np
@@ -14,6 +15,10 @@ ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 
 def address(array: np.ndarray) -> int:
     """The address of the first element."""
+    try:  # takes a third of the time, but read-only and scattered arrays refuse
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        pass
     return array.__array_interface__["data"][0]
 
 

@@ -333,7 +333,7 @@ class Loader {
       devices.push((await DEVICES[kind]()).create(flags));
     }
     const logical = program.meta.params === 'logical';
-    const parameters = new Params(params, logical);
+    const parameters = new Params(params, logical, program.meta.derived);
     return new Executor(program, Object.fromEntries(codes), parameters, devices, flags);
   }
 

@@ -85,48 +85,65 @@ export class Layout {
   }
 
   /**
-   * Calls `visit(logical, physical, count)` for runs of elements: `count` logical elements whose
-   * storage places are `physical`, `physical + step`, … with the `step` that is given back.
+   * Of every index of every axis, what it adds to the place of an element in storage.
    *
-   * @param {(logical: number, physical: number, count: number, step: number) => void} visit
+   * @returns {Int32Array[]}
    */
-  #walk(visit) {
-    const { shape, digits } = this;
-    const rank = shape.length;
+  places() {
+    const tables = this.shape.map((extent) => new Int32Array(extent));
+    let weight = 1;
+    for (const { axis, stride, extent } of [...this.digits].reverse()) {
+      const table = tables[axis];
+      for (let i = 0; i < table.length; i++) {
+        table[i] += (Math.floor(i / stride) % extent) * weight;
+      }
+      weight *= extent;
+    }
+    return tables;
+  }
+
+  /**
+   * Calls `copy(physical, logical, count, step)` for runs of the innermost digit: `count` elements
+   * lie from `physical` on side by side, in logical order at `logical`, `logical + step`, …
+   * Padding is in no run. Storage is walked in its own order, so that one side is read or written
+   * in sequence and the other in as many streams as a block has lanes.
+   *
+   * @param {(physical: number, logical: number, count: number, step: number) => void} copy
+   */
+  #walk(copy) {
+    const { shape } = this;
     if (shape.includes(0)) return;
-    // The weight of a digit in the physical index; of every value of an axis its sum of digits.
-    const weights = new Array(digits.length).fill(1);
-    for (let k = digits.length - 2; k >= 0; k--) weights[k] = weights[k + 1] * digits[k + 1].extent;
-    const places = shape.map((extent, axis) => {
-      const table = new Float64Array(extent);
-      digits.forEach((d, k) => {
-        if (d.axis !== axis) return;
-        for (let i = 0; i < extent; i++) {
-          table[i] += (Math.floor(i / d.stride) % d.extent) * weights[k];
-        }
-      });
-      return table;
-    });
-    if (rank === 0) {
-      visit(0, 0, 1, 1);
+    const strides = new Array(shape.length).fill(1);
+    for (let k = shape.length - 2; k >= 0; k--) strides[k] = strides[k + 1] * shape[k + 1];
+    const digits = this.digits.filter((d) => d.extent > 1);
+    const inner = digits.pop();
+    if (!inner) {
+      copy(0, 0, 1, 1);
       return;
     }
-    const inner = places[rank - 1];
-    const outer = new Array(Math.max(0, rank - 1)).fill(0);
-    for (let logical = 0; ; logical += inner.length) {
-      let base = 0;
-      for (let a = 0; a < rank - 1; a++) base += places[a][outer[a]];
-      // Runs of the innermost axis with a constant step.
-      for (let i = 0; i < inner.length; ) {
-        let j = i + 1;
-        const step = j < inner.length ? inner[j] - inner[i] : 1;
-        while (j < inner.length && inner[j] - inner[j - 1] === step) j++;
-        visit(logical + i, base + inner[i], j - i, step);
-        i = j;
+    const { axis, extent: lanes } = inner;
+    const step = inner.stride * strides[axis];
+    const value = new Array(digits.length).fill(0); // of each outer digit
+    const index = new Array(shape.length).fill(0); // of each axis, without the inner digit
+    let outside = 0; // outer digits may lead an axis beyond its end
+    for (let physical = 0, logical = 0; ; physical += lanes) {
+      if (outside === 0) {
+        const room = Math.ceil((shape[axis] - index[axis]) / inner.stride);
+        if (room > 0) copy(physical, logical, Math.min(lanes, room), step);
       }
-      let a = rank - 2;
-      while (a >= 0 && ++outer[a] === shape[a]) outer[a--] = 0;
-      if (a < 0) return;
+      let k = digits.length - 1;
+      for (; k >= 0; k--) {
+        const { axis: a, stride, extent } = digits[k];
+        const before = index[a] >= shape[a] ? 1 : 0;
+        const next = value[k] + 1 < extent;
+        const by = next ? stride : -stride * value[k];
+        value[k] = next ? value[k] + 1 : 0;
+        index[a] += by;
+        logical += by * strides[a];
+        outside += (index[a] >= shape[a] ? 1 : 0) - before;
+        if (next) break;
+      }
+      if (k < 0) return;
     }
   }
 
@@ -141,8 +158,8 @@ export class Layout {
     if (this.isRowMajor) return data;
     const Array = /** @type {any} */ (data.constructor);
     const out = new Array(this.size);
-    this.#walk((from, to, count, step) => {
-      for (let k = 0; k < count; k++) out[to + k * step] = data[from + k];
+    this.#walk((to, from, count, step) => {
+      for (const end = to + count; to < end; to++, from += step) out[to] = data[from];
     });
     return out;
   }
@@ -158,8 +175,8 @@ export class Layout {
     if (this.isRowMajor) return data;
     const Array = /** @type {any} */ (data.constructor);
     const out = new Array(sizeOf(this.shape));
-    this.#walk((to, from, count, step) => {
-      for (let k = 0; k < count; k++) out[to + k] = data[from + k * step];
+    this.#walk((from, to, count, step) => {
+      for (const end = from + count; from < end; from++, to += step) out[to] = data[from];
     });
     return out;
   }

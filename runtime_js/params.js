@@ -5,7 +5,9 @@
  *
  * A tensor may be stored in fewer bits than its slot has: F16 or BF16 for a float, or I8 with a
  * second tensor `NAME#scale` of F32, of the same rank with extents that are the tensor's or 1; then
- * the value is the product.
+ * the value is the product. A slot's parameter may be stored not at all, but derived from another
+ * one (`program.meta.derived`): transformed weights of a convolution are many more numbers than the
+ * weights.
  *
  * @module
  */
@@ -23,6 +25,14 @@ import { Layout } from './layout.js';
  * @property {DType} dtype
  * @property {readonly number[]} shape
  * @property {TypedArray} data a view of the shard where alignment allows
+ */
+
+/**
+ * How a parameter is made of another one: see `compiler/derived.py`.
+ *
+ * @typedef {object} Derived
+ * @property {string} source
+ * @property {readonly (readonly number[])[]} matrix [n, 3]
  */
 
 /** @type {Readonly<Record<string, DType>>} */
@@ -105,10 +115,12 @@ export class Params {
    * @param {ReadonlyMap<string, Stored>} tensors
    * @param {boolean} logical whether they are in logical row-major order, so that a slot's layout
    *   packs them, or in the order of storage already
+   * @param {Readonly<Record<string, Derived>>} [derived] those that are computed, by name
    */
-  constructor(tensors, logical) {
+  constructor(tensors, logical, derived = {}) {
     this.tensors = tensors;
     this.logical = logical;
+    this.derived = derived;
   }
 
   /**
@@ -119,22 +131,82 @@ export class Params {
    * @throws {BundleError} when the parameter is missing or does not fit
    */
   constant(slot) {
-    const stored = this.tensors.get(slot.source);
-    if (!stored) throw new BundleError(`the parameter '${slot.source}' is missing.`);
-    const shape = this.logical ? slot.shape : slot.physical;
+    const { source, dtype, shape, physical } = slot;
+    const derived = Object.hasOwn(this.derived, source) ? this.derived[source] : undefined;
+    if (!this.logical && !derived) return this.#stored(source, physical, dtypeOf(dtype));
+    const layout = Layout.parse(slot.layout, shape);
+    if (layout.size !== sizeOf(physical)) {
+      throw new BundleError(`the layout of '${slot.name}' does not fit its storage.`);
+    }
+    if (derived) return this.#transformed(slot, derived, layout);
+    return layout.pack(this.#stored(source, shape, dtypeOf(dtype)));
+  }
+
+  /**
+   * @param {string} name
+   * @param {readonly number[]} shape
+   * @param {DType} dtype
+   * @returns {TypedArray}
+   */
+  #stored(name, shape, dtype) {
+    const stored = this.tensors.get(name);
+    if (!stored) throw new BundleError(`the parameter '${name}' is missing.`);
     if (stored.data.length !== sizeOf(shape)) {
       throw new BundleError(
-        `the parameter '${slot.source}' has ${stored.data.length} elements, ` +
+        `the parameter '${name}' has ${stored.data.length} elements, ` +
           `not the ${sizeOf(shape)} of [${shape.join(', ')}].`,
       );
     }
-    const data = this.#decoded(slot.source, stored, dtypeOf(slot.dtype));
-    if (!this.logical) return data;
-    const layout = Layout.parse(slot.layout, slot.shape);
-    if (layout.size !== sizeOf(slot.physical)) {
-      throw new BundleError(`the layout of '${slot.name}' does not fit its storage.`);
+    return this.#decoded(name, stored, dtype);
+  }
+
+  /**
+   * Weights [n, n, channel, filter] of a convolution by minimal filtering, `G g Gᵀ` of the weights
+   * [filter, channel, 3, 3]; summed in float64, rounded once, and put where they lie in storage.
+   *
+   * @param {Slot} slot
+   * @param {Derived} derived
+   * @param {Layout} layout
+   * @returns {Float32Array}
+   */
+  #transformed(slot, { source, matrix }, layout) {
+    const n = matrix?.length;
+    const [rows, columns, channels, filters] = slot.shape;
+    const fits =
+      n > 0 && rows === n && columns === n && slot.shape.length === 4 && slot.dtype === 'float32';
+    if (!fits || !matrix.every((row) => row?.length === 3 && row.every(Number.isFinite))) {
+      throw new BundleError(`the parameter '${slot.source}' cannot be derived from '${source}'.`);
     }
-    return layout.pack(data);
+    const g = /** @type {Float32Array} */ (
+      this.#stored(source, [filters, channels, 3, 3], DTYPES.float32)
+    );
+    const out = new Float32Array(layout.size);
+    const [onA, onB, onC, onF] = layout.places();
+    const m = Float64Array.from(matrix.flat());
+    const half = new Float64Array(3 * n); // G g of one pair of channels, [n, 3]
+    const row = new Float32Array(n * n * filters); // of one channel
+    for (let c = 0; c < channels; c++) {
+      for (let f = 0; f < filters; f++) {
+        const from = (f * channels + c) * 9;
+        for (let x = 0; x < 3; x++) {
+          const [p, q, r] = [g[from + x], g[from + 3 + x], g[from + 6 + x]];
+          for (let a = 0; a < 3 * n; a += 3) {
+            half[a + x] = m[a] * p + m[a + 1] * q + m[a + 2] * r;
+          }
+        }
+        for (let a = 0, to = f; a < 3 * n; a += 3) {
+          const [p, q, r] = [half[a], half[a + 1], half[a + 2]];
+          for (let b = 0; b < 3 * n; b += 3, to += filters) {
+            row[to] = m[b] * p + m[b + 1] * q + m[b + 2] * r;
+          }
+        }
+      }
+      for (let k = 0, from = 0; k < n * n; k++) {
+        const base = onA[Math.floor(k / n)] + onB[k % n] + onC[c];
+        for (let f = 0; f < filters; f++, from++) out[base + onF[f]] = row[from];
+      }
+    }
+    return out;
   }
 
   /**

@@ -17,6 +17,7 @@ from ...ir.tensor import Tensor
 from .choices import Choices
 from .common import Context, constant_domain
 from .contraction import schedule_contraction
+from .gpu import schedule_gpu
 from .injective import schedule_injective
 from .inline import inline_cheap_stages
 from .reduction import schedule_reduction
@@ -42,6 +43,9 @@ def schedule(
     """
     s = create_schedule(tuple(outputs))
     ctx = Context(s, target, dict(layouts or {}), choices or Choices())
+    if target.max_threads:
+        schedule_gpu(ctx)
+        return s
     inline_cheap_stages(ctx)
     done: set = set()
     for stage in ctx.stored():

@@ -38,7 +38,7 @@ class Tile:
 def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     """Schedule ``stage`` (and its epilogue) if it is a sum of products worth tiling; gives the
     stages that are scheduled, none if it is not."""
-    operands = _operands(stage)
+    operands = operands_of(stage)
     if operands is None or len(stage.axes) < 1:
         return set()
     epilogue = ctx.takes_epilogue(stage)
@@ -48,7 +48,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     vector = lane_axis(result, ctx.layout(result))
     if vector is None:
         return set()
-    row = _row_axis(stage, operands, vector)
+    row = row_axis(stage, operands, vector)
     if epilogue is None:
         accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
     else:
@@ -65,12 +65,12 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         columns,
         ctx.target.lanes(accumulate.op.outputs[0].dtype),  # type: ignore[attr-defined]
         block=_block(ctx, result, vector),
-        shares_vector=_shares(stage, operands, vector),
+        shares_vector=shares_vector(stage, operands, vector),
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None
-    if row is not None and tile.rows >= rows and not _shares(stage, operands, vector):
-        line = _row_axis(stage, operands, vector, without=row)
+    if row is not None and tile.rows >= rows and not shares_vector(stage, operands, vector):
+        line = row_axis(stage, operands, vector, without=row)
     if line is not None:
         tile = replace(tile, lines=_lines(ctx, tile, as_int(result.axes[line].extent) or 1))
     operations = max(work(accumulate), work(result))
@@ -78,7 +78,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     return {result, accumulate, stage}
 
 
-def _operands(stage: Stage) -> tuple[Read, Read] | None:
+def operands_of(stage: Stage) -> tuple[Read, Read] | None:
     """The two factors, when the stage is a sum of products of two reads."""
     r = reduce_source(stage)
     if r is None or r.reducer.name != "sum":
@@ -96,7 +96,7 @@ def _uses(r: Read, v: IterVar) -> bool:
     return any(n is v for i in r.indices for n in walk(i))
 
 
-def _shares(stage: Stage, operands: tuple[Read, Read], vector: int) -> bool:
+def shares_vector(stage: Stage, operands: tuple[Read, Read], vector: int) -> bool:
     """Whether both operands depend on the vector axis (depthwise): nothing is broadcast."""
     return all(_uses(r, stage.axes[vector]) for r in operands)
 
@@ -108,7 +108,7 @@ def _lines(ctx: Context, tile: Tile, extent: int) -> int:
     return -(-extent // -(-extent // most))
 
 
-def _row_axis(
+def row_axis(
     stage: Stage, operands: tuple[Read, Read], vector: int, without: int | None = None
 ) -> int | None:
     """The axis whose steps reuse a loaded vector: absent from an operand that has the vector."""
@@ -257,7 +257,7 @@ def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
     """Reduce loops, outermost first. By default the innermost is the one along which the data
     operand lies in memory: a blocked channel axis is split by its block and runs inside the
     window."""
-    axis, block = _blocked_reduce_axis(ctx, acc)
+    axis, block = blocked_reduce_axis(ctx, acc)
     longest = max(acc.reduce_axes, key=lambda a: as_int(a.extent) or 0)
     axis = axis if axis is not None else longest
     extent = as_int(axis.extent) or 0
@@ -274,7 +274,7 @@ def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
     return [loops[k] for k in chosen]
 
 
-def _blocked_reduce_axis(ctx: Context, acc: Stage) -> tuple[IterVar | None, int]:
+def blocked_reduce_axis(ctx: Context, acc: Stage) -> tuple[IterVar | None, int]:
     """The reduce axis along which an operand is stored in blocks, and the block; (None, 0) when
     there is none longer than its block."""
     for r in acc.reads():

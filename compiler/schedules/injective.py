@@ -21,14 +21,14 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
 
     Element-wise stages whose operands all lie alike become one flat loop.
     """
-    _adopt_layout(ctx, stage)
+    adopt_layout(ctx, stage)
     layout = ctx.layout(stage)
     lanes = ctx.target.lanes(stage.op.outputs[0].dtype)  # type: ignore[attr-defined]
     axis = lane_axis(stage, layout)
     if axis is None:
         return
     operations = work(stage)
-    if layout is None and len(stage.axes) > 1 and _elementwise(ctx, stage):
+    if layout is None and len(stage.axes) > 1 and is_elementwise(ctx, stage):
         flat = stage.fuse(*stage.axes)
         if (as_int(flat.extent) or 0) <= lanes:
             stage.vectorize(flat)
@@ -47,7 +47,7 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
     run_parallel(ctx, stage, loops[:k], operations)
 
 
-def _elementwise(ctx: Context, stage: Stage) -> bool:
+def is_elementwise(ctx: Context, stage: Stage) -> bool:
     """Every operand is read at the element that is written, in row-major storage, and the axes
     occur nowhere else: then a flat loop needs no divisions."""
     shape = [as_int(a.extent) for a in stage.axes]
@@ -67,7 +67,7 @@ def _elementwise(ctx: Context, stage: Stage) -> bool:
     return True
 
 
-def _adopt_layout(ctx: Context, stage: Stage) -> None:
+def adopt_layout(ctx: Context, stage: Stage) -> None:
     """An intermediate at the root (padding, mostly) is stored like the tensor it is made of."""
     if stage.is_output or stage.layout is not None:
         return

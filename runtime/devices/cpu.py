@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -116,13 +116,25 @@ class CPUDevice:
         ``times`` (int64, one more than there are steps) receives the nanosecond before each step
         and the one after the last.
         """
-        native = _native()
-        if not native.started:
-            native.start()
         if times is not None:
             assert times.dtype == np.int64 and times.size == len(steps) + 1
             assert times.flags.c_contiguous
-        native.run(address(steps), len(steps), None if times is None else address(times))
+        run = self.runner(steps)
+        run() if times is None else run(address(times))
+
+    @staticmethod
+    def runner(steps: np.ndarray) -> Callable[..., None]:
+        """A function that does what :meth:`run` does with the same steps, and asks for nothing
+        again; its argument is the address of ``times``. It keeps the steps alive."""
+        native = _native()
+        place, count = address(steps), len(steps)
+
+        def run(times: int | None = None, steps: np.ndarray = steps) -> None:
+            if not native.started:
+                native.start()
+            native.run(place, count, times)
+
+        return run
 
     def run_steps(
         self, addresses: Sequence[int], tables: Sequence[int], times: np.ndarray | None = None

@@ -1,17 +1,20 @@
 ; The thread pool of CPU kernels, and the loop that runs a whole program.
 ;
-; A launch cuts its range into a few chunks per thread and publishes (launch number, chunks left) in
-; one word, @ticket. Whoever has nothing to do, the caller included, takes a chunk by lowering it
-; with a compare-and-swap, so a launch never waits for a worker that the system has not scheduled:
-; the others do its share. The launch number in the word keeps a late worker from taking a chunk of
-; a launch that it has not seen. The job's description is read only after a chunk was taken: from
-; then until that chunk is reported done the launch cannot end, so the description stands still.
-; Workers spin for a short while between launches, because the kernels of a model follow each other
-; within microseconds, and then sleep on a condition variable.
+; A launch cuts its range into a few chunks per thread. Each thread has a word of its own in @tickets
+; (launch number, chunks left) and starts with the chunks of its own part of the range, so that a
+; thread finds in its caches what it wrote there in the kernel before. A chunk is taken by lowering
+; the word with a compare-and-swap; whoever is done with its own part, the caller included, goes on
+; with the parts of the others, so a launch never waits for a worker that the system has not
+; scheduled. The launch number in the word keeps a late worker from taking a chunk of a launch that
+; it has not seen. The job's description is read only after a chunk was taken: from then until that
+; chunk is reported done the launch cannot end, so the description stands still.
+; Workers look at @launches, which changes with each launch. They spin for about a millisecond after
+; their last chunk, because the kernels of a model follow each other within microseconds and its
+; calls often too, and then sleep on a condition variable.
 ;
 ; Two Dekker-style hand-shakes need sequentially consistent accesses:
-;   launch: caller writes @ticket, then reads @sleepers;  worker raises @sleepers, then reads
-;           @ticket, so that one of them sees the other;
+;   launch: caller writes @launches, then reads @sleepers;  worker raises @sleepers, then reads
+;           @launches, so that one of them sees the other;
 ;   finish: worker lowers @pending, then reads @waiting;  caller raises @waiting, then reads
 ;           @pending.
 ; The owner of @busy is the one caller that uses the workers. A second caller, and a parallel loop
@@ -27,7 +30,9 @@
 @finished = internal global [256 x i8] zeroinitializer, align 64 ; pthread_cond_t: the caller waits
 @handles = internal global [1024 x i64] zeroinitializer, align 64 ; pthread_t of each worker
 
-@ticket = internal global i64 0, align 64             ; launch number << 32 | chunks to take
+@tickets = internal global [1024 x [8 x i64]] zeroinitializer, align 64 ; of each thread, a cache
+                                                      ; line apart: launch number << 32 | chunks
+@launches = internal global i64 0, align 64           ; how many there have been
 @pending = internal global i32 0, align 64            ; chunks that are not done
 @sleepers = internal global i32 0, align 64           ; workers asleep or about to be
 @waiting = internal global i32 0, align 64            ; 1: the caller sleeps or is about to
@@ -39,6 +44,7 @@
 @job_begin = internal global i64 0
 @job_count = internal global i64 0
 @job_chunks = internal global i64 0
+@job_threads = internal global i64 0
 
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(i64, ptr)
@@ -69,36 +75,43 @@ done:
   ret void
 }
 
-; Takes one chunk of the current launch and runs it; false when there is none left to take. Of n
-; iterations in c chunks the first n % c get one more than the others.
-define internal i1 @help() {
+; The first of %n things that is thread %t's, if each of %threads has as many as the others or one
+; more: t n / threads.
+define internal i64 @share(i64 %n, i64 %t, i64 %threads) {
+  %product = mul i64 %n, %t
+  %first = udiv i64 %product, %threads
+  ret i64 %first
+}
+
+; Takes one chunk out of thread %t's part of the current launch and runs it; false when there is none
+; left to take. Of n iterations in c chunks chunk i has those from i n / c on.
+define internal i1 @take(i64 %t) {
 entry:
+  %place = getelementptr [1024 x [8 x i64]], ptr @tickets, i64 0, i64 %t, i64 0
   br label %look
 look:
-  %t = load atomic i64, ptr @ticket seq_cst, align 8
-  %left = and i64 %t, 4294967295
+  %word = load atomic i64, ptr %place seq_cst, align 8
+  %left = and i64 %word, 4294967295
   %none = icmp eq i64 %left, 0
-  br i1 %none, label %nothing, label %take
-take:
-  %t1 = sub i64 %t, 1
-  %swap = cmpxchg ptr @ticket, i64 %t, i64 %t1 seq_cst seq_cst
+  br i1 %none, label %nothing, label %try
+try:
+  %less = sub i64 %word, 1
+  %swap = cmpxchg ptr %place, i64 %word, i64 %less seq_cst seq_cst
   %taken = extractvalue { i64, i1 } %swap, 1
   br i1 %taken, label %run, label %look
 run:
   %chunks = load i64, ptr @job_chunks
+  %threads = load i64, ptr @job_threads
   %n = load i64, ptr @job_count
-  %i = sub i64 %chunks, %left
-  %each = udiv i64 %n, %chunks
-  %more = urem i64 %n, %chunks
-  %extra = call i64 @llvm.umin.i64(i64 %i, i64 %more)
-  %scaled = mul i64 %each, %i
-  %offset = add i64 %scaled, %extra
-  %larger = icmp ult i64 %i, %more
-  %one = zext i1 %larger to i64
-  %length = add i64 %each, %one
+  %t1 = add i64 %t, 1
+  %after = call i64 @share(i64 %chunks, i64 %t1, i64 %threads)
+  %i = sub i64 %after, %left
+  %i1 = add i64 %i, 1
+  %from = call i64 @share(i64 %n, i64 %i, i64 %chunks)
+  %to = call i64 @share(i64 %n, i64 %i1, i64 %chunks)
   %low = load i64, ptr @job_begin
-  %begin = add i64 %low, %offset
-  %end = add i64 %begin, %length
+  %begin = add i64 %low, %from
+  %end = add i64 %low, %to
   %body = load ptr, ptr @job_body
   %closure = load ptr, ptr @job_closure
   call void %body(ptr %closure, i64 %begin, i64 %end)
@@ -119,40 +132,84 @@ done:
 nothing:
   ret i1 false
 }
-declare i64 @llvm.umin.i64(i64, i64)
 
-; Whether a worker has a reason to be awake: chunks to take, or the end.
-define internal i1 @called() {
-  %t = load atomic i64, ptr @ticket seq_cst, align 8
-  %left = and i64 %t, 4294967295
-  %some = icmp ne i64 %left, 0
+; Runs what is to be had of the current launch: thread %self's own part, then the others' parts,
+; those of the next threads first.
+define internal void @help(i64 %self) {
+entry:
+  br label %own
+own:
+  %some = call i1 @take(i64 %self)
+  br i1 %some, label %own, label %others
+others:
+  %workers = load i32, ptr @workers
+  %more = zext i32 %workers to i64
+  %threads = add i64 %more, 1
+  br label %next
+next:
+  %k = phi i64 [ 0, %others ], [ %k1, %steal ]
+  %k1 = add i64 %k, 1
+  %round = icmp uge i64 %k1, %threads
+  br i1 %round, label %done, label %aim
+aim:
+  %sum = add i64 %self, %k1
+  %victim = urem i64 %sum, %threads
+  br label %steal
+steal:
+  %got = call i1 @take(i64 %victim)
+  br i1 %got, label %steal, label %next
+done:
+  ret void
+}
+
+; Whether a worker that has seen %seen launches has a reason to be awake: another one, or the end.
+define internal i1 @called(i64 %seen) {
+  %now = load atomic i64, ptr @launches seq_cst, align 8
+  %some = icmp ne i64 %now, %seen
   %over = load atomic i32, ptr @stop seq_cst, align 4
   %leave = icmp ne i32 %over, 0
   %yes = or i1 %some, %leave
   ret i1 %yes
 }
 
-; A worker.
-define internal ptr @worker(ptr %unused) {
+; A worker; its argument is its number, 1 for the first. It reads the number of launches before it
+; helps: the parts of that launch were there then.
+define internal ptr @worker(ptr %number) {
 entry:
-  br label %idle
-idle:
+  %self = ptrtoint ptr %number to i64
+  br label %work
+work:
+  %over = load atomic i32, ptr @stop seq_cst, align 4
+  %leave = icmp ne i32 %over, 0
+  br i1 %leave, label %exit, label %run
+run:
+  %seen = load atomic i64, ptr @launches seq_cst, align 8
+  call void @help(i64 %self)
+  %idle_since = call i64 @now()
   br label %spin
 spin:
-  %tries = phi i32 [ 0, %idle ], [ %tries1, %again ]
-  %new0 = call i1 @called()
-  br i1 %new0, label %work, label %again
-again:
+  %tries = phi i32 [ 0, %run ], [ %tries1, %again ], [ %tries1, %look ]
+  %new0 = call i1 @called(i64 %seen)
+  br i1 %new0, label %work, label %pause
+pause:
   call void @pause(i32 %tries)
   %tries1 = add i32 %tries, 1
-  %tired = icmp uge i32 %tries1, 1500
+  %low = and i32 %tries1, 63
+  %look_due = icmp eq i32 %low, 0
+  br i1 %look_due, label %look, label %again
+again:
+  br label %spin
+look:
+  %time = call i64 @now()
+  %idle = sub i64 %time, %idle_since
+  %tired = icmp ugt i64 %idle, 1000000                ; nanoseconds
   br i1 %tired, label %sleep, label %spin
 sleep:
   %l = call i32 @pthread_mutex_lock(ptr @mutex)
   %s = atomicrmw add ptr @sleepers, i32 1 seq_cst
   br label %check
 check:
-  %new1 = call i1 @called()
+  %new1 = call i1 @called(i64 %seen)
   br i1 %new1, label %awake, label %wait
 wait:
   %w = call i32 @pthread_cond_wait(ptr @wake, ptr @mutex)
@@ -161,18 +218,11 @@ awake:
   %s1 = atomicrmw sub ptr @sleepers, i32 1 seq_cst
   %u = call i32 @pthread_mutex_unlock(ptr @mutex)
   br label %work
-work:
-  %over = load atomic i32, ptr @stop seq_cst, align 4
-  %leave = icmp ne i32 %over, 0
-  br i1 %leave, label %exit, label %run
-run:
-  %helped = call i1 @help()
-  br i1 %helped, label %run, label %idle
 exit:
   ret ptr null
 }
 
-; Wakes the workers that sleep; @ticket or @stop has been written before.
+; Wakes the workers that sleep; @launches or @stop has been written before.
 define internal void @announce() {
   %asleep = load atomic i32, ptr @sleepers seq_cst, align 4
   %some = icmp ne i32 %asleep, 0
@@ -219,19 +269,29 @@ launch:
   %most = mul i64 %wide, 4                            ; chunks per thread: balance against overhead
   %chunks = call i64 @llvm.umin.i64(i64 %n, i64 %most)
   store i64 %chunks, ptr @job_chunks
+  store i64 %wide, ptr @job_threads
   %count = trunc i64 %chunks to i32
   store atomic i32 %count, ptr @pending seq_cst, align 4
-  %old = load atomic i64, ptr @ticket seq_cst, align 8
-  %number = lshr i64 %old, 32
-  %number1 = add i64 %number, 1
-  %high = shl i64 %number1, 32
-  %ticket = or i64 %high, %chunks
-  store atomic i64 %ticket, ptr @ticket seq_cst, align 8
+  %old = load atomic i64, ptr @launches seq_cst, align 8
+  %number = add i64 %old, 1
+  %high = shl i64 %number, 32
+  br label %deal
+deal:
+  %t = phi i64 [ 0, %launch ], [ %t1, %deal ]
+  %t1 = add i64 %t, 1
+  %first = call i64 @share(i64 %chunks, i64 %t, i64 %wide)
+  %after = call i64 @share(i64 %chunks, i64 %t1, i64 %wide)
+  %part = sub i64 %after, %first
+  %word = or i64 %high, %part
+  %place = getelementptr [1024 x [8 x i64]], ptr @tickets, i64 0, i64 %t, i64 0
+  store atomic i64 %word, ptr %place release, align 8
+  %dealt = icmp eq i64 %t1, %wide
+  br i1 %dealt, label %publish, label %deal
+publish:
+  store atomic i64 %number, ptr @launches seq_cst, align 8
   call void @announce()
-  br label %share
-share:
-  %helped = call i1 @help()
-  br i1 %helped, label %share, label %settle
+  call void @help(i64 0)
+  br label %settle
 settle:
   br label %spin
 spin:
@@ -309,7 +369,9 @@ create:
 create_one:
   %k1 = add i32 %k, 1
   %kp = getelementptr [1024 x i64], ptr @handles, i64 0, i32 %k
-  %e = call i32 @pthread_create(ptr %kp, ptr null, ptr @worker, ptr null)
+  %number = zext i32 %k1 to i64
+  %self = inttoptr i64 %number to ptr
+  %e = call i32 @pthread_create(ptr %kp, ptr null, ptr @worker, ptr %self)
   %bad = icmp ne i32 %e, 0
   br i1 %bad, label %ready, label %created
 created:
@@ -325,7 +387,7 @@ ready:
 define void @weft_pool_forget() {
   store i32 0, ptr @workers
   store i32 0, ptr @pending
-  store i64 0, ptr @ticket
+  call void @llvm.memset.p0.i64(ptr @tickets, i8 0, i64 65536, i1 false)
   store i32 0, ptr @sleepers
   store i32 0, ptr @waiting
   store i32 0, ptr @stop
@@ -335,6 +397,8 @@ define void @weft_pool_forget() {
   store atomic i32 0, ptr @busy seq_cst, align 4
   ret void
 }
+
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
 define internal i64 @now() {
   %t = alloca %timespec

@@ -202,7 +202,7 @@ class WebGLDevice {
    * @param {Program} program
    * @param {InitOptions} options
    */
-  #prepareDraws(gl, program, { roots, steps }) {
+  #prepareDraws(gl, program, { roots, steps, pinned }) {
     const kernels = new Map(program.kernels.map((k) => [k.name, k]));
     for (const k of steps) {
       const step = program.steps[k];
@@ -231,6 +231,12 @@ class WebGLDevice {
         shape,
       };
       this.#draws.set(k, draw);
+    }
+    // What is downloaded: checking a framebuffer waits for the draws before it, so it is done now.
+    for (const slot of pinned) {
+      const { kind } = program.slots[slot];
+      if (kind === 'input' || kind === 'constant') continue;
+      this.#frame(gl, [/** @type {Texture} */ (this.#textures.get(slot))]);
     }
   }
 

@@ -29,7 +29,7 @@ def demand(lives):
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(lifetimes())
 def test_no_two_live_tensors_overlap(lives):
     offsets, arena = place(lives)

@@ -1,10 +1,9 @@
 """Tensor expressions evaluated against the same thing written by hand in numpy."""
 
-import time
-
 import ml_dtypes
 import numpy as np
 import pytest
+from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from weft.ir import reducers, tensor
@@ -81,7 +80,7 @@ def test_convolution_with_padding(stride: int, pad: int) -> None:
     np.testing.assert_allclose(got, np.einsum("bchwpq,ocpq->bohw", win, fs), rtol=1e-5)
 
 
-def test_millions_of_points_are_fast() -> None:
+def test_millions_of_points_take_few_steps_of_python() -> None:
     a = placeholder((1, 64, 58, 58), name="A")
     f = placeholder((64, 64, 3, 3), name="F")
     c, p, q = reduce_axis(64, "c"), reduce_axis(3, "p"), reduce_axis(3, "q")
@@ -89,9 +88,10 @@ def test_millions_of_points_are_fast() -> None:
         (1, 4, 56, 56),
         lambda b, o, i, j: reducers.sum(a[b, c, i + p, j + q] * f[o, c, p, q], axis=[c, p, q]),
     )
-    t = time.process_time()
-    evaluate([y], {a: np.ones((1, 64, 58, 58), "f4"), f: np.ones((64, 64, 3, 3), "f4")})
-    assert time.process_time() - t < 5
+    x, w = np.ones((1, 64, 58, 58), "f4"), np.ones((64, 64, 3, 3), "f4")
+    (got,), steps = calls(evaluate, [y], {a: x, f: w})
+    assert (got == 64 * 9).all()
+    assert steps < 5000  # 988 for 7 million products
 
 
 def test_argmax_first_nan_wins() -> None:

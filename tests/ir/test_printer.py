@@ -3,7 +3,7 @@
 import textwrap
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from weft.ir import reducers, tensor
 from weft.ir.expr import (
@@ -97,6 +97,7 @@ def test_reductions() -> None:
 _LEAVES = [i, j, n, const(2), const(-5)]
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.sampled_from(_LEAVES),

@@ -1,10 +1,10 @@
 """Every rewrite rule, linear arithmetic and statement simplification against the interpreter."""
 
 import textwrap
-import time
 
 import numpy as np
 import pytest
+from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from weft.ir.expr import (
@@ -485,8 +485,8 @@ def test_shadowed_variable_in_sibling_loops() -> None:
     )
 
 
-def test_speed_on_an_unrolled_convolution() -> None:
-    """28 accumulators of 16 lanes: the compile-time hot path. 50 ms for 2000 nodes."""
+def test_steps_for_an_unrolled_convolution() -> None:
+    """28 accumulators of 16 lanes: the compile-time hot path. Work grows with the nodes."""
     oh, ow, kh, kw = (Var(s) for s in ("oh", "ow", "kh", "kw"))
     acc = Buffer("acc", FLOAT32, (const(448),), "local")
     stmts: list[Stmt] = []
@@ -502,10 +502,7 @@ def test_speed_on_an_unrolled_convolution() -> None:
         body = _loop(v, extent, body)
     count = len(list(walk(body)))
     assert count > 1600
-    best = 1.0
-    for _ in range(3):
-        start = time.process_time()
-        found = simplify(body)
-        best = min(best, time.process_time() - start)
-    assert best < 0.05
+    simplify(body)  # tables of rules are built once
+    found, steps = calls(simplify, body)
+    assert steps < 15 * count  # 8 of them
     assert simplify(found) is found

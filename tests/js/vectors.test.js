@@ -136,3 +136,40 @@ test('constants: coded, packed, missing', () => {
     assert.throws(() => params.constant(wrong), BundleError, JSON.stringify(wrong));
   }
 });
+
+test('constants: weights transformed while loading', () => {
+  const weights = Float32Array.from({ length: 2 * 3 * 9 }, (_, k) => Math.fround(Math.sin(k)));
+  const stored = { dtype: DTYPES.float32, shape: [2, 3, 3, 3], data: weights };
+  const matrix = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]];
+  const params = (derived) => new Params(new Map([['w', stored]]), true, { u: derived });
+  const shape = [4, 4, 3, 2];
+  const slot = { name: 's', source: 'u', dtype: 'float32', shape, layout: '', physical: shape };
+  const made = params({ source: 'w', matrix }).constant(slot);
+  for (let a = 0, at = 0; a < 4; a++) {
+    for (let b = 0; b < 4; b++) {
+      for (let c = 0; c < 3; c++) {
+        for (let f = 0; f < 2; f++, at++) {
+          let sum = 0;
+          for (let y = 0; y < 3; y++) {
+            for (let x = 0; x < 3; x++) {
+              sum += matrix[a][y] * matrix[b][x] * weights[((f * 3 + c) * 3 + y) * 3 + x];
+            }
+          }
+          assert.ok(Math.abs(made[at] - sum) < 1e-6, `${[a, b, c, f]}`);
+        }
+      }
+    }
+  }
+  const packed = { ...slot, layout: '[a3:2 | a0:4 | a1:4 | a2:4]', physical: [2, 4, 4, 4] };
+  const blocks = params({ source: 'w', matrix }).constant(packed);
+  assert.equal(blocks[64 + 5], made[(4 + 0) * 6 - 6 * 3 + 1 * 2 + 1]);
+  assert.equal(blocks[3], 0);
+  for (const wrong of [
+    { source: 'gone', matrix },
+    { source: 'w', matrix: matrix.slice(1) },
+    { source: 'w', matrix: matrix.map((row) => row.slice(1)) },
+    { source: 'w' },
+  ]) {
+    assert.throws(() => params(wrong).constant(slot), BundleError, JSON.stringify(wrong));
+  }
+});

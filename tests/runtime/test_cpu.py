@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,26 +130,54 @@ def test_callers_from_several_threads(device, code):
 
 
 def test_the_gil_is_released(device, code):
-    """While the kernel runs, this thread counts."""
+    """While a kernel runs that takes long enough for it, this thread counts."""
     library, out = device.load({"a": code}), ints(1)
-    call, count = Call(library, "slow", out, 2000), 0
-    runner = threading.Thread(target=run, args=(call,))
-    runner.start()
-    while runner.is_alive():
-        count += 1
-        time.sleep(0.0005)
-    runner.join()
-    assert count > 10
+    # A held lock leaves this thread one step before the kernel and one after, however long it runs.
+    counts = []
+    for work in (2000 << k for k in range(8)):
+        runner, count = threading.Thread(target=run, args=(Call(library, "slow", out, work),)), 0
+        runner.start()
+        while runner.is_alive():
+            count += 1
+            time.sleep(0.0005)
+        runner.join()
+        counts.append(count)
+        if count > 10:
+            break
+    assert counts[-1] > 10, counts
 
 
-def test_idle_workers_use_no_processor_time(device, code):
-    device.set_num_threads(4)
-    library, out = device.load({"a": code}), ints(SIZE)
-    run(Call(library, "fill", out, 100, 1))
-    time.sleep(0.05)
-    before = time.process_time()
-    time.sleep(0.5)
-    assert time.process_time() - before < 0.1
+def naps() -> dict[int, tuple[str, str]]:
+    """For each other thread of this process whether it sleeps, and how often it went to sleep."""
+    found = {}
+    for task in Path("/proc/self/task").iterdir():
+        if int(task.name) == threading.get_native_id():
+            continue
+        rows = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines())
+        found[int(task.name)] = (rows["State"][0], rows["voluntary_ctxt_switches"])
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system has no /proc")
+def test_idle_workers_sleep():
+    """They come to rest, and are then never woken: neither spinning nor looking now and then."""
+    script = (
+        "import sys; sys.path[:] = eval(sys.argv[1])\n"
+        "import importlib.util as u, time\n"
+        "spec = u.spec_from_file_location('t', sys.argv[2]); t = u.module_from_spec(spec)\n"
+        "spec.loader.exec_module(t)\n"
+        "code = t.llvm.emit([t.fill()], t.Target.parse('llvm')).object\n"
+        "device = t.CPUDevice(); device.set_num_threads(4)\n"
+        "library = device.load({'a': code})\n"
+        "t.run(t.Call(library, 'fill', t.ints(t.SIZE), 100, 1))\n"
+        "before = {}\n"
+        "while len(before) < 3 or any(state != 'S' for state, _ in before.values()) "
+        "or t.naps() != before:\n"
+        "    before = t.naps(); time.sleep(0.2)\n"
+    )
+    command = [sys.executable, "-c", script, repr(sys.path), __file__]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

@@ -61,7 +61,7 @@ def test_calls_run_in_order_on_memories_at_offsets(device, code):
     assert device.download(memory, FLOAT32, (1,)).tolist() == [14]
     assert device.download(memory, FLOAT32, (), 128).item() == 15
     seconds = device.time(module, calls)
-    assert len(seconds) == 2 and all(0 <= s < 1 for s in seconds)
+    assert len(seconds) == 2 and all(s >= 0 for s in seconds)
     device.free(memory)
 
 

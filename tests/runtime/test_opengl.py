@@ -136,7 +136,7 @@ def test_network_with_tiles():
 def test_profile_names_the_draws():
     rows = network().profile(repeat=1).rows
     assert any(re.search(r"softmax \(\d/\d\)", r.label) for r in rows)
-    assert all(r.ms > 0 for r in rows)
+    assert all(r.ms >= 0 for r in rows)
 
 
 def test_intermediates_share_textures():

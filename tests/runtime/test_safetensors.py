@@ -5,7 +5,7 @@ import json
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from weft.runtime import safetensors
 from weft.runtime.dtype import ALL_DTYPES
@@ -86,6 +86,7 @@ def test_damage_is_named(data, words):
     assert str(e.value).startswith("m.weft, params: the parameters are damaged")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_change_of_bytes_is_an_array_or_a_package_error(data):
     good = written({"a": np.arange(4, dtype=np.float32), "b": np.ones((2, 1), np.int64)}).copy()

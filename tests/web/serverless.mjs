@@ -21,7 +21,5 @@ const used = async () => {
 };
 for (let k = 0; k < 20; k++) await handler({ body });
 const before = await used();
-const begin = performance.now();
 for (let k = 0; k < Number(calls); k++) await handler({ body });
-const ms = (performance.now() - begin) / Number(calls);
-console.log(JSON.stringify({ first, encoded, wrong, before, after: await used(), ms }));
+console.log(JSON.stringify({ first, encoded, wrong, before, after: await used() }));

@@ -10,6 +10,7 @@ import onnx
 import pytest
 import weft
 from web.colours import IMAGE, LABELS, model, needs_emscripten
+from weft.benchmarks.zoo.builder import Net
 from weft.compiler.bundle import MANIFEST, Pool, bundle
 from weft.compiler.cli import main
 from weft.compiler.page import POLICY
@@ -245,6 +246,27 @@ def test_programs_share_their_parameters(tmp_path):
     two = write(tmp_path / "two", ("webgl", "wasm"))
     size = [sum(n for f, n in b.files.items() if f.startswith("params-")) for b in (one, two)]
     assert size[0] <= size[1] < 1.1 * size[0]
+
+
+def test_transformed_weights_are_not_stored(tmp_path):
+    """Convolutions by minimal filtering on wasm: both programs come from the model's weights."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((2, 16, 16, 3, 3)).astype(np.float32)
+    n = Net("filtering")
+    n.input("x", [1, 16, 24, 24])
+    y = n.op("Conv", "x", n.const(w[0]), pads=[1, 1, 1, 1])
+    y = n.op("Relu", n.op("Conv", y, n.const(w[1]), pads=[1, 1, 1, 1]))
+    made = bundle(n.build(n.op("GlobalAveragePool", y)), tmp_path / "b", ("webgl", "wasm"))
+    program = json.loads((tmp_path / "b" / "program.wasm.json").read_text())
+    derived = program["meta"]["derived"]
+    used = {s["source"]: s for s in program["slots"] if s["kind"] == "constant"}
+    (tensors,) = shards(tmp_path / "b")
+    assert derived and set(derived) <= set(used) and not set(derived) & set(tensors)
+    for name, about in derived.items():
+        g = np.array(about["matrix"])
+        u = np.einsum("ay,fcyx,bx->abcf", g, tensors[about["source"]].astype(np.float64), g)
+        assert list(u.shape) == used[name]["shape"]
+    assert sum(n for f, n in made.files.items() if f.startswith("params-")) < 1.1 * w.nbytes
 
 
 @pytest.mark.parametrize("word", ["mean=a", "size=0", "speed=3", "crop=x"])

@@ -157,9 +157,14 @@ def test_the_camera(served, colours, chromium):
         time.sleep(0.05)
     assert visit.page.inner_text("#camera") == "Stop the camera"
     visit.page.click("#camera")
-    time.sleep(0.3)
+    visit.wait("ready")  # a picture may have been under way, and one more have waited for it
+    frame = "() => new Promise((next) => requestAnimationFrame(() => setTimeout(next)))"
+    for _ in range(3):
+        visit.page.evaluate(frame)
+        visit.wait("ready")
     count = visit.heard("result")
-    time.sleep(0.3)
+    for _ in range(10):
+        visit.page.evaluate(frame)
     assert visit.heard("result") == count
     assert visit.page.inner_text("#camera") == "Use the camera"
     no_complaints(visit)

@@ -246,8 +246,7 @@ def test_profile_has_every_kernel(lab: Page) -> None:
     rows = run(lab, script)
     assert [r["label"] for r in rows[1:12]] == [f"step {k}" for k in range(1, 12)]
     assert len(rows) == 13
-    assert all(r["device"] == "webgl" and 0 <= r["ms"] < 1000 for r in rows)
-    assert sum(r["ms"] for r in rows) > 0
+    assert all(r["device"] == "webgl" and r["ms"] >= 0 for r in rows)
 
 
 def test_devices_that_are_too_small(lab: Page) -> None:
@@ -295,30 +294,67 @@ def test_in_a_worker(lab: Page, site: Site) -> None:
     assert found["layers"] <= 1e-5
 
 
-def test_the_page_is_not_blocked(lab: Page) -> None:
-    """A kernel that takes long lets timers of the page fire while it is waited for."""
+# Calls that wait for the graphics process, and through it for the kernels before them.
+BLOCKING = {
+    "checkFramebufferStatus", "finish", "getActiveUniform", "getBufferSubData", "getError",
+    "getParameter", "getProgramInfoLog", "getProgramParameter", "getShaderInfoLog",
+    "getShaderParameter", "getUniformLocation", "readPixels to memory", "waiting clientWaitSync",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["chain", "layers"])
+def test_the_page_is_not_blocked(lab: Page, name: str) -> None:
+    """While kernels run, the page's thread is free: no call that waits for them, and timers fire.
+
+    The fence is made to answer that it is still pending until three timers have fired. A runtime
+    that waited in any other way than by giving the thread back would wait forever.
+    """
     script = """
-        const slow = structuredClone(made.chain);
-        const { code } = slow.program.kernels[1];
-        slow.codes[code] = slow.codes[code].replace('float value(int i) {',
-          'float value(int i) { float s = 0.0;'
-          + ' for (int k = 0; k < 60000; k++) s += at_h((i + k) & 4095) * 1e-9;'
-          + ' if (s > 1e9) return s;');
-        const e = await lab.executorOf(slow);
-        const feeds = lab.feedsOf(slow);
-        let longest = 0, last = performance.now(), on = true;
-        const tick = () => {
-          longest = Math.max(longest, performance.now() - last);
-          last = performance.now();
-          if (on) setTimeout(tick, 1);
-        };
-        tick();
-        const begin = performance.now();
-        await e.run(feeds);
-        const whole = performance.now() - begin;
-        on = false;
+        const e = await lab.executorOf(made[argument]);
+        const feeds = lab.feedsOf(made[argument]);
+        const gl = WebGL2RenderingContext.prototype;
+        let log = [], ticks = 0, ticking = true;
+        const all = Object.getOwnPropertyDescriptors(gl);
+        for (const [name, { value: plain }] of Object.entries(all)) {
+          if (typeof plain !== 'function') continue;
+          gl[name] = function (...a) {
+            let what = name;
+            if (name === 'readPixels' && ArrayBuffer.isView(a[6])) what += ' to memory';
+            if (name === 'clientWaitSync' && a[2] > 0) what = 'waiting clientWaitSync';
+            if (name === 'clientWaitSync') {
+              const answer = ticks < 3 ? this.TIMEOUT_EXPIRED : plain.apply(this, a);
+              log.push(answer === this.TIMEOUT_EXPIRED ? what : 'signalled');
+              return answer;
+            }
+            log.push(what);
+            return plain.apply(this, a);
+          };
+        }
+        const runs = [];
+        for (let k = 0; k < 2; k++) { // the first run looks for errors, too
+          log = [];
+          ticks = 0;
+          ticking = true;
+          const tick = () => {
+            ticks++;
+            if (ticking) setTimeout(tick, 1);
+          };
+          setTimeout(tick, 1);
+          await e.run(feeds);
+          ticking = false;
+          runs.push({ log, ticks });
+          await new Promise((go) => setTimeout(go, 2));
+        }
         e.dispose();
-        return { whole, longest };"""
-    found = run(lab, script)
-    assert found["whole"] > 150
-    assert found["longest"] < found["whole"] / 2
+        return runs;"""
+    for found in run(lab, script, name):
+        log = found["log"]
+        last_draw = max(k for k, what in enumerate(log) if what == "drawArrays")
+        signalled = log.index("signalled")
+        assert not BLOCKING & set(log[:signalled])
+        assert not (BLOCKING - {"getBufferSubData", "getError"}) & set(log)
+        assert last_draw < log.index("clientWaitSync") < signalled
+        for k, what in enumerate(log):  # each output has a fence of its own
+            if what == "getBufferSubData":
+                assert log[:k].count(what) < log[:k].count("signalled")
+        assert found["ticks"] >= 3

@@ -114,15 +114,24 @@ def test_what_is_not_faster_does_not_win(store):
 
 
 @pytest.mark.parametrize(
-    ("hook", "became", "timeout"),
+    ("hook", "became"),
     [
-        (tune_hooks.crash, "crashed", 60.0),
-        (tune_hooks.hang, "timeout", 4.0),
-        (tune_hooks.raises, "failed", 60.0),
+        (tune_hooks.crash, "crashed"),
+        (tune_hooks.hang, "timeout"),
+        (tune_hooks.raises, "failed"),
     ],
 )
-def test_candidates_that_die_or_hang_are_recorded(hook, became, timeout, store):
-    done = search(store, 3, measure=hook, timeout=timeout)
+def test_candidates_that_die_or_hang_are_recorded(hook, became, store, monkeypatch):
+    plain = Worker.run
+
+    def run(self, function, args, timeout):
+        # What ends has all the time that a busy machine needs, what hangs is soon given up.
+        task, configs, _ = args
+        ends = hook is not tune_hooks.hang or all(tune_hooks.is_default(task, c) for c in configs)
+        return plain(self, function, args, 500.0 if ends else 1.0)
+
+    monkeypatch.setattr(Worker, "run", run)
+    done = search(store, 3, measure=hook)
     (state,) = done.states
     assert done.states_count == {"ok": 1, became: 2}
     states = sorted(r.state for r in store)
@@ -162,6 +171,7 @@ def test_a_killed_search_goes_on(tmp_path, monkeypatch):
     assert len({r.trace for r in after}) == len(after)
     (state,) = done.states
     assert state.gain > 1
+    end = time.monotonic() + 120
     while time.monotonic() < end and os.path.exists(f"/proc/{worker}"):
         time.sleep(0.1)
     assert not os.path.exists(f"/proc/{worker}"), "the worker outlives the tuner"

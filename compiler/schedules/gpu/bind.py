@@ -1,0 +1,46 @@
+"""Loops to hardware indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ....ir.expr import IterVar, as_int
+from ....ir.schedule import thread_axis
+from ....ir.stage import Stage
+from ..common import Context, size
+
+# Threads of a workgroup: a multiple of what every GPU runs in lock step (32 or 64), and small
+# enough that registers are left for tiles.
+THREADS = 64
+LANES = 4  # of the vectors that all these devices load at once
+
+
+def bind_flat(
+    ctx: Context, stage: Stage, loops: Sequence[IterVar], threads: int = THREADS
+) -> IterVar:
+    """Fuse neighbouring ``loops``, outermost first, and spread them over blocks of threads; gives
+    the loop of the threads."""
+    total = size(loops)
+    flat = stage.fuse(*loops) if len(loops) > 1 else loops[0]
+    threads = min(threads, ctx.target.max_threads, max(1, total))
+    block, thread = stage.split(flat, factor=threads)
+    bind_blocks(ctx, stage, block)
+    stage.bind(thread, thread_axis("threadIdx.x"))
+    return thread
+
+
+def bind_blocks(ctx: Context, stage: Stage, loop: IterVar) -> None:
+    """Bind a loop to blocks; one that is too long for an axis of the grid is folded."""
+    tags = ["blockIdx.x", "blockIdx.y", "blockIdx.z"]
+    for tag in tags[:-1]:
+        if (stage_extent(stage, loop)) <= ctx.target.max_blocks:
+            break
+        loop, inner = stage.split(loop, factor=ctx.target.max_blocks)
+        stage.bind(inner, thread_axis(tag))
+    else:
+        tag = tags[-1]
+    stage.bind(loop, thread_axis(tag))
+
+
+def stage_extent(stage: Stage, loop: IterVar) -> int:
+    return as_int(stage.extents()[loop]) or 1

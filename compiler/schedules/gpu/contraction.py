@@ -1,0 +1,145 @@
+"""Sums of products: every thread has a register tile of ``rows`` × ``vectors`` results.
+
+As on a processor (``schedules/contraction.py``), vectors run along the axis that is contiguous in
+the result and rows along an axis that one operand does not have. What differs: a vector has four
+lanes, the tiles are spread over threads, and the innermost four terms are unrolled, so that the
+operand that is read element by element arrives as vectors, too.
+
+    for tile in blockIdx.x, threadIdx.x:
+      acc[rows, vectors, 4] = 0
+      for k.outer, ky, kx:
+        for k.inner in 4: acc[r, v, :] += data[…, r, k] * weights[…, k, v, :]      # unrolled
+      out[…] = epilogue(acc)
+
+Tiles divide their axis where possible: a guard costs more than a smaller tile.
+"""
+
+from __future__ import annotations
+
+from ....ir.expr import IterVar, as_int
+from ....ir.stage import Stage
+from ..common import Context, lane_axis, size
+from ..contraction import blocked_reduce_axis, operands_of, row_axis, shares_vector
+from .bind import LANES, bind_flat
+
+# Vector registers that a tile may take: a thread of a GPU has room for some more, and compilers for
+# processors (which run several threads as the lanes of one) spill beyond.
+MAX_ACCUMULATORS = 16
+
+
+def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
+    """Schedule ``stage`` and its epilogue if it is a sum of products with results to tile; gives
+    the stages that are scheduled, none if it is not."""
+    operands = operands_of(stage)
+    epilogue = ctx.takes_epilogue(stage)
+    if operands is None or (not stage.is_output and epilogue is None):
+        return set()
+    result = epilogue or stage
+    layout = ctx.layout(result)
+    vector = lane_axis(result, layout)
+    if vector is None:
+        return set()
+    columns = as_int(result.axes[vector].extent) or 1
+    block = layout.block(vector) if layout is not None else 1
+    lanes = LANES if columns % LANES == 0 or block == LANES else 1
+    if layout is not None and block not in (1, LANES):
+        lanes = 1
+    row = row_axis(stage, operands, vector)
+    shared = shares_vector(stage, operands, vector)
+    if epilogue is None:
+        accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    else:
+        accumulate = stage
+        stage.set_scope("local")
+    if layout is not None:
+        accumulate.set_layout(layout)
+    rows = (as_int(result.axes[row].extent) or 1) if row is not None else 1
+    r, v = _tile(ctx, accumulate, rows, -(-columns // lanes), shared, size(result.axes))
+    _apply(ctx, result, accumulate, row, vector, (r, v, lanes))
+    return {result, accumulate, stage}
+
+
+def _tile(
+    ctx: Context, acc: Stage, rows: int, vectors: int, shared: bool, results: int
+) -> tuple[int, int]:
+    """Rows and vectors of a thread's tile: what reads least for each multiplication among those
+    that divide their axes, or waste little, and leave enough threads."""
+    best, least = (1, 1), float("inf")
+    options = []
+    for v in (1, 2, 4):
+        if v > vectors:
+            break
+        for r in range(1, min(rows, MAX_ACCUMULATORS // v) + 1):
+            options.append((r, v))
+            padded = -(-rows // r) * r * -(-vectors // v) * v / (rows * vectors)
+            # Vectors of operands that are read for each vector of multiply-adds.
+            reads = (r + v) / (r * v) if not shared else 1 + 1 / r
+            few = results / (4 * r * v) < 4 * 64  # too few threads to fill a device
+            guard = 1.3 if rows % r or vectors % v else 1.0
+            cost = padded * guard * (1 + reads) * (1.0 + 0.1 * few * r * v)
+            if cost < least - 1e-9:
+                best, least = (r, v), cost
+    chosen = ctx.choose(f"{acc.name}.tile", options, best)
+    assert isinstance(chosen, tuple)
+    return chosen[0], chosen[1]
+
+
+def _apply(
+    ctx: Context,
+    result: Stage,
+    acc: Stage,
+    row: int | None,
+    vector: int,
+    tile: tuple[int, int, int],
+) -> None:
+    rows, vectors, lanes = tile
+    wide, lane = _split(result, result.axes[vector], lanes)
+    outer_v, inner_v = _split(result, wide, vectors) if wide is not None else (None, None)
+    axis = result.axes[row] if row is not None else None
+    outer_r, inner_r = _split(result, axis, rows) if axis is not None else (None, None)
+    outer: list[IterVar] = []
+    for k, a in enumerate(result.axes):
+        loop = {vector: outer_v, row: outer_r}.get(k, a)
+        if loop is not None:
+            outer.append(loop)
+    inside = [a for a in (inner_r, inner_v) if a is not None]
+    result.reorder(*outer, *inside, lane)
+    for a in inside:
+        result.unroll(a)
+    if lanes > 1:
+        result.vectorize(lane)
+    if outer:
+        acc.compute_at(result, bind_flat(ctx, result, outer))
+    wide, lane = _split(acc, acc.axes[vector], lanes)
+    data = [a for k, a in enumerate(acc.axes) if k not in (row, vector)] if outer else []
+    inside = [acc.axes[row]] if row is not None else []
+    inside += [wide] if wide is not None else []
+    loops, unrolled = _terms(ctx, acc)
+    acc.reorder(*data, *loops, *unrolled, *inside, lane)
+    for a in (*unrolled, *inside):
+        acc.unroll(a)
+    if lanes > 1:
+        acc.vectorize(lane)
+
+
+def _terms(ctx: Context, acc: Stage) -> tuple[list[IterVar], list[IterVar]]:
+    """Reduce loops that stay, outermost first, and the one to unroll: four terms that lie side by
+    side in an operand."""
+    axis, _ = blocked_reduce_axis(ctx, acc)
+    longest = max(acc.reduce_axes, key=lambda a: as_int(a.extent) or 0)
+    axis = axis if axis is not None else longest
+    others = [a for a in acc.reduce_axes if a is not axis]
+    extent = as_int(axis.extent) or 1
+    if extent <= LANES and extent > 1:
+        return others, [axis]
+    if extent % LANES:
+        return [*others, axis], []
+    outer, inner = acc.split(axis, factor=LANES)
+    return [outer, *others], [inner]
+
+
+def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, IterVar]:
+    """(outer, inner); no outer loop when one tile covers the axis."""
+    if (as_int(axis.extent) or 0) <= factor:
+        return None, axis
+    return stage.split(axis, factor=factor)

@@ -1,0 +1,79 @@
+"""Reductions that are no sums of products.
+
+Many results: a thread computes each, in a register. Few results of long reductions: the threads of
+a workgroup share one, each with every n-th term, and their partial results meet in shared memory.
+
+    for out in blockIdx.x:
+      for t in threadIdx.x:  part[t] = sum(x[out, k·32 + t] for k)      shared, barrier
+      out = sum(part[t] for t in 32)
+"""
+
+from __future__ import annotations
+
+from ....ir.expr import as_int
+from ....ir.schedule import thread_axis
+from ....ir.stage import Stage
+from ..common import Context, lane_axis, reduce_source, size, vectorize_along
+from .bind import LANES, bind_blocks, bind_flat
+
+TOGETHER = 32  # threads that share a result
+# With so many results every thread has enough to do with its own.
+MANY = 1 << 13
+LONG = 4 * TOGETHER  # terms from which sharing pays
+
+
+def bind_reduction(ctx: Context, stage: Stage) -> set[Stage]:
+    """Schedule a reduction; gives the stages that are scheduled."""
+    if (
+        reduce_source(stage) is not None
+        and size(stage.axes) < MANY
+        and size(stage.reduce_axes) >= LONG
+        and ctx.target.max_threads >= TOGETHER
+    ):
+        return _together(ctx, stage)
+    return _alone(ctx, stage)
+
+
+def _alone(ctx: Context, stage: Stage) -> set[Stage]:
+    s, layout = ctx.schedule, ctx.layout(stage)
+    accumulator = s[s.cache_write(stage.op.outputs, "local")]  # type: ignore[attr-defined]
+    if not stage.axes:
+        return {stage, accumulator}
+    axis = lane_axis(stage, layout)
+    block = layout.block(axis) if layout is not None and axis is not None else 1
+    if axis is None or block != LANES or (as_int(stage.axes[axis].extent) or 1) % LANES:
+        accumulator.compute_at(stage, bind_flat(ctx, stage, list(stage.axes)))
+        return {stage, accumulator}
+    accumulator.set_layout(layout)  # type: ignore[arg-type]
+    order = vectorize_along(stage, axis, block, layout)
+    data = list(accumulator.axes)
+    lane = data.pop(axis)
+    if (as_int(lane.extent) or 0) > block:
+        rest, lane = accumulator.split(lane, factor=block)
+        data.append(rest)
+    accumulator.reorder(*data, *accumulator.reduce_axes, lane)
+    accumulator.vectorize(lane)
+    if len(order) > 1:
+        accumulator.compute_at(stage, bind_flat(ctx, stage, order[:-1]))
+    return {stage, accumulator}
+
+
+def _together(ctx: Context, stage: Stage) -> set[Stage]:
+    """One workgroup for each result."""
+    s = ctx.schedule
+    terms = stage.fuse(*stage.reduce_axes) if len(stage.reduce_axes) > 1 else stage.reduce_axes[0]
+    _, lane = stage.split(terms, factor=TOGETHER)
+    result = stage.op.outputs[0]  # type: ignore[attr-defined]
+    part = s[s.rfactor(result, lane)]
+    part.set_scope("shared")
+    (partial,) = part.op.outputs  # type: ignore[attr-defined]
+    register = s[s.cache_write(partial, "local")]
+    own = part.leaves[0]
+    part.bind(own, thread_axis("threadIdx.x"))
+    register.compute_at(part, own)
+    if stage.axes:
+        axes = list(stage.axes)
+        block = stage.fuse(*axes) if len(axes) > 1 else axes[0]
+        bind_blocks(ctx, stage, block)
+        part.compute_at(stage, [a for a in stage.leaves if not stage.is_reduce(a)][-1])
+    return {stage, part, register}
