@@ -197,15 +197,13 @@ class Expressions(Scopes):
 
     def _ramp(self, e: Ramp) -> Value:
         steps = self.build(e.dtype, [str(k) for k in range(e.lanes)])
-        return self.join(
-            f"({self.splat(e.dtype, '{0}')} + {self.scaled(e.dtype).format('{1}')} * {steps})",
-            [self.value(e.base), self.value(e.stride)],
-            [e.base.dtype, e.stride.dtype],
-        )
-
-    def scaled(self, d: DType) -> str:
-        """The form of a scalar that is to be multiplied with a vector."""
-        return "{0}"
+        base, t = self.value(e.base), e.base.dtype
+        start = self.splat(e.dtype, "{0}")
+        if is_const(e.stride, 1):
+            base = base._replace(text=bare(base.text))
+            return self.join(f"({start} + {steps})", [base], [t])
+        form = f"({start} + {{1}} * {steps})"
+        return self.join(form, [base, self.value(e.stride)], [t, t])
 
     def _unary(self, e: Unary) -> Value:
         d, v = e.dtype, self.value(e.a)

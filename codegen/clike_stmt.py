@@ -110,8 +110,12 @@ class CLike(Expressions):
         if s.buffer not in self._local:
             self.store_memory(s)
             return
-        v, p, index = self.value(s.value), s.predicate, s.indices[-1]
-        if p is not None and not is_const(p, True):
+        p, index = s.predicate, s.indices[-1]
+        masked = p is not None and not is_const(p, True)
+        self.masks += [p] if p is not None and masked else []
+        v = self.value(s.value)
+        if p is not None and masked:
+            self.masks.pop()
             d = s.value.dtype
             old = Value(self._local_text(s.buffer, index), self.depth, False, False)
             cond = self.value(p)

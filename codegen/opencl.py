@@ -133,8 +133,8 @@ class _Kernel(OpenCLExpressions):
     def shared_bytes(self, d: DType) -> int:
         return 1 if d.is_bool else held_bits(d) // 8
 
-    def barrier_text(self) -> str:
-        return "barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);"
+    def barrier_text(self, scope: str) -> str:
+        return f"barrier(CLK_{'LOCAL' if scope == 'shared' else 'GLOBAL'}_MEM_FENCE);"
 
     def register_lanes(self, b: Buffer, uses: list[Expr]) -> int:
         lanes = {u.dtype.lanes for u in uses} - {1}

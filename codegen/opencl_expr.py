@@ -28,7 +28,7 @@ from ..ir.expr import (
 from ..ir.stmt import Function
 from ..ir.target import Target
 from ..runtime.dtype import FLOAT32, INT32, DType
-from .clike import Value
+from .clike import Value, bare
 from .clike_expr import INFIX, LOGIC_SCALAR
 from .clike_words import is_number
 from .opencl_helpers import EXACT, HELPERS, INTRINSICS, type_name
@@ -102,6 +102,21 @@ class OpenCLExpressions(Workgroup):
         return f"{name}_{type_name(d)}"
 
     # -- operators --------------------------------------------------------------------------------
+
+    def join(
+        self, form: str, values: Sequence[Value], types: Sequence[DType], atom: bool = False
+    ) -> Value:
+        """Without the conversions between int and uint that undo each other."""
+        short = []
+        for k, v in enumerate(values):
+            place, inner = f"as_uint({{{k}}})", _inside("as_int", v.text)
+            if place in form and inner is not None:
+                v = v._replace(text=inner)
+            elif place in form and v.text.isdigit():
+                form = form.replace(place, f"{{{k}}}")
+                v = v._replace(text=f"{v.text}u")
+            short.append(v)
+        return super().join(form, short, types, atom)
 
     def mixes(self, op: Op, d: DType) -> bool:
         return d.is_float and super().mixes(op, d)
@@ -305,6 +320,14 @@ class OpenCLExpressions(Workgroup):
         return v._replace(
             text=f"as_{self.type(d)}(convert_uint{n}({v.text}) << 16)", atom=False
         )  # fmt: skip
+
+
+def _inside(function: str, text: str) -> str | None:
+    """``x`` of ``function(x)``."""
+    if not text.startswith(f"{function}("):
+        return None
+    inner = bare(text[len(function) :])
+    return inner if len(inner) + 2 == len(text) - len(function) else None
 
 
 def held_bits(d: DType) -> int:

@@ -83,7 +83,7 @@ class _Kernel(WGSLExpressions):
         """The buffers that are arrays of vectors of four."""
         accesses: dict[Buffer, list[Load | Store]] = {}
         for n in walk(self.kernel.body):
-            if isinstance(n, For):
+            if isinstance(n, For):  # alignment may follow from ranges
                 low, count = as_int(n.minimum), as_int(n.extent)
                 high = None if low is None or count is None else low + count - 1
                 self.analyzer.bind(n.var, low, high)
@@ -166,8 +166,8 @@ class _Kernel(WGSLExpressions):
     def shared_bytes(self, d: DType) -> int:
         return 2 if self.native_half(d) else 4
 
-    def barrier_text(self) -> str:
-        return "workgroupBarrier();"
+    def barrier_text(self, scope: str) -> str:
+        return "workgroupBarrier();" if scope == "shared" else "storageBarrier();"
 
     def register_lanes(self, b: Buffer, uses: list[Expr]) -> int:
         lanes = {u.dtype.lanes for u in uses} - {1}

@@ -134,9 +134,7 @@ class WGSLExpressions(Workgroup, Words):
         return self.join("select({2}, {1}, {0})", [cond, a, b], [c, d, d])
 
     def to_bool(self, s: DType) -> str:
-        return self.operator(Op.NE, s).replace(
-            "{1}", self.beside(self.literal(0, s.element), s)
-        )
+        return self.operator(Op.NE, s).replace("{1}", self.beside(self.literal(0, s.element), s))
 
     def to_float(self, s: DType, d: DType) -> str:
         if self.native_half(s) and not self.native_half(d):

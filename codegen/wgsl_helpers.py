@@ -14,13 +14,14 @@ Type = tuple[str, int]  # kind of element, lanes
 Helper = tuple[str, list[tuple[str, Type]]]  # the text, and what it calls
 
 _ELEMENTS = {"float": "f32", "half": "f16", "int": "i32", "uint": "u32", "bool": "bool"}
+_LETTERS = {"float": "f", "half": "h", "int": "i", "uint": "u"}
 
 
 def type_name(t: Type) -> str:
     kind, lanes = t
     if lanes == 1:
         return _ELEMENTS[kind]
-    return f"vec{lanes}<bool>" if kind == "bool" else f"vec{lanes}{_ELEMENTS[kind][0]}"
+    return f"vec{lanes}<bool>" if kind == "bool" else f"vec{lanes}{_LETTERS[kind]}"
 
 
 def suffix(t: Type) -> str:

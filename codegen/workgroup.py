@@ -20,6 +20,7 @@ from ..ir.visit import walk
 from ..runtime.dtype import DType
 from .clike import Value
 from .clike_stmt import CLike
+from .masks import branch_on_masks
 
 _AXES = "xyz"
 
@@ -32,6 +33,7 @@ class Workgroup(CLike):
 
     def __init__(self, f: Function, target: Target):
         super().__init__(f"kernel {f.name}")
+        f = branch_on_masks(f)
         self.kernel, self.target = f, target
         self.extents = self._extents(f)
         self.names: dict[Buffer | Var, str] = {p: f"p{k}" for k, p in enumerate(f.params)}
@@ -126,9 +128,10 @@ class Workgroup(CLike):
             )
         for b in self.written:
             self._epochs[b] += 1
-        self.put(self.barrier_text())
+        self.put(self.barrier_text(s.scope))
 
-    def barrier_text(self) -> str:
+    def barrier_text(self, scope: str) -> str:
+        """Wait, and see what other threads wrote to memory of ``scope``."""
         raise NotImplementedError
 
     # -- what was read ----------------------------------------------------------------------------

@@ -36,7 +36,8 @@ def _round_even(x: np.ndarray) -> np.ndarray:
 
 
 def _popcount(x: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(x).astype(x.dtype)
+    # numpy counts the bits of the absolute value
+    return np.bitwise_count(x.astype(f"u{x.dtype.itemsize}")).astype(x.dtype)
 
 
 INTRINSICS: dict[str, Intrinsic] = {

@@ -1,0 +1,118 @@
+"""Operands and results, by numpy, for the tests of operators and casts on every back-end."""
+
+import ml_dtypes
+import numpy as np
+from weft.ir.expr import INT_ONLY, LOGIC, SHIFT, Const, Load, Op, Ramp, Var
+from weft.ir.stmt import Buffer, For, ForKind, Function, Store
+from weft.runtime.dtype import INT32, DType
+
+EDGES = {
+    "float": [0.0, -0.0, 1.0, -1.0, 1.5, -2.5, 3.25, 1e-7, 65504.0, np.inf, -np.inf, np.nan, 7.0],
+    "int": [0, 1, -1, 2, -2, 3, -3, 7, -7, 100, -100],
+    "uint": [0, 1, 2, 3, 7, 8, 100, 200],
+    "bool": [False, True],
+}
+
+
+def c(n: int) -> Const:
+    return Const(n, INT32)
+
+
+def edges(d: DType) -> np.ndarray:
+    kind = {"bfloat": "float"}.get(d.kind, d.kind)
+    values = list(EDGES[kind])
+    if d.is_int:
+        values += [d.min, d.max, d.max - 1]
+    with np.errstate(over="ignore"):
+        return (
+            np.array(values, dtype=object)
+            .astype(np.float64 if d.is_float else d.numpy)
+            .astype(d.numpy)
+        )
+
+
+def pairs(d: DType) -> tuple[np.ndarray, np.ndarray]:
+    e = edges(d)
+    a, b = np.repeat(e, len(e)), np.tile(e, len(e))
+    pad = -len(a) % 16
+    return np.resize(a, len(a) + pad), np.resize(b, len(b) + pad)
+
+
+def elementwise(make, types: list[DType], result: DType, n: int, lanes: int) -> Function:
+    """``out[i] = make(in0[i], …)`` with a vector of ``lanes`` at a time."""
+    ins = [Buffer(f"in{k}", d, (c(n),)) for k, d in enumerate(types)]
+    out, i = Buffer("out", result, (c(n),)), Var("i")
+    at = i if lanes == 1 else Ramp(i * lanes, c(1), lanes)
+    body = Store(out, (at,), make(*(Load(b, (at,)) for b in ins)))
+    loop = For(i, c(0), c(n // lanes), ForKind.SERIAL, body)
+    return Function("kernel", (*ins, out), loop, frozenset({out}))
+
+
+def wide(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float32) if x.dtype == ml_dtypes.bfloat16 else x
+
+
+def expected(op: Op, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = wide(a), wide(b)
+    integer = a.dtype.kind in "iu"
+    with np.errstate(all="ignore"):
+        match op:
+            case Op.ADD | Op.SUB | Op.MUL:
+                return {Op.ADD: np.add, Op.SUB: np.subtract, Op.MUL: np.multiply}[op](a, b)
+            case Op.DIV:
+                return a / b
+            case Op.FLOORDIV:
+                return a // b
+            case Op.FLOORMOD:
+                return a % b
+            case Op.TRUNCDIV:
+                safe = np.where(b == 0, 1, b)
+                exact = [abs(int(x)) // abs(int(y)) for x, y in zip(a, safe)]
+                sign = np.sign(a.astype(object)) * np.sign(safe.astype(object))
+                bits = 8 * a.dtype.itemsize
+                mask = [int(e * s) % (1 << bits) if y else 0 for e, s, y in zip(exact, sign, b)]
+                return np.array(mask, dtype=np.uint64).astype(f"u{a.dtype.itemsize}").view(a.dtype)
+            case Op.TRUNCMOD:
+                return np.where(b == 0, 0, np.fmod(a, b)) if integer else np.fmod(a, b)
+            case Op.MIN | Op.MAX:
+                return (np.minimum if op is Op.MIN else np.maximum)(a, b)
+            case Op.EQ | Op.NE | Op.LT | Op.LE:
+                f = {Op.EQ: np.equal, Op.NE: np.not_equal, Op.LT: np.less, Op.LE: np.less_equal}
+                return f[op](a, b)
+            case Op.AND | Op.OR | Op.XOR:
+                f = {Op.AND: np.bitwise_and, Op.OR: np.bitwise_or, Op.XOR: np.bitwise_xor}
+                return f[op](a, b)
+            case Op.SHL | Op.SHR:
+                count = b & (8 * a.dtype.itemsize - 1)
+                return (np.left_shift if op is Op.SHL else np.right_shift)(a, count)
+    raise AssertionError(op)
+
+
+def defined(op: Op, d: DType) -> bool:
+    if d.is_bool:
+        return op in LOGIC or op in (Op.EQ, Op.NE)
+    if d.is_float:
+        return op not in LOGIC | INT_ONLY | SHIFT
+    return op is not Op.DIV
+
+
+def assert_same(got: np.ndarray, want: np.ndarray) -> None:
+    """Equal values; NaN equals NaN; zeros have the same sign."""
+    got, want = wide(got), wide(want)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
+
+
+def converted(a: np.ndarray, d: DType) -> np.ndarray:
+    a = wide(a)
+    with np.errstate(all="ignore"):
+        if d.is_bool:
+            return a != 0
+        if a.dtype.kind == "f" and d.is_int:
+            values = [0 if np.isnan(v) else max(d.min, min(d.max, _trunc(v))) for v in a]
+            return np.array(values, dtype=object).astype(d.numpy)
+        return a.astype(d.numpy)
+
+
+def _trunc(v: float) -> int:
+    return (1 << 100) * (1 if v > 0 else -1) if np.isinf(v) else int(v)
