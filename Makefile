@@ -18,7 +18,7 @@ test: ## the whole test suite
 
 quick: ## the tests that need no browser and no graphics, without the slow ones (under two minutes)
 	@tools/setup.sh test
-	@tools/test.sh -m "not slow" --ignore=tests/web --ignore=tests/js --ignore-glob='*opengl*' $(ARGS)
+	@tools/test.sh -m "not slow" --ignore=tests/web --ignore=tests/js --ignore-glob='*opengl*' --ignore-glob='*opencl*' --ignore-glob='*webgpu*' $(ARGS)
 
 check: ## ruff, pyright, import-linter, tsc
 	@tools/setup.sh check

@@ -3,6 +3,7 @@ threads, profiles."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -170,10 +171,29 @@ def narrowed(target: str) -> None:
         wide_integers(target)
 
 
+def forked(target: str) -> None:
+    """A fork is told that drivers do not work there, for old programs and for new ones."""
+    script = (
+        f"import os, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import handmade_compute as h\n"
+        "from weft.runtime.errors import DeviceError\n"
+        f"exe, feeds, want = h.everything({target!r}); exe.run(feeds)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        f"    for e in (exe, h.everything({target!r})[0]):\n"
+        "        try:\n"
+        "            e.run(feeds); os._exit(1)\n"
+        "        except DeviceError as error:\n"
+        "            if 'forked' not in str(error): os._exit(2)\n"
+        "    del exe, e\n"
+        "    os._exit(0)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])); exe.run(feeds)\n"
+    )
+    assert in_a_process(script, {}) == "0\n"
+
+
 def in_a_process(code: str, environment: dict[str, str]) -> str:
     """What a fresh interpreter prints."""
-    import os
-
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True,
         env={**os.environ, **environment},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 from .. import knobs
 from ..errors import DeviceError
+from .program import check_process
 
 INSTALL_PYTHON = "pip install 'weft[webgpu]'"
 INSTALL_DRIVER = (
@@ -21,6 +23,11 @@ _TYPES = ("DiscreteGPU", "IntegratedGPU", "VirtualGPU", "Unknown", "CPU")  # bes
 _FEATURES = ("shader-f16", "timestamp-query")  # used where they are offered
 _lock = threading.Lock()
 _shared: dict[str, WebGPU] = {}  # by the value of WEFT_WEBGPU_ADAPTER
+_process = os.getpid()  # that started the drivers
+
+
+class DeviceLost(DeviceError):
+    """The device is gone with all that it held."""
 
 
 def module() -> Any:
@@ -46,8 +53,20 @@ def errors(where: str | None = None) -> Iterator[None]:
             where=where,
             hint="a smaller batch needs less",
         ) from None
-    except (wgpu.GPUError, RuntimeError) as e:  # RuntimeError: mapping failed, the device is lost
+    except (wgpu.GPUError, RuntimeError) as e:  # RuntimeError: mapping failed
+        if is_lost(e):
+            raise DeviceLost(
+                f"the WebGPU device was lost: {_said(e)}",
+                where=where,
+                hint="the next call takes a new one; a kernel that runs for seconds may be the "
+                "cause, drivers end such",
+            ) from None
         raise DeviceError(f"WebGPU failed: {_said(e)}", where=where) from None
+
+
+def is_lost(e: Exception) -> bool:
+    """Whether an error says that the device is gone, as after a reset of the driver."""
+    return "device is lost" in str(e)
 
 
 def _said(e: Exception) -> str:
@@ -147,8 +166,12 @@ def _named(limits: dict[str, int], features: Any) -> dict[str, int]:
 
 def shared() -> WebGPU:
     """The device of this process; raises :class:`DeviceError` when there is none."""
+    global _process
     wanted = knobs.webgpu_adapter()
     with _lock:
+        if _shared:
+            check_process(_process, "webgpu")
+        _process = os.getpid()
         if wanted not in _shared:
             adapter = choose(adapters(), wanted)
             features = [f for f in _FEATURES if f in adapter.features]
@@ -161,7 +184,8 @@ def shared() -> WebGPU:
         return _shared[wanted]
 
 
-def forget() -> None:
-    """The next program asks for a device anew: this one is lost."""
+def forget(lost: WebGPU | None) -> None:
+    """The next program asks for a device anew instead of this one."""
     with _lock:
-        _shared.clear()
+        for wanted in [w for w, found in _shared.items() if found is lost]:
+            del _shared[wanted]

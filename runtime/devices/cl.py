@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 from .. import knobs
 from ..errors import DeviceError
+from .program import check_process
 
 INSTALL_PYTHON = "pip install 'weft[opencl]'"
 INSTALL_DRIVER = (
@@ -22,6 +24,7 @@ INSTALL_DRIVER = (
 )
 _lock = threading.Lock()
 _shared: dict[str, CL] = {}  # by the value of WEFT_OPENCL_DEVICE
+_process = os.getpid()  # that started the drivers
 
 
 @cache
@@ -151,7 +154,11 @@ class CL:
 def shared() -> CL:
     """The device of this process; raises :class:`DeviceError` when there is none."""
     cl, wanted = module(), knobs.opencl_device()
+    global _process
     with _lock:
+        if _shared:
+            check_process(_process, "opencl")
+        _process = os.getpid()
         if wanted not in _shared:
             device = choose(devices(), wanted)
             with errors(title(device)):

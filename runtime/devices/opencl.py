@@ -32,6 +32,7 @@ class CLProgram(DeviceProgram):
 
     def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
         self._buffers: list[Any] = []
+        self._copies: list[Any] = []  # events under way: pyopencl waits for one that is dropped
         self._calls: list[tuple[Any, tuple[int, ...], tuple[int, ...]]] = []
         super().__init__(program, storage)
         self.cl = api.module()
@@ -145,8 +146,10 @@ class CLProgram(DeviceProgram):
 
     def _send(self, root: int, flat: np.ndarray) -> None:
         if flat.size:
-            self.cl.enqueue_copy(
-                self.device.queue, self.buffer(root), flat.view(np.uint8), is_blocking=False
+            self._copies.append(
+                self.cl.enqueue_copy(
+                    self.device.queue, self.buffer(root), flat.view(np.uint8), is_blocking=False
+                )
             )
 
     def _fetch(self, roots: Sequence[int]) -> list[np.ndarray]:
@@ -154,8 +157,11 @@ class CLProgram(DeviceProgram):
         for r in roots:
             flats.append(aligned_bytes(self.program.slots[r].nbytes))
             if flats[-1].size:
-                self.cl.enqueue_copy(queue, flats[-1], self.buffer(r), is_blocking=False)
+                self._copies.append(
+                    self.cl.enqueue_copy(queue, flats[-1], self.buffer(r), is_blocking=False)
+                )
         queue.finish()  # the one wait: it flushes, and the queue is in order
+        self._copies.clear()
         return [flat.view(self.storage.dtypes[r].numpy) for r, flat in zip(roots, flats)]
 
     # -- calls ------------------------------------------------------------------------------------
@@ -173,6 +179,7 @@ class CLProgram(DeviceProgram):
     def _measure(self, repeat: int) -> np.ndarray:
         rows = np.zeros((repeat, len(self._calls)))
         self.device.queue.finish()  # the inputs are there
+        self._copies.clear()
         for row in rows:
             events = self._enqueue(self.device.timed)
             self.device.timed.finish()
@@ -182,7 +189,7 @@ class CLProgram(DeviceProgram):
         return rows
 
     def _free(self) -> None:
-        self._calls = []
+        self._calls, self._copies = [], []
         for b in self._buffers:
             b.release()
         self._buffers = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ class DeviceProgram(ABC):
                     where=program.name,
                     hint=f"compile for '{self.kind} -fallback=none', or for llvm",
                 )
+        self._process = os.getpid()
         self._open = True
 
     @property
@@ -85,15 +87,25 @@ class DeviceProgram(ABC):
         roots = [self.storage.roots[k] for k in self.program.outputs.values()]
         made = [r for r in dict.fromkeys(roots) if r in self.plan.places and r not in given]
         made = [r for r in made if r not in self.storage.constants]
+        self._check_process()
         with self._entered():
             keep = self._enter(arrays)
             self._start()
             flats = dict(zip(made, self._fetch(made)))
             del keep
-        return [self._output(k, given, flats) for k in self.program.outputs.values()]
+        outputs, seen = [], set()
+        for k, root in zip(self.program.outputs.values(), roots):
+            flat = self._flat(k, given, flats)
+            own = root in flats and root not in seen
+            seen.add(root)
+            slot, dtype = self.program.slots[k], self.storage.dtypes[k].numpy
+            flat = flat[: math.prod(slot.shape)].astype(dtype, copy=not own)
+            outputs.append(flat.reshape(slot.shape))
+        return outputs
 
     def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
         """Nanoseconds of each call, one row a run; one run before them does not count."""
+        self._check_process()
         with self._entered():
             keep = self._enter(arrays)
             rows = self._measure(repeat + 1)
@@ -104,12 +116,16 @@ class DeviceProgram(ABC):
         """Give memory and code back."""
         if self._open:
             self._open = False
-            with self._entered():
-                self._free()
+            if self._process == os.getpid():  # what a fork inherited is not its own to free
+                with self._entered():
+                    self._free()
 
     def __del__(self) -> None:
         if self._open and not sys.is_finalizing():
             self.close()
+
+    def _check_process(self) -> None:
+        check_process(self._process, self.program.name)
 
     # -- shared steps -----------------------------------------------------------------------------
 
@@ -128,32 +144,40 @@ class DeviceProgram(ABC):
             if k in self.plan.places:
                 yield k, array.reshape(-1).view(self.storage.dtypes[k].numpy)
 
-    def _output(
-        self, k: int, given: Mapping[int, np.ndarray], flats: dict[int, np.ndarray]
+    def _flat(
+        self, k: int, given: Mapping[int, np.ndarray], flats: Mapping[int, np.ndarray]
     ) -> np.ndarray:
-        """A public output, the caller's own."""
+        """The elements of a slot wherever its tensor is."""
         slot, root = self.program.slots[k], self.storage.roots[k]
         dtype = self.storage.dtypes[k].numpy
         if root in given:
-            flat = np.array(given[root]).reshape(-1)
-        elif root in self.storage.constants:
-            flat = np.array(self.storage.constants[root]).reshape(-1).view(np.uint8)
-            flat = flat[: slot.nbytes].view(dtype)
-        elif root in flats:
-            flat = flats[root]
-            flats[root] = flat.copy()  # for another name of the same tensor
-        else:
-            flat = np.empty(0, dtype)  # nothing computes a tensor without elements
-        return flat[: math.prod(slot.shape)].astype(dtype, copy=False).reshape(slot.shape)
+            return given[root].reshape(-1)
+        if root in self.storage.constants:
+            data = np.ascontiguousarray(self.storage.constants[root]).reshape(-1)
+            return data.view(np.uint8)[: slot.nbytes].view(dtype)
+        if root in flats:
+            return flats[root]
+        return np.empty(0, dtype)  # nothing computes a tensor without elements
 
     def _need(self, what: str, have: int, need: int, device: str, where: str, option: str) -> None:
         """Raises :class:`DeviceError` where a device has too little of something; ``option`` is
         the target's word for it, where it has one."""
         if need > have:
-            hint = f"compile for '{self.kind} -{option}={have}'" if option else None
+            hint = f"compile for '{self.kind} -{option}={have}'" if option else "try target 'llvm'"
             raise DeviceError(
                 f"{device} allows {have} {what}; {need} are needed.", where=where, hint=hint
             )
+
+
+def check_process(process: int, where: str) -> None:
+    """Raises :class:`DeviceError` in a fork of ``process``: threads of drivers stay behind there,
+    and calls would wait for them forever."""
+    if process != os.getpid():
+        raise DeviceError(
+            "the driver was started before this process was forked, and works only in the other.",
+            where=where,
+            hint="start processes with the method 'spawn' or 'forkserver' of multiprocessing",
+        )
 
 
 def target_options(target: str) -> dict[str, str]:

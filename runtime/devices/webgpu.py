@@ -38,49 +38,74 @@ class WebGPUProgram(DeviceProgram):
     """
 
     def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
+        self._clear()
+        super().__init__(program, storage)
+        self.half = flag(self.options, "has_float16")
+        self.wgpu = api.module()
+        self.plan = share(storage, self._nbytes)
+        self._codes = codes
+        with self._entered():
+            pass  # it loads
+
+    def _clear(self) -> None:
+        self.gpu: Any = None
         self._buffers: list[Any] = []
         self._staging: Any = None
         self._encoder: Any = None  # of the run that is being put together
         self._pipelines: dict[str, Any] = {}
         self._layouts: dict[tuple[str, ...], Any] = {}
         self._calls: list[tuple[Any, Any, tuple[int, int, int]]] = []
-        super().__init__(program, storage)
-        self.half = flag(self.options, "has_float16")
-        self.wgpu = api.module()
-        with self._entered():
-            self.gpu = api.shared()
-            self._check_limits(codes)
-            self.plan = share(storage, self._nbytes)
-            for b in self.plan.blocks:
-                self._need("bytes in one buffer", self.gpu.limits["max_allocation"], b.size,
-                           self.gpu.name, program.name, "")  # fmt: skip
-            for kernel in program.kernels:
-                self._pipelines[kernel.name] = self._pipeline(kernel, codes[kernel.code].decode())
-            usage = self.wgpu.BufferUsage
-            for b in self.plan.blocks:
-                self._buffers.append(
-                    self._buffer(b.size, usage.STORAGE | usage.COPY_SRC | usage.COPY_DST)
-                )
-            for k, flat in self._constants():
-                self._send(k, flat)
-            self.gpu.device.queue.submit([])  # copies now, so that their memory can go
-            for step in program.steps:
-                kernel = self.kernels[step.kernel]
-                blocks, _ = launch(kernel)
-                if 0 in blocks:
-                    blocks = (0, 1, 1)
-                group = self._bind(kernel, step.args)
-                self._calls.append((self._pipelines[kernel.name], group, blocks))
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
-        with _lock, api.errors(self.program.name):
-            yield
+        with _lock:
+            gpu = self.gpu
+            try:
+                with api.errors(self.program.name):
+                    if self.gpu is None and self._open:
+                        gpu = api.shared()
+                        self._load(gpu)
+                    yield
+            except api.DeviceLost:
+                api.forget(gpu)
+                self._free()  # and load anew at the next call
+                raise
+
+    def _load(self, gpu: api.WebGPU) -> None:
+        self.gpu = gpu
+        try:
+            self._make()
+        except BaseException:
+            self._free()  # what is half made must not run
+            raise
+
+    def _make(self) -> None:
+        self._check_limits()
+        device, usage = self.gpu.device, self.wgpu.BufferUsage
+        for kernel in self.program.kernels:
+            code = self._codes[kernel.code].decode()
+            self._pipelines[kernel.name] = self._pipeline(kernel, code)
+        for b in self.plan.blocks:
+            self._buffers.append(
+                self._buffer(b.size, usage.STORAGE | usage.COPY_SRC | usage.COPY_DST)
+            )
+        for k, flat in self._constants():
+            self._send(k, flat)
+            device.queue.submit([])  # copies now, so that the memory of the copy can go
+        for step in self.program.steps:
+            kernel = self.kernels[step.kernel]
+            blocks, _ = launch(kernel)
+            group = self._bind(kernel, step.args)
+            call = (self._pipelines[kernel.name], group, (0, 1, 1) if 0 in blocks else blocks)
+            self._calls.append(call)
 
     # -- limits and code --------------------------------------------------------------------------
 
-    def _check_limits(self, codes: Mapping[str, bytes]) -> None:
+    def _check_limits(self) -> None:
         limits, name = self.gpu.limits, self.gpu.name
+        for b in self.plan.blocks:
+            self._need("bytes in one buffer", limits["max_allocation"], b.size, name,
+                       self.program.name, "")  # fmt: skip
         if "float64" in dtypes_of(self.kernels.values()):
             raise DeviceError(
                 "WebGPU has no 64-bit floats; the program uses them.",
@@ -96,7 +121,7 @@ class WebGPUProgram(DeviceProgram):
         for kernel in self.kernels.values():
             blocks, threads = launch(kernel)
             where = f"kernel {kernel.name}"
-            shared = shared_bytes(codes[kernel.code].decode())
+            shared = shared_bytes(self._codes[kernel.code].decode())
             needs = [
                 ("bytes of workgroup memory", shared, "shared_bytes", "shared_bytes"),
                 ("threads in a workgroup", math.prod(threads), "max_threads", "max_threads"),
@@ -134,6 +159,8 @@ class WebGPUProgram(DeviceProgram):
                 compute={"module": module, "entry_point": kernel.name},
             )
         except (self.wgpu.GPUError, RuntimeError) as e:
+            if api.is_lost(e):
+                raise
             raise DeviceError(
                 f"{self.gpu.name} refused the kernel: {str(e).strip()[-4000:]}",
                 where=f"kernel {kernel.name}",
@@ -299,8 +326,7 @@ class WebGPUProgram(DeviceProgram):
         for b in (*self._buffers, *([self._staging] if self._staging else [])):
             with suppress(Exception):  # a lost device has none to give back
                 b.destroy()
-        self._buffers, self._staging = [], None
-        self._calls, self._pipelines, self._layouts = [], {}, {}
+        self._clear()
 
 
 _SHARED = re.compile(r"var\s*<\s*workgroup\s*>\s*\w+\s*:\s*([^;]+);")

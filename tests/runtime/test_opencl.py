@@ -1,5 +1,7 @@
 """Programs of OpenCL kernels written by hand: memory, types, limits, drivers, packages."""
 
+import os
+
 import compute_checks as checks
 import handmade_compute as handmade
 import numpy as np
@@ -68,6 +70,11 @@ def test_package_round_trip(tmp_path):
 
 def test_loading_imports_no_compiler(tmp_path):
     checks.loading_imports_no_compiler(TARGET, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_is_told():
+    checks.forked(TARGET)
 
 
 def test_profile():

@@ -1,6 +1,8 @@
 """Which tensors share memory on a device that places each by itself."""
 
 import handmade_compute as handmade
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from weft.runtime.executor import Executable
 from weft.runtime.pool import Plan, share
 
@@ -23,6 +25,13 @@ def line(sizes: list[int], kinds: dict[int, str] | None = None, outputs=()) -> E
     return b.executable()
 
 
+def alive(exe: Executable, root: int) -> range:
+    """The steps from the first that touches a tensor to the last that does or reads it."""
+    steps = [k for k, s in enumerate(exe.program.steps) if root in s.args]
+    given = root in exe.program.outputs.values()
+    return range(steps[0], len(exe.program.steps) + 1 if given else steps[-1] + 1)
+
+
 def test_a_chain_takes_two_blocks_and_its_input():
     plan = plan_of(line([8] * 7))
     assert [b.size for b in plan.blocks] == [32, 32, 32]
@@ -30,8 +39,16 @@ def test_a_chain_takes_two_blocks_and_its_input():
     assert places == [0, 1, 2, 1, 2, 1, 2]
 
 
+def test_small_tensors_fill_gaps_of_large_ones():
+    #                   x  h1 h2 h3 h4
+    plan = plan_of(line([1, 10, 5, 20, 4]))
+    assert sorted(b.size for b in plan.blocks) == [4, 20, 80]
+    assert plan.places[3] == plan.places[1]
+    assert plan.places[4] == plan.places[2]
+
+
 def test_best_fit():
-    #        x  h1   h2  h3  h4: a block of 100 and one of 10 are free when 9 is asked for
+    """When 9 is asked for, blocks of 100 and of 10 are free."""
     b = handmade.Builder("opencl")
     x = b.slot("x", "input", "float32", [1])
     large, small = b.slot("l", "arena", "float32", [100]), b.slot("s", "arena", "float32", [10])
@@ -45,10 +62,25 @@ def test_best_fit():
     assert plan.places[nine] == plan.places[small]
 
 
-def test_a_block_grows_rather_than_that_there_is_one_more():
-    plan = plan_of(line([1, 10, 5, 20, 4]))
-    assert sorted(b.size for b in plan.blocks) == [4, 20, 80]
-    assert plan.places[3] == plan.places[1]
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 50), st.booleans()), min_size=1))
+def test_tensors_that_live_at_the_same_time_never_share(tensors):
+    """Each reads an earlier one, some are given out."""
+    b = handmade.Builder("opencl")
+    slots = [b.slot("x", "input", "float32", [4])]
+    for k, (source, n, out) in enumerate(tensors):
+        read = slots[source % len(slots)]
+        slots.append(b.slot(f"t{k}", "output" if out else "arena", "float32", [n]))
+        b.step({"a": read}, slots[-1], "a[0]")
+    exe = b.executable()
+    plan = plan_of(exe)
+    for r, block in plan.places.items():
+        assert plan.blocks[block].size >= exe.program.slots[r].nbytes
+        for other, theirs in plan.places.items():
+            if r < other and block == theirs:
+                mine = alive(exe, r)
+                assert not set(mine) & set(alive(exe, other))
+                assert "input" not in (exe.program.slots[r].kind, exe.program.slots[other].kind)
 
 
 def test_outputs_keep_their_blocks():
@@ -61,7 +93,7 @@ def test_outputs_keep_their_blocks():
 
 def test_an_output_may_take_what_is_free():
     plan = plan_of(line([8] * 5, {3: "output"}))
-    assert plan.places[3] == plan.places[1]
+    assert len(plan.blocks) == 3
     assert plan.places[3] not in (plan.places[2], plan.places[4])
 
 

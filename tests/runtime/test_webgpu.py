@@ -1,11 +1,13 @@
 """Programs of WGSL kernels written by hand: memory, types, limits, drivers, packages."""
 
+import os
+
 import compute_checks as checks
 import handmade_compute as handmade
 import numpy as np
 import pytest
 from weft.runtime.devices import adapter
-from weft.runtime.devices.webgpu import WebGPUProgram, shared_bytes
+from weft.runtime.devices.webgpu import shared_bytes
 from weft.runtime.errors import DeviceError
 
 TARGET = "webgpu -fallback=none"
@@ -66,6 +68,11 @@ def test_package_round_trip(tmp_path):
 
 def test_loading_imports_no_compiler(tmp_path):
     checks.loading_imports_no_compiler(TARGET, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_is_told():
+    checks.forked(TARGET)
 
 
 def test_profile():
@@ -171,17 +178,17 @@ def test_steps_on_another_device_are_refused():
         b.executable().prepare()
 
 
-def test_a_failed_load_leaves_nothing(monkeypatch):
-    made = []
-    original = WebGPUProgram._buffer
-    monkeypatch.setattr(WebGPUProgram, "_buffer", lambda *a: made.append(original(*a)) or made[-1])
-    b = handmade.Builder(TARGET)
-    x, y = b.slot("x", "input", "float32", [8]), b.slot("y", "output", "float32", [8])
-    b.step({"x": x}, y, "x[i]")
-    monkeypatch.setattr(WebGPUProgram, "_bind", lambda *a: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        b.executable().prepare()
-    assert len(made) == 2
+def test_a_lost_device_is_replaced():
+    """What a reset of the driver does: this call fails, the next takes a new device."""
+    (exe, x, y), (other, u, v) = handmade.chain(TARGET), handmade.chain(TARGET, 3)
+    exe(x), other(u)
+    adapter.shared().device.destroy()
+    for e, array in ((exe, x), (other, u)):
+        with pytest.raises(DeviceError, match=r"(?s)the WebGPU device was lost.*hint: the next"):
+            e(array)
+    np.testing.assert_allclose(exe(x), y, rtol=1e-5)
+    np.testing.assert_allclose(other(u), v, rtol=1e-5)
+    assert exe._remote.gpu is other._remote.gpu is adapter.shared()
 
 
 def test_a_machine_without_wgpu():
