@@ -22,6 +22,7 @@ from ..ir.target import Target
 from ..runtime.errors import CodegenError, TargetError
 from .llvm_kernel import Module, kernel
 
+_PREFETCHES = ("x86_64", "aarch64", "arm64")
 THREADS = ",+atomics"  # what wasm objects for a shared memory have besides
 
 _READY = False
@@ -82,7 +83,7 @@ def resolve(target: Target) -> Target:
     bits = target.vector_bits if target.vector_bits != 128 else facts.vector_bits
     return replace(
         filled, vector_bits=bits, num_vector_registers=facts.registers, has_fma=facts.fma,
-        has_masked_memory=facts.masked,
+        has_masked_memory=facts.masked, has_prefetch=arch in _PREFETCHES,
     )  # fmt: skip
 
 

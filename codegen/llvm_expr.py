@@ -223,13 +223,17 @@ class Expressions(Values):
             )
         return node.indices[0] if node.indices else Const(0, INT32)
 
-    def address(self, buffer: Buffer, index: Expr) -> str:
-        """The pointer to element ``index`` (a scalar) of ``buffer``."""
+    def address(self, buffer: Buffer, index: Expr, *, inbounds: bool = True) -> str:
+        """The pointer to element ``index`` (a scalar) of ``buffer``, which may lie outside of it
+        where not ``inbounds``."""
         pointer = self.buffers[buffer]
         n = as_int(index)
         if n == 0:
             return pointer
         element = self.memory_element(buffer.dtype)
+        if not inbounds:
+            i = self._extend(index)
+            return self.op(f"getelementptr {element}, ptr {pointer}, i64 {i}")
         if n is not None:
             return self.op(f"getelementptr inbounds {element}, ptr {pointer}, i64 {n}")
         parts = _addends(index, self.inner) if self.unsigned_offsets else None

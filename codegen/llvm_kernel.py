@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..ir.expr import Expr, Load, Var, as_int
-from ..ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store
+from ..ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Prefetch, Seq, Stmt, Store
 from ..ir.target import Target
 from ..ir.visit import walk
 from ..runtime.dtype import INT64
@@ -89,6 +89,7 @@ class Body(Expressions):
             Seq: self._seq,
             Let: self._let,
             Alloc: self._alloc,
+            Prefetch: self._prefetch,
         }
 
     def stmt(self, s: Stmt) -> None:
@@ -105,6 +106,12 @@ class Body(Expressions):
         self.fresh()
         self.store(s)
         self.fresh()
+
+    def _prefetch(self, s: Prefetch) -> None:
+        """Into the second-level cache: what is fetched ahead may be more than the first holds."""
+        pointer = self.address(s.buffer, s.indices[0], inbounds=False)
+        self.declare.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.put(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
 
     def _let(self, s: Let) -> None:
         self.fresh()
@@ -198,7 +205,7 @@ class Body(Expressions):
         name = f"{self.name}.par{self.parts}"
         self.parts += 1
         nodes = list(walk(s.body))
-        used = {n.buffer for n in nodes if isinstance(n, Load | Store)}
+        used = {n.buffer for n in nodes if isinstance(n, Load | Store | Prefetch)}
         named = {n for n in nodes if isinstance(n, Var)}
         buffers = [b for b in self.buffers if b in used]
         scalars = [v for v in self.vars if v in named and v is not s.var]

@@ -32,6 +32,11 @@ class WGSLExpressions(Workgroup, Words):
         super().__init__(f, target)
         self.helpers: dict[tuple[str, Type], str] = {}
 
+    def name(self, stem: str) -> str:
+        found = super().name(stem)
+        # A variable named like a type would hide it: the 32nd index is not called i32.
+        return super().name(stem) if found in ("i32", "u32", "f32", "f16") else found
+
     # -- the syntax of declarations ---------------------------------------------------------------
 
     def constant(self, t: str, name: str, text: str) -> str:

@@ -43,7 +43,7 @@ from .process import Classes, Image, class_output, image_input, image_of, labels
 
 VERSION = 1
 MANIFEST = "bundle.json"
-WEB = ("webgl", "wasm")  # kinds of targets that a page can run
+WEB = ("webgpu", "webgl", "wasm")  # kinds of targets that a page can run
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def bundle(
     ----------
     model, shapes, constants, opt_level, progress, cache, accuracy : as for :func:`weft.compile`.
     path : the folder. A bundle that is there already is replaced; any other folder must be empty.
-    targets : what the page may run on, the preferred one first: ``"webgl"``, ``"wasm"``,
-        ``"wasm -threads"``.
+    targets : what the page may run on, the preferred one first: ``"webgpu"``, ``"webgl"``,
+        ``"wasm"``, ``"wasm -threads"``.
     weights : ``"f32"``, ``"f16"`` or ``"int8"`` (see ``compiler/weights.py``).
     shard_mb : parameters of one file in MiB; a larger tensor has a file of its own.
     image : the input is a picture; None: when the model's metadata says so.

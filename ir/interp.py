@@ -21,7 +21,20 @@ from ..runtime.errors import InputError, LoweringError
 from . import semantics
 from .expr import Expr, Var
 from .interp_expr import Env, Expressions
-from .stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store
+from .stmt import (
+    Alloc,
+    Barrier,
+    Buffer,
+    For,
+    ForKind,
+    Function,
+    If,
+    Let,
+    Prefetch,
+    Seq,
+    Stmt,
+    Store,
+)
 from .visit import walk
 
 Step = Callable[[Env], None]
@@ -189,6 +202,9 @@ class _Compiler(Expressions):
     def barrier(self, s: Barrier) -> Step:
         return lambda env: None  # no other thread: outside of every threadIdx loop
 
+    def prefetch(self, s: Prefetch) -> Step:
+        return lambda env: None  # a hint
+
     # ------------------------------------------------------------------ lock step
 
     def thread(self, s: Stmt) -> Thread:
@@ -302,6 +318,7 @@ _STMT: dict[type, Callable[[_Compiler, Any], Step]] = {
     Let: _Compiler.let,
     Alloc: _Compiler.alloc,
     Barrier: _Compiler.barrier,
+    Prefetch: _Compiler.prefetch,
 }
 _THREAD: dict[type, Callable[[_Compiler, Any], Thread]] = {
     For: _Compiler.thread_loop,

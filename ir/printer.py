@@ -33,7 +33,20 @@ from .expr import (
     Var,
     is_const,
 )
-from .stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store
+from .stmt import (
+    Alloc,
+    Barrier,
+    Buffer,
+    For,
+    ForKind,
+    Function,
+    If,
+    Let,
+    Prefetch,
+    Seq,
+    Stmt,
+    Store,
+)
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -224,6 +237,9 @@ class _Printer:
     def barrier(self, s: Barrier, depth: int, last: bool) -> list[str]:
         return [_pad(depth) + f'barrier("{s.scope}")']
 
+    def prefetch(self, s: Prefetch, depth: int, last: bool) -> list[str]:
+        return [_pad(depth) + f"prefetch({self.name(s.buffer)}[{self.list(s.indices) or '()'}])"]
+
     def buffer(self, b: Buffer) -> str:
         text = f"{self.name(b)}: {b.dtype}[{self.list(b.shape)}]"
         return text if b.layout is None else f"{text} as {b.layout}"
@@ -276,6 +292,7 @@ _STMT: dict[type, Callable[[_Printer, Any, int, bool], list[str]]] = {
     Let: _Printer.let,
     Alloc: _Printer.alloc,
     Barrier: _Printer.barrier,
+    Prefetch: _Printer.prefetch,
 }
 
 

@@ -13,7 +13,7 @@ from .analyzer import Analyzer
 from .expr import Broadcast, Const, Expr, Op, Var, as_int
 from .interval import Interval
 from .linear import Linear, build
-from .stmt import Alloc, Barrier, For, ForKind, If, Let, Seq, Stmt, Store, seq
+from .stmt import Alloc, Barrier, For, ForKind, If, Let, Prefetch, Seq, Stmt, Store, seq
 from .visit import variables
 
 __all__ = ["Analyzer", "Interval", "linear", "simplify"]
@@ -154,6 +154,10 @@ class _Nest:
     def barrier(self, s: Barrier) -> Stmt:
         return s
 
+    def prefetch(self, s: Prefetch) -> Stmt:
+        indices, same = self.an.all(s.indices)
+        return s if same else Prefetch(s.buffer, indices)
+
 
 _VISIT: dict[type, Any] = {
     Store: _Nest.store,
@@ -163,4 +167,5 @@ _VISIT: dict[type, Any] = {
     Let: _Nest.let,
     Alloc: _Nest.alloc,
     Barrier: _Nest.barrier,
+    Prefetch: _Nest.prefetch,
 }

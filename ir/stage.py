@@ -11,7 +11,7 @@ from ..runtime.errors import ScheduleError
 from .expr import ZERO, Expr, IterVar, Op, Read, Reduce, as_int, binary, const
 from .layout import Layout
 from .stmt import ForKind
-from .tensor import ComputeOp, Operation
+from .tensor import ComputeOp, Operation, Tensor
 from .visit import walk
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ class Attach:
     axis: IterVar | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """What :meth:`Stage.prefetch` asks for."""
+
+    tensor: Tensor
+    axis: IterVar
+    distance: int
+
+
 ROOT = Attach()
 
 
@@ -76,6 +85,7 @@ class Stage:
         self.alignment: dict[int, tuple[int, int]] = {}  # axis number -> (factor, offset)
         self.layout: Layout | None = None
         self.intrin: tuple[IterVar, TensorIntrin] | None = None
+        self.prefetches: dict[IterVar, list[Ahead]] = {}  # loop -> what is fetched before it
         self.relations: list[Split | Fuse] = []
         self.annotations: dict[IterVar, Annotation] = {}
         self.leaves: list[IterVar] = []
@@ -459,6 +469,29 @@ class Stage:
             raise self._error(f"storage_align: 0 <= offset {offset} < factor {factor} must hold.")
         self.alignment[self.axes.index(axis)] = (factor, offset)
         self.schedule.record(self, "storage_align", axis.name, factor, offset)
+
+    def prefetch(self, tensor: Tensor, loop: IterVar, axis: IterVar, distance: int) -> None:
+        """Ask for elements of ``tensor`` ahead of their use, in front of ``loop``: those that it
+        reads once the data axis ``axis`` is ``distance`` further on.
+
+        for i, j, k.outer:            ->   for i, j, k.outer:
+            for k.inner:                       prefetch(B[k.outer, some of k.inner, j + distance])
+                C[i, j] += A[i, k] * B[k, j]   for k.inner: …
+
+        Iterations of data axes that ``tensor`` does not depend on (here ``i``) share the work: each
+        asks for its part of ``loop``. A hint only: nothing happens where a target has no such
+        instruction.
+        """
+        self._compute("prefetch")
+        loop = self._loop(loop, "prefetch")
+        if axis not in self.axes:
+            raise self._error(f"prefetch: {axis.name} is not a data axis of {self.name}.")
+        if not any(r.tensor is tensor for r in self.reads()):
+            raise self._error(f"prefetch: {self.name} does not read {tensor.name}.")
+        source = self.schedule[tensor]
+        self.prefetches.setdefault(loop, []).append(Ahead(tensor, axis, distance))
+        index = source.op.outputs.index(tensor)  # type: ignore[attr-defined]
+        self.schedule.record(self, "prefetch", source.name, index, loop.name, axis.name, distance)
 
     def _compute(self, what: str) -> None:
         if not isinstance(self.op, ComputeOp):

@@ -133,6 +133,15 @@ class Barrier(Stmt):
     scope: str = "shared"
 
 
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Prefetch(Stmt):
+    """A hint that ``buffer[indices]`` will be loaded: its line may be brought into a cache. It
+    changes nothing, and the element need not exist."""
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+
+
 def seq(*stmts: Stmt | None) -> Stmt:
     """The statements in order, flattened; a single one is itself."""
     flat: list[Stmt] = []

@@ -115,6 +115,11 @@ def _cache_read(schedule, stage, index, scope, readers):
     return schedule.cache_read(tensor, scope, [schedule.stage_named(r) for r in readers])
 
 
+def _prefetch(schedule, stage, source, index, loop, ahead, distance):
+    tensor = schedule.stage_named(source).op.outputs[index]
+    return stage.prefetch(tensor, stage.axis_named(loop), stage.axis_named(ahead), distance)
+
+
 def _rfactor(schedule, stage, axis):
     return schedule.rfactor(stage.op.outputs[0], stage.axis_named(axis))
 
@@ -151,4 +156,5 @@ _PRIMITIVES = {
     "cache_read": _cache_read,
     "cache_write": lambda schedule, stage, scope: schedule.cache_write(stage.op.outputs, scope),
     "rfactor": _rfactor,
+    "prefetch": _prefetch,
 }

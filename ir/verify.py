@@ -25,7 +25,20 @@ from .expr import (
 from .intrin import INTRINSICS
 from .passes.barriers import check_barriers
 from .passes.storage import MEMORY_SCOPES
-from .stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store
+from .stmt import (
+    Alloc,
+    Barrier,
+    Buffer,
+    For,
+    ForKind,
+    Function,
+    If,
+    Let,
+    Prefetch,
+    Seq,
+    Stmt,
+    Store,
+)
 from .visit import children, walk
 
 
@@ -169,6 +182,14 @@ class _Verifier:
     def barrier(self, s: Barrier) -> None:
         pass
 
+    def prefetch(self, s: Prefetch) -> None:
+        if s.buffer not in self.buffers:
+            self.fail(f"the buffer {s.buffer.name} is used where it does not exist")
+        for i in s.indices:
+            self.expr(i)
+            if not i.dtype.is_int or i.dtype.lanes != 1:
+                self.fail(f"an index of a prefetch of {s.buffer.name} is {i.dtype}, not an int")
+
     # ------------------------------------------------------------------ expressions
 
     def expr(self, e: Expr) -> None:
@@ -239,6 +260,7 @@ _STMT: dict[type, Callable[[_Verifier, Any], None]] = {
     Alloc: _Verifier.alloc,
     Seq: _Verifier.sequence,
     Barrier: _Verifier.barrier,
+    Prefetch: _Verifier.prefetch,
 }
 _EXPR: dict[type, Callable[[_Verifier, Any], None]] = {
     Unary: _Verifier.same_lanes,

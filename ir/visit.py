@@ -27,7 +27,7 @@ from .expr import (
     Unary,
     Var,
 )
-from .stmt import Alloc, Barrier, Buffer, For, If, Let, Seq, Stmt, Store
+from .stmt import Alloc, Barrier, Buffer, For, If, Let, Prefetch, Seq, Stmt, Store
 
 Node = Expr | Stmt
 
@@ -59,6 +59,7 @@ _CHILDREN: dict[type, Callable[[Any], tuple[Node, ...]]] = {
     Let: lambda n: (n.value, n.body),
     Alloc: lambda n: (n.body,),
     Barrier: lambda n: (),
+    Prefetch: lambda n: n.indices,
 }
 
 
@@ -193,6 +194,7 @@ _REBUILD: dict[type, Callable[[Any, Callable], Any]] = {
     Let: _two(lambda n, v, b: Let(n.var, v, b), "value", "body"),
     Alloc: _one(lambda n, b: Alloc(n.buffer, b), "body"),
     Barrier: _leaf,
+    Prefetch: _tuple(lambda n, i: Prefetch(n.buffer, i), "indices"),
 }
 
 

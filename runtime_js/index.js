@@ -9,21 +9,24 @@
  * @module
  */
 
+import {
+  Memory, clearChoices, measure, preferred, surroundings, timesText, whyPreferred,
+} from './choose.js'; // prettier-ignore
 import { BundleError, DeviceError, InputError, checkAborted } from './errors.js';
 import { Executor } from './executor.js';
 import { makeFlags } from './flags.js';
 import { Params, parseSafetensors } from './params.js';
 import { kindOf, parseProgram } from './program.js';
-import { Source } from './source.js';
+import { Source, clearFiles } from './source.js';
 import { Tensor } from './tensor.js';
 
 export {
   AbortError, BundleError, ContextLostError, DeviceError, DisposedError, InputError, NumericError,
   WeftError,
 } from './errors.js'; // prettier-ignore
-export { clearCache } from './source.js';
 export { Tensor };
 
+/** @typedef {import('./choose.js').Candidate} Candidate */
 /** @typedef {import('./devices/device.js').BundleProgram} BundleProgram */
 /** @typedef {import('./devices/device.js').Codes} Codes */
 /** @typedef {import('./devices/device.js').Device} Device */
@@ -38,8 +41,9 @@ export { Tensor };
 
 /**
  * @typedef {object} LoadOptions
- * @property {'auto' | 'webgl' | 'wasm'} [backend] 'auto': the first program of the bundle that runs
- *   here
+ * @property {'auto' | 'fastest' | 'webgpu' | 'webgl' | 'wasm'} [backend] 'auto': the first program
+ *   of the bundle that runs here, but graphics hardware that the processor only plays comes last;
+ *   'fastest': all that run here are measured, once, and the choice is kept until something changes
  * @property {(progress: Progress) => void} [onProgress]
  * @property {AbortSignal} [signal]
  * @property {Partial<Flags>} [flags]
@@ -59,6 +63,7 @@ const VERSION = 1;
 
 /** @type {Readonly<Record<string, () => Promise<DeviceClass>>>} */
 const DEVICES = Object.freeze({
+  webgpu: async () => (await import('./devices/webgpu.js')).device,
   webgl: async () => (await import('./devices/webgl.js')).device,
   wasm: async () => (await import('./devices/wasm.js')).device,
 });
@@ -71,12 +76,16 @@ export class Model {
   /**
    * @param {Executor} executor
    * @param {string} backend
+   * @param {string} reason
    * @param {readonly Reason[]} reasons
    * @param {Manifest} manifest
    */
-  constructor(executor, backend, reasons, manifest) {
+  constructor(executor, backend, reason, reasons, manifest) {
     this.#executor = executor;
     this.backend = backend;
+    /** Why that one was chosen, in words. */
+    this.reason = reason;
+    /** What was found of each backend that came into question. */
     this.reasons = reasons;
     this.name = manifest.name;
     /** What the bundle says of the model: card, labels, pre- and post-processing. */
@@ -147,14 +156,15 @@ export class Model {
 export async function load(url, options = {}) {
   const { backend = 'auto', onProgress, signal } = options;
   const flags = makeFlags(options.flags);
-  if (backend !== 'auto' && !Object.hasOwn(DEVICES, backend)) {
+  if (!['auto', 'fastest', ...Object.keys(DEVICES)].includes(backend)) {
     throw new InputError(`there is no backend '${backend}'.`, {
-      hint: `backends: auto, ${Object.keys(DEVICES).join(', ')}`,
+      hint: `backends: auto, fastest, ${Object.keys(DEVICES).join(', ')}`,
     });
   }
   const source = new Source(url);
   const manifest = parseManifest(await source.json('bundle.json', { signal }), source.name);
-  const wanted = manifest.programs.filter((p) => backend === 'auto' || kindOf(p.target) === backend);
+  const any = backend === 'auto' || backend === 'fastest';
+  const wanted = manifest.programs.filter((p) => any || kindOf(p.target) === backend);
   if (wanted.length === 0) {
     const has = manifest.programs.map((p) => kindOf(p.target)).join(', ');
     throw new DeviceError(`the bundle has no program for '${backend}'; it has: ${has}.`, {
@@ -162,37 +172,112 @@ export async function load(url, options = {}) {
       hint: `compile it with --target ${backend}`,
     });
   }
-  /** @type {Reason[]} */
-  const reasons = [];
+  /** @type {Candidate[]} */
+  const candidates = [];
   for (const entry of wanted) {
     const kind = kindOf(entry.target);
-    const found = await findDevice(kind, flags, entry.target);
+    candidates.push({ entry, kind, found: await findDevice(kind, flags, entry.target) });
     checkAborted(signal, 'loading the model');
-    reasons.push({ backend: kind, ...found });
-    if (!found.ok) continue;
-    const loader = new Loader(source, manifest, entry, flags, { signal, onProgress });
+  }
+  /** @param {Candidate} c @returns {Promise<Executor | undefined>} none where it does not run */
+  const build = async (c) => {
     /** @type {Executor | undefined} */
     let executor;
     try {
+      const loader = new Loader(source, manifest, c.entry, flags, { signal, onProgress });
       executor = await loader.executor();
       await executor.prepare({ signal, onProgress });
-      if (flags.warmUp) {
+      if (flags.warmUp && backend !== 'fastest') {
         onProgress?.({ phase: 'warm-up', loaded: 0, total: 1 });
         await executor.run(zeros(executor.inputs), { signal });
         onProgress?.({ phase: 'warm-up', loaded: 1, total: 1 });
       }
-      return new Model(executor, kind, Object.freeze(reasons), manifest);
+      return executor;
     } catch (e) {
       executor?.dispose();
       if (!(e instanceof DeviceError)) throw e;
-      reasons[reasons.length - 1] = { backend: kind, ok: false, reason: e.detail };
+      c.found = { ok: false, reason: e.detail };
+      return undefined;
+    }
+  };
+  const finish = (/** @type {Executor} */ executor, /** @type {Candidate} */ c, reason = '') => {
+    const reasons = candidates.map(({ kind, found: { ok, reason: why } }) =>
+      Object.freeze({ backend: kind, ok, reason: why }),
+    );
+    return new Model(executor, c.kind, reason, Object.freeze(reasons), manifest);
+  };
+  if (backend === 'fastest' && preferred(candidates).length > 1) {
+    const memory = new Memory(manifest, source.folder, flags.cache);
+    const { chosen, executor, reason } = await fastest(candidates, build, memory, flags, options);
+    if (chosen && executor) return finish(executor, chosen, reason);
+  } else {
+    for (const c of preferred(candidates)) {
+      const executor = await build(c);
+      if (!executor) continue;
+      const reason = any ? whyPreferred(candidates, c) : `asked for; ${c.found.reason}`;
+      return finish(executor, c, reason);
     }
   }
-  const why = reasons.map((r) => `\n    ${r.backend}: ${r.reason}`).join('');
+  const why = candidates.map((c) => `\n    ${c.kind}: ${c.found.reason}`).join('');
   throw new DeviceError(`no backend can run this model here.${why}`, {
     where: manifest.name,
     hint: 'use a current browser, or compile the bundle with a wasm program too',
   });
+}
+
+/**
+ * Measure what can run, or take what an earlier visit found.
+ *
+ * @param {readonly Candidate[]} candidates
+ * @param {(c: Candidate) => Promise<Executor | undefined>} build
+ * @param {Memory} memory
+ * @param {Readonly<Flags>} flags
+ * @param {LoadOptions} options
+ * @returns {Promise<{chosen?: Candidate, executor?: Executor, reason: string}>}
+ */
+async function fastest(candidates, build, memory, flags, { signal, onProgress }) {
+  const around = surroundings(candidates, flags);
+  const known = await memory.get(around);
+  const before = known && candidates.find((c) => c.entry.target === known.target && c.found.ok);
+  if (known && before) {
+    const executor = await build(before);
+    const reason = `the fastest on an earlier visit: ${timesText(known.times)}`;
+    if (executor) return { chosen: before, executor, reason };
+    await memory.forget();
+  }
+  const able = preferred(candidates);
+  /** @type {Record<string, number>} */
+  const times = {};
+  /** @type {{chosen: Candidate, executor: Executor} | undefined} */
+  let best;
+  try {
+    for (const [k, c] of able.entries()) {
+      onProgress?.({ phase: 'measure', loaded: k, total: able.length });
+      const executor = await build(c);
+      if (!executor) continue;
+      try {
+        const feeds = zeros(executor.inputs);
+        const least = best ? times[best.chosen.entry.target] : Infinity;
+        const ms = await measure(() => executor.run(feeds, { signal }), least);
+        times[c.entry.target] = ms;
+        if (ms < least) {
+          best?.executor.dispose();
+          best = { chosen: c, executor };
+        }
+      } catch (e) {
+        if (!(e instanceof DeviceError)) throw e;
+        c.found = { ok: false, reason: e.detail };
+      } finally {
+        if (best?.executor !== executor) executor.dispose();
+      }
+    }
+    onProgress?.({ phase: 'measure', loaded: able.length, total: able.length });
+    if (best) await memory.put({ around, target: best.chosen.entry.target, times });
+    return { ...best, reason: `the fastest as measured: ${timesText(times)}` };
+  } catch (e) {
+    best?.executor.dispose();
+    throw e;
+  }
 }
 
 /**
@@ -242,6 +327,16 @@ export function memory() {
 }
 
 /**
+ * Forget all that earlier visits kept: files, and which backend was the fastest.
+ *
+ * @returns {Promise<boolean>} whether there was anything
+ */
+export async function clearCache() {
+  const found = await Promise.all([clearFiles(), clearChoices()]);
+  return found.some((f) => f);
+}
+
+/**
  * Which backends work here, and why or why not.
  *
  * @param {Partial<Flags>} [flags]
@@ -250,10 +345,10 @@ export function memory() {
 export function backends(flags) {
   const all = makeFlags(flags);
   return Promise.all(
-    Object.keys(DEVICES).map(async (kind) => ({
-      backend: kind,
-      ...(await findDevice(kind, all, kind)),
-    })),
+    Object.keys(DEVICES).map(async (kind) => {
+      const { ok, reason } = await findDevice(kind, all, kind);
+      return { backend: kind, ok, reason };
+    }),
   );
 }
 
@@ -261,7 +356,7 @@ export function backends(flags) {
  * @param {string} kind
  * @param {Readonly<Flags>} flags
  * @param {string} target
- * @returns {Promise<{ok: boolean, reason: string}>}
+ * @returns {Promise<import('./devices/device.js').Availability>}
  */
 async function findDevice(kind, flags, target) {
   if (!Object.hasOwn(DEVICES, kind)) {

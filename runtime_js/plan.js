@@ -112,8 +112,8 @@ export function makePlan(program, kinds) {
 }
 
 /**
- * Storage that is shared in time: the textures of a pool, none of which is written while another
- * tensor in it is still to be read.
+ * Storage that is shared in time: the textures or buffers of a pool, none of which is written while
+ * another tensor in it is still to be read.
  *
  * @param {Program} program
  * @param {readonly number[]} roots
@@ -121,23 +121,32 @@ export function makePlan(program, kinds) {
  * @param {readonly number[]} held root slots that need storage
  * @param {readonly number[]} pinned those that keep their own
  * @param {(slot: number) => string} shapeOf storage is shared between equal shapes only
- * @returns {{place: ReadonlyMap<number, number>, shapes: readonly string[]}} the number of the
- *   storage of each root, and the shape of each storage
+ * @param {(slot: number) => number} [bytesOf] where storage of one shape comes in sizes: what a slot
+ *   needs; a tensor takes the smallest that is large enough, or else the largest, which grows
+ * @returns {{place: ReadonlyMap<number, number>, sizes: readonly number[]}} the number of the
+ *   storage of each root, and the bytes of each storage
  */
-export function sharePool(program, roots, steps, held, pinned, shapeOf) {
+export function sharePool(program, roots, steps, held, pinned, shapeOf, bytesOf = () => 0) {
   /** @type {Map<number, number>} */
   const lastUse = new Map();
   for (const k of steps) for (const arg of program.steps[k].args) lastUse.set(roots[arg], k);
   /** @type {Map<number, number>} */
   const place = new Map();
-  /** @type {string[]} */
-  const shapes = [];
+  /** @type {number[]} */
+  const sizes = [];
   /** @type {Map<string, number[]>} */
   const free = new Map();
   const take = (/** @type {number} */ root) => {
-    const shape = shapeOf(root);
-    const known = free.get(shape)?.pop();
-    place.set(root, known ?? shapes.push(shape) - 1);
+    const need = bytesOf(root);
+    const list = free.get(shapeOf(root)) ?? [];
+    let best = -1;
+    list.forEach((index, k) => {
+      const [size, other] = [sizes[index], best < 0 ? -1 : sizes[list[best]]];
+      if (size >= need ? other < need || size <= other : size > other) best = k;
+    });
+    const [index] = best < 0 ? [sizes.push(need) - 1] : list.splice(best, 1);
+    sizes[index] = Math.max(sizes[index], need);
+    place.set(root, index);
   };
   const own = new Set(pinned);
   for (const root of held) if (own.has(root)) take(root);
@@ -152,5 +161,5 @@ export function sharePool(program, roots, steps, held, pinned, shapeOf) {
       else free.set(shape, [/** @type {number} */ (place.get(root))]);
     }
   }
-  return { place, shapes };
+  return { place, sizes };
 }

@@ -10,8 +10,8 @@ import { sha256 } from './sha256.js';
 
 /**
  * @typedef {object} Progress
- * @property {'download' | 'compile' | 'upload' | 'warm-up'} phase
- * @property {number} loaded bytes, or kernels, or tensors
+ * @property {'download' | 'compile' | 'upload' | 'warm-up' | 'measure'} phase
+ * @property {number} loaded bytes, or kernels, or tensors, or programs
  * @property {number} total
  * @property {string} [file] that is being downloaded
  */
@@ -229,7 +229,7 @@ export class Source {
  *
  * @returns {Promise<boolean>} whether there were any
  */
-export async function clearCache() {
+export async function clearFiles() {
   return (await globalThis.caches?.delete(CACHE)) ?? false;
 }
 

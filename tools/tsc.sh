@@ -14,6 +14,6 @@ run_npm() {
 
 want=$(sed -n 's/.*"typescript": "\(.*\)".*/\1/p' package.json)
 have=$(sed -n 's/^ *"version": "\(.*\)",$/\1/p' node_modules/typescript/package.json 2>/dev/null || true)
-[ "$want" = "$have" ] || run_npm install --no-audit --no-fund --silent
+[ "$want" = "$have" ] && [ -d node_modules/@webgpu/types ] || run_npm install --no-audit --no-fund --silent
 run_npm run --silent check
 run_npm exec --silent -- tsc -p ../benchmarks/web

@@ -86,9 +86,10 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
     extents = list(w.shape)
     if node.op == "conv" and extents[1] >= lanes:
         layout = _streamed(w.shape, lanes)
-    if node.op == "winograd_conv":
-        # A block of filters is read from its begin to its end, product after product.
-        layout = replace(layout, axes=(layout.axes[axis], *layout.axes[:axis], layout.axes[-1]))
+    if node.op in ("winograd_conv", "matmul", "gemm"):
+        # A block of columns (filters) is read from its begin to its end, row after row.
+        *outer, lane = layout.axes
+        layout = replace(layout, axes=(outer.pop(axis), *outer, lane))
     return [(1, layout)]
 
 

@@ -132,14 +132,19 @@ def vectorize_along(stage: Stage, axis: int, block: int, layout: Layout | None) 
     return order
 
 
-def run_parallel(ctx: Context, stage: Stage, loops: Sequence[IterVar], operations: int) -> None:
-    """Fuse outer loops (neighbours, outermost first) into one parallel loop, if it pays."""
+def run_parallel(
+    ctx: Context, stage: Stage, loops: Sequence[IterVar], operations: int
+) -> IterVar | None:
+    """Fuse outer loops (neighbours, outermost first) into one parallel loop, if it pays; gives that
+    loop."""
     long = [a for a in loops if as_int(a.extent) != 1]
     if operations < PARALLEL_WORK or not long:
-        return
+        return None
     first, last = stage.leaves.index(long[0]), stage.leaves.index(long[-1])
     span = stage.leaves[first : last + 1]
-    stage.parallel(stage.fuse(*span) if len(span) > 1 else span[0])
+    loop = stage.fuse(*span) if len(span) > 1 else span[0]
+    stage.parallel(loop)
+    return loop
 
 
 def orders(items: Sequence[int]) -> list[tuple[int, ...]]:

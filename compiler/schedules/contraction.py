@@ -16,12 +16,21 @@ Georganas et al., SC'18). The tile is unrolled, the reduction is not.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from ...ir.expr import Binary, Expr, IterVar, Op, Read, as_int
 from ...ir.stage import Stage
+from ...ir.tensor import PlaceholderOp, Tensor
 from ...ir.visit import walk
-from .common import Context, lane_axis, orders, reduce_source, run_parallel, strip_casts, work
+from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
+
+# Statements of an unrolled window.
+UNROLLED = 256
+# Iterations that a parallel loop should have at least.
+CHUNKS = 16
+# Operands of fewer bytes are not fetched ahead: they come soon enough.
+FETCH_BYTES = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         ctx.target.lanes(accumulate.op.outputs[0].dtype),  # type: ignore[attr-defined]
         block=_block(ctx, result, vector),
         shares_vector=shares_vector(stage, operands, vector),
+        window=size(stage.reduce_axes),
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None
@@ -74,7 +84,8 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     if line is not None:
         tile = replace(tile, lines=_lines(ctx, tile, as_int(result.axes[line].extent) or 1))
     operations = max(work(accumulate), work(result))
-    tile_contraction(ctx, result, accumulate, row, vector, tile, operations, line)
+    shares = shares_vector(stage, operands, vector)
+    tile_contraction(ctx, result, accumulate, row, vector, tile, operations, line, shares=shares)
     return {result, accumulate, stage}
 
 
@@ -128,27 +139,39 @@ def _block(ctx: Context, result: Stage, vector: int) -> int:
 
 
 def choose_tile(
-    ctx: Context, rows: int, columns: int, lanes: int, *, block: int, shares_vector: bool
+    ctx: Context,
+    rows: int,
+    columns: int,
+    lanes: int,
+    *,
+    block: int,
+    shares_vector: bool,
+    window: int = 1,
 ) -> Tile:
-    """The register tile with the least estimated time over the whole extent of both axes.
+    """The register tile with the least estimated time over the whole extent of both axes; for a
+    depthwise product over ``window`` elements one that is small enough to unroll these, too.
 
     Per reduction step a tile costs the larger of its multiply-adds and its loads, at two of each a
     cycle, and never less than the latency of one multiply-add (4 cycles on current cores).
     """
     lanes = min(lanes, columns) if block == 1 else min(lanes, block)
     registers = ctx.target.num_vector_registers
+    if shares_vector:
+        # Nothing is broadcast: more vectors side by side save no load, more rows save weights.
+        most = max(1, min(registers // 2 - 2, UNROLLED // max(1, window)))
+        return Tile(-(-rows // -(-rows // most)), 1, lanes)
     # Without a fused multiply-add every accumulator has a product in flight beside it.
     accumulators = registers - 4 if ctx.target.has_fma else registers // 2
     count = -(-columns // lanes)
     best, least = Tile(1, 1, lanes), float("inf")
-    for vectors in range(1, min(count, 8) + 1):
+    # One row (a product with a vector) waits for memory whatever its tile: it leaves panels to
+    # several threads.
+    widest = max(1, min(4, count // 4)) if rows == 1 else min(count, 8)
+    for vectors in range(1, widest + 1):
         for r in range(1, min(rows, registers) + 1):
-            if r * vectors + (1 if shares_vector else vectors) + 1 > registers:
+            if r * vectors + vectors + 1 > registers or r * vectors > accumulators:
                 break
-            if r * vectors > accumulators:
-                break
-            loads = r * vectors + vectors if shares_vector else r + vectors
-            cycles = max(r * vectors / 2, loads / 2, 4.0)
+            cycles = max(r * vectors / 2, (r + vectors) / 2, 4.0)
             tiles = -(-rows // r) * -(-count // vectors)
             # Each tile also pays for its start and end; larger tiles win ties.
             cost = tiles * cycles - 1e-6 * r * vectors
@@ -182,9 +205,13 @@ def tile_contraction(
     tile: Tile,
     operations: int,
     line: int | None = None,
+    ahead: tuple[int, int] | None = None,
+    shares: bool = False,
 ) -> None:
     """Order, unroll and vectorise the loops of ``result`` and of its accumulators ``acc``, and run
-    the outer ones in parallel if so many ``operations`` are worth it."""
+    the outer ones in parallel if so many ``operations`` are worth it. The next weights lie
+    ``ahead``: (axis, how far), by default the next panel of vectors. ``shares``: both operands
+    depend on the vector axis."""
     wide, lane = _split(result, result.axes[vector], tile.lanes)
     outer_v, inner_v = _split(result, wide, tile.vectors) if wide is not None else (None, None)
     row_axis = result.axes[row] if row is not None else None
@@ -209,26 +236,40 @@ def tile_contraction(
     for a in inside:
         result.unroll(a)
     result.vectorize(lane)
+    # With few panels and lines of rows the innermost loop has to be cut for many threads, too.
+    lengths = result.extents()
+    free = max(0, len(outer) - 1)
+    if math.prod(as_int(lengths[a]) or 1 for a in outer[:free]) < CHUNKS:
+        free = len(outer)
+    chunks = ctx.choose(f"{acc.name}.parallel", tuple(range(max(free, len(result.axes)) + 1)), free)
+    assert isinstance(chunks, int)
+    loop = run_parallel(ctx, result, outer[:chunks], operations)
     if outer:
-        acc.compute_at(result, outer[-1])
+        innermost = outer[-1] if outer[-1] in result.leaves else loop
+        assert innermost is not None
+        acc.compute_at(result, innermost)
     # The accumulators: same tile, the reduction outside of it.
     wide, lane = _split(acc, acc.axes[vector], tile.lanes)
     data = [a for k, a in enumerate(acc.axes) if k not in (row, line, vector)] if outer else []
     inside = [acc.axes[k] for k in (line, row) if k is not None]
     inside += [wide] if wide is not None else []
-    reduction = _reduce_order(ctx, acc)
+    if ahead is None and size([acc.axes[vector]]) > tile.vectors * tile.lanes:
+        ahead = vector, tile.vectors * tile.lanes
+    weights = _weights(ctx, acc, vector) if ahead is not None else None
+    reduction = _reduce_order(ctx, acc, fetch=weights is not None)
     acc.reorder(*data, *reduction, *inside, lane)
     for a in inside:
         acc.unroll(a)
     acc.vectorize(lane)
-    most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, 256), 0)
+    if weights is not None and ahead is not None:
+        acc.prefetch(weights, reduction[-1], acc.axes[ahead[0]], ahead[1])
+    # The loops of a window are unrolled where that is little code: guards of padding then stand
+    # once before all vectors of a place.
+    whole = tile.rows * tile.vectors * tile.lines * size(acc.reduce_axes)
+    unroll = UNROLLED if shares and whole <= UNROLLED else 0
+    most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, UNROLLED), unroll)
     if most and reduction:
         acc.pragma(reduction[-1], "unroll_max", most)
-    # The accumulators live in the innermost of these loops; it is never one of the fused ones.
-    free = max(0, len(outer) - 1)
-    chunks = ctx.choose(f"{acc.name}.parallel", tuple(range(max(free, len(result.axes)) + 1)), free)
-    assert isinstance(chunks, int)
-    run_parallel(ctx, result, outer[: min(chunks, free)], operations)
 
 
 def _outer_order(
@@ -253,7 +294,31 @@ def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, It
     return stage.split(axis, factor=factor)
 
 
-def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
+def _weights(ctx: Context, acc: Stage, vector: int) -> Tensor | None:
+    """The operand that is read once, a panel of vectors after the other, if it comes from far away:
+    while a panel is used the next one can be fetched."""
+    if not ctx.target.has_prefetch:
+        return None
+    v = acc.axes[vector]
+    for r in acc.reads():
+        inside = [i for i in r.indices if any(n is v for n in walk(i))]
+        if inside != [v] or not isinstance(r.tensor.op, PlaceholderOp):
+            continue
+        used = {n for i in r.indices for n in walk(i)}
+        reused = size([a for a in acc.axes if a not in used])
+        if reused > 1 and _bytes(r.tensor) >= FETCH_BYTES:
+            return r.tensor
+    return None
+
+
+def _bytes(t: Tensor) -> int:
+    n = t.dtype.bytes
+    for e in t.shape:
+        n *= as_int(e) or 1
+    return n
+
+
+def _reduce_order(ctx: Context, acc: Stage, fetch: bool = False) -> list[IterVar]:
     """Reduce loops, outermost first. By default the innermost is the one along which the data
     operand lies in memory: a blocked channel axis is split by its block and runs inside the
     window."""
@@ -262,6 +327,8 @@ def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
     axis = axis if axis is not None else longest
     extent = as_int(axis.extent) or 0
     factors = [f for f in sorted({4, 8, 16, 32, 64, 128, block}) if 0 < f < extent]
+    if fetch and not block:  # a loop to fetch in front of
+        block = next((f for f in (16, 8, 32, 4, 64) if f in factors and extent % f == 0), 0)
     factor = ctx.choose(f"{acc.name}.reduce_split", (0, *factors), block)
     assert isinstance(factor, int)
     loops = list(acc.reduce_axes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir.expr import Read, Select
+from ...ir.expr import Read, Select, as_int
 from ...ir.stage import Stage
 from ...ir.visit import walk
 from .common import Context, expensive, size
@@ -17,7 +17,8 @@ def inline_cheap_stages(ctx: Context) -> None:
 
     A cheap stage (no transcendental function, no division) is inlined into element-wise readers;
     an expensive one only where each element is read about once. Padding is kept as a stage of its
-    own in front of a contraction: guards in its inner loop cost more than the copy.
+    own in front of a contraction: guards in its inner loop cost more than the copy. In front of
+    windows that work channel by channel (pooling, depthwise convolutions) the copy costs more.
     """
     s = ctx.schedule
     for stage in list(ctx.stored()):
@@ -36,7 +37,8 @@ def inline_cheap_stages(ctx: Context) -> None:
             repeat <= MAX_REPEAT if _costs(stage) else not _feeds_contraction(ctx, stage)
         )
         if not inline and not _costs(stage):
-            inline = bool(ctx.choose(f"{stage.name}.inline", (False, True), False))
+            default = reads_own_channels(ctx, stage)
+            inline = bool(ctx.choose(f"{stage.name}.inline", (False, True), default))
         if inline:
             stage.compute_inline()
 
@@ -65,3 +67,28 @@ def _feeds_contraction(ctx: Context, stage: Stage) -> bool:
         if reader.reduce_axes and (reuse > MAX_REPEAT or (guarded and reuse > 1)):
             return True
     return False
+
+
+def reads_own_channels(ctx: Context, stage: Stage) -> bool:
+    """Whether only neighbours in a window share an element of ``stage``, a copy with guards: then
+    there are few multiplications to each guard. Vectors lie across the guards, so that one scalar
+    condition decides about a vector."""
+    body = stage.body[0]
+    if not isinstance(body, Select):
+        return False
+    sources = [r for r in stage.reads() if ctx.layout_of(r.tensor) is not None]
+    if len(sources) != 1:
+        return False
+    layout = ctx.layout_of(sources[0].tensor)
+    assert layout is not None
+    lane = stage.axes[layout.lane.axis] if layout.lane.axis < len(stage.axes) else None
+    if lane is None or layout.block(layout.lane.axis) == 1 or lane in set(walk(body.cond)):
+        return False
+    for reader in ctx.readers(stage):
+        for r in reader.reads():
+            if r.tensor.op is not stage.op:
+                continue
+            used = {n for i in r.indices for n in walk(i)}
+            if any(a not in used for a in reader.axes if as_int(a.extent) != 1):
+                return False
+    return True

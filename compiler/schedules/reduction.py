@@ -17,6 +17,9 @@ from .common import (
     work,
 )
 
+# Elements of a window that is written out.
+UNROLLED = 32
+
 
 def schedule_reduction(ctx: Context, stage: Stage) -> set[Stage]:
     """Vectorise along a data axis that is contiguous in the operand, else along the reduction.
@@ -49,6 +52,9 @@ def schedule_reduction(ctx: Context, stage: Stage) -> set[Stage]:
         data.append(rest)
     accumulator.reorder(*data, *accumulator.reduce_axes, lane)
     accumulator.vectorize(lane)
+    if accumulator.reduce_axes and size(accumulator.reduce_axes) <= UNROLLED:
+        # The guards of a small window become conditions of its own place each.
+        accumulator.pragma(accumulator.reduce_axes[0], "unroll_max", UNROLLED)
     if len(order) > 1:
         loops = order[:-1]
         accumulator.compute_at(stage, loops[-1])

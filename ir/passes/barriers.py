@@ -14,7 +14,21 @@ from __future__ import annotations
 
 from ...runtime.errors import LoweringError
 from ..expr import Expr, Load, Var
-from ..stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store, seq
+from ..stmt import (
+    Alloc,
+    Barrier,
+    Buffer,
+    For,
+    ForKind,
+    Function,
+    If,
+    Let,
+    Prefetch,
+    Seq,
+    Stmt,
+    Store,
+    seq,
+)
 from ..target import Target
 from ..visit import walk
 
@@ -102,6 +116,9 @@ class _Sync:
         reads = self._reads(*s.indices, s.value, s.predicate)
         writes = {s.buffer} if s.buffer.scope == "shared" else set()
         return seq(Barrier(), s) if self._before(s, reads, writes) else s
+
+    def prefetch(self, s: Prefetch) -> Stmt:
+        return s
 
     def barrier(self, s: Barrier) -> Stmt:
         self._barrier(s)
@@ -192,6 +209,7 @@ def _with_body(s: For, body: Stmt) -> For:
 _VISIT = {
     Store: _Sync.store,
     Barrier: _Sync.barrier,
+    Prefetch: _Sync.prefetch,
     Seq: _Sync.sequence,
     Let: _Sync.let,
     Alloc: _Sync.alloc,

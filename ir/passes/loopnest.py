@@ -34,6 +34,7 @@ from ..stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Stmt, Store, 
 from ..tensor import ComputeOp, Tensor
 from ..tensorize import emit
 from ..visit import Mutator, substitute, walk
+from .prefetch import fetches
 
 
 def build_loop_nest(
@@ -153,6 +154,8 @@ class _Builder:
             stmt = _guarded([g for at, g, _ in guards if at == k], stmt)
             stmt = self._with_children(s.leaves[k], stmt)
             stmt = self._loop(s, b, s.leaves[k], s.leaves[k], stmt)
+            if s.leaves[k] in s.prefetches:
+                stmt = seq(*fetches(s, k, b, to_load, self.params), stmt)
             if k == first:
                 stmt = seq(self._init(s, b, to_load, first, guards), stmt)
         return _guarded([g for at, g, _ in guards if at == -1], stmt)

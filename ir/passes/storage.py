@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ...runtime.errors import LoweringError
 from ..expr import ONE, ZERO, Expr, Load, as_int, const
-from ..stmt import Alloc, Buffer, Function, Stmt, Store
+from ..stmt import Alloc, Buffer, Function, Prefetch, Stmt, Store
 from ..target import Target
 from .scoped import ScopedMutator
 
@@ -117,6 +117,12 @@ class _Flatten(ScopedMutator):
         predicate = None if s.predicate is None else self(s.predicate)
         indices = self.address(s.buffer, tuple(self(i) for i in s.indices))
         return Store(new, indices, self(s.value), predicate)
+
+    def visit_Prefetch(self, s: Prefetch) -> Stmt:
+        new = self.buffer(s.buffer)
+        if new is s.buffer:
+            return self.rebuild(s)
+        return Prefetch(new, self.address(s.buffer, tuple(self(i) for i in s.indices)))
 
     def visit_Alloc(self, s: Alloc) -> Stmt:
         new = self.buffer(s.buffer)

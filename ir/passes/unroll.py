@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ...runtime.errors import LoweringError
 from ..expr import Const, Expr, Load, Select, Var, as_int
-from ..stmt import Barrier, For, ForKind, Function, If, Let, Seq, Stmt, Store, seq
+from ..stmt import Barrier, For, ForKind, Function, If, Let, Prefetch, Seq, Stmt, Store, seq
 from ..target import Target
 from ..visit import children
 from .scoped import ScopedMutator, trip_count
@@ -124,6 +124,10 @@ class _Unroll(ScopedMutator):
         if same and all(a is b for a, b in zip(idx, s.indices)):
             return s
         return Store(s.buffer, idx, value, p)
+
+    def visit_Prefetch(self, s: Prefetch) -> Stmt:
+        idx = tuple(map(self._simpler, s.indices))
+        return s if all(a is b for a, b in zip(idx, s.indices)) else Prefetch(s.buffer, idx)
 
     def visit_Seq(self, s: Seq) -> Stmt:
         new = self.rebuild(s)

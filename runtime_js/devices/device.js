@@ -26,6 +26,8 @@
  * @property {boolean} ok
  * @property {string} reason what was found ("WebGL2, ANGLE (SwiftShader), 32-bit float targets"),
  *   or what is missing ("this browser has no WebGL2")
+ * @property {boolean} [software] the processor plays graphics hardware, more slowly than it would
+ *   compute by itself
  */
 
 /**
@@ -55,11 +57,11 @@
  * A place where kernels run. Calls are ordered: what `run` starts sees every `upload` before it;
  * `download` sees everything before it. The executor never overlaps two inferences on one device.
  *
- * A device that was lost (WebGL context loss) rejects or throws `ContextLostError` from every
+ * A device that was lost (WebGL's context, WebGPU's device) rejects or throws `ContextLostError` from every
  * method until the executor calls `init` again and uploads the constants again.
  *
  * @typedef {object} Device
- * @property {string} kind "webgl", "wasm": what `Step.device` says
+ * @property {string} kind "webgpu", "webgl", "wasm": what `Step.device` says
  * @property {string} description what it is, for a person: "wasm, SIMD, 4 threads"
  * @property {Readonly<Record<string, number>>} limits what the hardware offers
  * @property {boolean} mayBeLost whether that can happen; the constants are then kept to be uploaded
@@ -105,8 +107,8 @@
  */
 
 /**
- * One program of a bundle. `codes` has one file for each device that its steps run on: for "webgl"
- * a JSON file {code name: shader text}, for "wasm" a .wasm file, which becomes the code object
+ * One program of a bundle. `codes` has one file for each device that its steps run on: for "webgpu"
+ * and "webgl" a JSON file {code name: shader text}, for "wasm" a .wasm file, which becomes the code object
  * "kernels.wasm". `params` are its safetensors shards, which programs may share.
  *
  * @typedef {object} BundleProgram

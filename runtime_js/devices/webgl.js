@@ -8,12 +8,13 @@
  * @module
  */
 
-import { DTYPES, convert, dtypeOf, isFloat, sizeOf } from '../dtype.js';
-import { DeviceError, InputError, checkAborted } from '../errors.js';
+import { convert, dtypeOf, sizeOf } from '../dtype.js';
+import { DeviceError, checkAborted } from '../errors.js';
 import { sharePool } from '../plan.js';
 import { fromTexels, textureShape, toTexels } from '../texture.js';
 import { assumedBy, makeContext, misfit, probe, unfit } from './webgl_context.js';
 import { compileAll, lost } from './webgl_shaders.js';
+import { checkFits, wordOf } from './words.js';
 
 /** @typedef {import('./device.js').Availability} Availability */
 /** @typedef {import('./device.js').Codes} Codes */
@@ -178,8 +179,8 @@ class WebGLDevice {
       const { width, height, layers } = shapeOf(k);
       return `${width}x${height}x${layers} ${formatOf(program.slots[k]).internal}`;
     };
-    const { place, shapes } = sharePool(program, roots, steps, slots, pinned, key);
-    this.#pool = new Array(shapes.length);
+    const { place, sizes } = sharePool(program, roots, steps, slots, pinned, key);
+    this.#pool = new Array(sizes.length);
     for (const [slot, index] of place) {
       this.#pool[index] ??= makeTexture(gl, shapeOf(slot), formatOf(program.slots[slot]));
       this.#textures.set(slot, this.#pool[index]);
@@ -280,11 +281,11 @@ class WebGLDevice {
   upload(slot, data) {
     const gl = this.#context();
     const texture = /** @type {Texture} */ (this.#textures.get(slot));
-    const { name, dtype } = /** @type {Program} */ (this.#program).slots[slot];
+    const description = /** @type {Program} */ (this.#program).slots[slot];
     const { shape, format } = texture;
     const size = 4 * shape.width * shape.height * shape.layers;
-    if (dtype === 'int64' || dtype === 'uint64') checkFits(data, name, dtype);
-    const channels = convert(data, dtypeOf(dtype), format.channel);
+    checkFits(data, description, 'webgl');
+    const channels = convert(data, dtypeOf(description.dtype), format.channel);
     let pixels = channels;
     if (shape.layers > 1 || channels.length !== size) {
       pixels = this.#stage(format.channel, size);
@@ -527,21 +528,17 @@ class WebGLDevice {
  * @returns {Format}
  */
 function format(gl, dtype, half) {
-  if (isFloat(dtype)) {
-    return {
-      internal: half ? gl.RGBA16F : gl.RGBA32F,
-      format: gl.RGBA,
-      type: gl.FLOAT,
-      channel: DTYPES.float32,
-      bytes: half ? 8 : 16,
-    };
+  const channel = wordOf(dtype);
+  if (channel.kind === 'float') {
+    const internal = half ? gl.RGBA16F : gl.RGBA32F;
+    return { internal, format: gl.RGBA, type: gl.FLOAT, channel, bytes: half ? 8 : 16 };
   }
-  const signed = dtype.kind !== 'uint';
+  const signed = channel.kind === 'int';
   return {
     internal: signed ? gl.RGBA32I : gl.RGBA32UI,
     format: gl.RGBA_INTEGER,
     type: signed ? gl.INT : gl.UNSIGNED_INT,
-    channel: signed ? DTYPES.int32 : DTYPES.uint32,
+    channel,
     bytes: 16,
   };
 }
@@ -563,24 +560,6 @@ function makeTexture(gl, shape, format) {
   gl.texParameteri(kind, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
   gl.texParameteri(kind, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
   return { handle, shape, format, bytes: width * height * layers * format.bytes };
-}
-
-/**
- * 64-bit integers are 32 bits wide in a texture.
- *
- * @param {TypedArray} data
- * @param {string} name
- * @param {string} dtype
- */
-function checkFits(data, name, dtype) {
-  const narrow = dtype === 'int64' ? BigInt.asIntN : BigInt.asUintN;
-  for (const v of /** @type {BigInt64Array} */ (data)) {
-    if (narrow(32, v) === v) continue;
-    throw new InputError(`'${name}' has the value ${v}, which 32 bits do not hold.`, {
-      where: 'webgl',
-      hint: 'the wasm backend computes with 64-bit integers',
-    });
-  }
 }
 
 /**
@@ -619,7 +598,8 @@ export const device = {
     const why = misfit(found, assumedBy(target));
     if (why) return { ok: false, reason: `${found.renderer}: ${why}` };
     const bits = flags.forceHalfFloat ? 16 : found.floatBits;
-    return { ok: true, reason: `WebGL2, ${found.renderer}, ${bits}-bit floats` };
+    const software = /swiftshader|llvmpipe|softpipe|basic render|software/i.test(found.renderer);
+    return { ok: true, software, reason: `WebGL2, ${found.renderer}, ${bits}-bit floats` };
   },
 
   create: (flags) => new WebGLDevice(flags),

@@ -1,7 +1,7 @@
 /**
  * The page of a bundle: loads the model that lies beside it and lets a person try it.
  *
- * `?backend=webgl` in the address chooses where it runs. `document` hears `weft:ready`,
+ * `?backend=webgl` in the address chooses where it runs (webgpu, webgl, wasm; auto, fastest). `document` hears `weft:ready`,
  * `weft:result` and `weft:error` events, with what happened in `detail`.
  *
  * @module
@@ -73,13 +73,19 @@ function showCard(manifest) {
   });
   $('version').textContent = about.weft ?? '';
   const kinds = manifest.programs.map((/** @type {any} */ p) => p.target.split(' ')[0]);
-  showBackends(['auto', ...new Set(kinds)]);
+  showBackends(['auto', 'fastest', ...new Set(kinds)]);
 }
 
 /** @param {string[]} kinds */
 function showBackends(kinds) {
   const chosen = address.searchParams.get('backend') ?? 'auto';
-  const names = { auto: 'Automatic', webgl: 'WebGL', wasm: 'WebAssembly' };
+  const names = {
+    auto: 'Automatic',
+    fastest: 'Fastest here',
+    webgpu: 'WebGPU',
+    webgl: 'WebGL',
+    wasm: 'WebAssembly',
+  };
   const buttons = kinds.map((kind) => {
     const b = make('button', /** @type {Record<string, string>} */ (names)[kind] ?? kind);
     b.type = 'button';
@@ -93,7 +99,7 @@ function showBackends(kinds) {
     };
     return b;
   });
-  $('backends').replaceChildren(...(kinds.length > 2 ? buttons : []));
+  $('backends').replaceChildren(...(kinds.length > 3 ? buttons : []));
 }
 
 function showRunning() {
@@ -102,6 +108,7 @@ function showRunning() {
   const { bytes } = model.memory();
   showTerms('running', {
     On: model.devices,
+    Because: model.reason,
     Loaded: `in ${time(loadMs)}`,
     'First inference': times.length ? time(times[0]) : '',
     'Later ones': later.length

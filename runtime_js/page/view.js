@@ -75,7 +75,12 @@ export function clearError() {
   $('error').hidden = true;
 }
 
-const PHASES = { download: 'Downloading', compile: 'Compiling kernels', upload: 'Placing weights' };
+const PHASES = {
+  download: 'Downloading',
+  compile: 'Compiling kernels',
+  upload: 'Placing weights',
+  measure: 'Measuring',
+};
 
 /** @param {import('../source.js').Progress | null} p null: done */
 export function showProgress(p) {

@@ -1,7 +1,7 @@
-"""Programs for WebGL written by hand: the runtime's tests must not need the compiler.
+"""Programs for WebGL and WebGPU written by hand: the runtime's tests must not need the compiler.
 
-A kernel is the GLSL of ``value(i)``, one element of the result, out of functions ``at_NAME(i)`` for
-its operands. Results come from numpy.
+A kernel is the GLSL or WGSL of ``value(i)``, one element of the result, out of functions
+``at_NAME(i)`` for its operands. Results come from numpy.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from weft.runtime.dtype import dtype_of
 from weft.runtime.texture import texel_dtype, texture_shape
 
 MAX_TEXTURE_SIZE = 4096
+THREADS = 32  # of a workgroup
+_WGSL = {"f": "f32", "i": "i32", "u": "u32"}
 _GLSL = {"f": ("", "float", "vec4"), "i": ("i", "int", "ivec4"), "u": ("u", "uint", "uvec4")}
 
 
@@ -84,16 +86,27 @@ class Builder:
             name, "constant", dtype, array.shape, layout=layout, layers=layers, source=name
         )
 
-    def step(self, reads: Mapping[str, int], write: int, value: str, label: str = "") -> None:
-        """A call of a new kernel that fills slot ``write`` with ``value`` of ``i``."""
+    def step(
+        self, reads: Mapping[str, int], write: int, value: str, label: str = "", wgsl: str = ""
+    ) -> None:
+        """A call of a new kernel that fills slot ``write`` with ``value`` of ``i``; ``wgsl`` where
+        that language says it otherwise."""
         name = f"{self.name}_{len(self.kernels)}"
         params = [self._param(p, k, "r") for p, k in reads.items()]
         params.append(self._param("result", write, "w"))
-        self.kernels.append({"name": name, "params": params, "code": name, "launch": {}})
+        launch, webgpu = {}, self.target.startswith("webgpu")
+        if webgpu:
+            size = math.prod(self.slots[write]["physical"])
+            launch = {"blockIdx.x": -(-size // THREADS), "threadIdx.x": THREADS}
+        self.kernels.append({"name": name, "params": params, "code": name, "launch": launch})
         self.steps.append(
             {"kernel": name, "args": [*reads.values(), write], "label": label or name, "device": ""}
         )
-        self.codes[name] = self._shader(reads, write, value)
+        self.codes[name] = (
+            self._wgsl(name, reads, write, wgsl or value)
+            if webgpu
+            else self._shader(reads, write, value)
+        )
 
     def _param(self, name: str, slot: int, access: str) -> dict[str, Any]:
         s = self.slots[slot]
@@ -127,6 +140,33 @@ class Builder:
             lanes = ", ".join(f"value({first} + {lane})" for lane in range(4))
             lines.append(f"  result_{k} = {vector}({lanes});")
         return "\n".join([*lines, "}", ""])
+
+    def _wgsl(self, name: str, reads: Mapping[str, int], write: int, value: str) -> str:
+        def scalar(slot: int) -> str:
+            return _WGSL[texel_dtype(dtype_of(self.slots[slot]["dtype"])).kind]
+
+        lines = []
+        for k, (p, slot) in enumerate(reads.items()):
+            t = scalar(slot)
+            lines += [
+                f"@group(0) @binding({k}) var<storage, read> {p}: array<{t}>;",
+                f"fn at_{p}(i: i32) -> {t} {{ return {p}[i]; }}",
+            ]
+        t = scalar(write)
+        size = math.prod(self.slots[write]["physical"])
+        return "\n".join(
+            [
+                *lines,
+                f"@group(0) @binding({len(reads)}) var<storage, read_write> result: array<{t}>;",
+                f"fn value(i: i32) -> {t} {{ {value} }}",
+                f"@compute @workgroup_size({THREADS})",
+                f"fn {name}(@builtin(global_invocation_id) id: vec3<u32>) {{",
+                "  let i = i32(id.x);",
+                f"  if (i < {size}) {{ result[i] = value(i); }}",
+                "}",
+                "",
+            ]
+        )
 
     def program(self) -> dict[str, Any]:
         return {
@@ -172,9 +212,9 @@ def _random(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-def add() -> Handmade:
+def add(target: str = "webgl") -> Handmade:
     """Sizes that fill no texel; a result of several rows of texels."""
-    b = Builder("add")
+    b = Builder("add", target)
     x, y = b.slot("x", "input", "float32", [37, 5]), b.slot("y", "input", "float32", [37, 5])
     z = b.slot("z", "output", "float32", [37, 5])
     b.step({"x": x, "y": y}, z, "return at_x(i) + at_y(i);", "add1 (Add)")
@@ -182,28 +222,41 @@ def add() -> Handmade:
     return Handmade(b, {"x": one, "y": two}, {"z": one + two})
 
 
-def reduction() -> Handmade:
-    b = Builder("reduction")
+def reduction(target: str = "webgl") -> Handmade:
+    b = Builder("reduction", target)
     x = b.slot("x", "input", "float32", [19, 23])
     y = b.slot("y", "output", "float32", [19])
     b.step(
-        {"x": x}, y, "float s = 0.0; for (int k = 0; k < 23; k++) s += at_x(i * 23 + k); return s;"
+        {"x": x},
+        y,
+        "float s = 0.0; for (int k = 0; k < 23; k++) s += at_x(i * 23 + k); return s;",
+        wgsl="var s = 0f; for (var k = 0; k < 23; k++) { s += at_x(i * 23 + k); } return s;",
     )
     one = _random(19, 23)
     return Handmade(b, {"x": one}, {"y": one.sum(1)})
 
 
-def layers() -> Handmade:
+def layers(target: str = "webgl") -> Handmade:
     """8, 4 and 2 draw buffers, as results, as operands, as inputs and as outputs."""
-    b = Builder("layers")
+    b = Builder("layers", target)
     x = b.slot("x", "input", "float32", [3, 111], layers=4)
     h8 = b.slot("h8", "arena", "float32", [3, 111], layers=8)
     h2 = b.slot("h2", "arena", "float32", [3, 111], layers=2)
     y = b.slot("y", "output", "float32", [3, 111], layers=8)
     z = b.slot("z", "output", "float32", [3, 111])
-    b.step({"x": x}, h8, "return at_x(i) * 2.0 + float(i % 8);")
+    b.step(
+        {"x": x},
+        h8,
+        "return at_x(i) * 2.0 + float(i % 8);",
+        wgsl="return at_x(i) * 2 + f32(i % 8);",
+    )
     b.step({"h": h8}, h2, "return at_h(332 - i);")
-    b.step({"h": h2}, y, "return at_h(332 - i) - float(i % 8);")
+    b.step(
+        {"h": h2},
+        y,
+        "return at_h(332 - i) - float(i % 8);",
+        wgsl="return at_h(332 - i) - f32(i % 8);",
+    )
     b.step({"h": h2, "x": x}, z, "return at_h(i) * at_x(i);")
     one = _random(3, 111)
     h = one * 2 + np.float32(np.arange(333) % 8).reshape(3, 111)
@@ -211,9 +264,9 @@ def layers() -> Handmade:
     return Handmade(b, {"x": one}, {"y": one * 2, "z": back * one})
 
 
-def integers() -> Handmade:
+def integers(target: str = "webgl") -> Handmade:
     """Integer textures of both signs, bool, and 64-bit integers in 32 bits."""
-    b = Builder("integers")
+    b = Builder("integers", target)
     pixels = b.slot("pixels", "input", "uint8", [2, 9])
     index = b.slot("index", "input", "int64", [2, 9])
     mask = b.slot("mask", "input", "bool", [2, 9])
@@ -224,8 +277,18 @@ def integers() -> Handmade:
     w = b.slot("w", "output", "float32", [2, 9])
     b.step({"pixels": pixels}, u, "return 255u - at_pixels(i);")
     b.step({"index": index, "table": table}, s, "return at_table(at_index(i)) * 100000000;")
-    b.step({"mask": mask, "index": index}, m, "return at_mask(i) ^ (at_index(i) > 4 ? 1 : 0);")
-    b.step({"pixels": pixels}, w, "return float(at_pixels(i)) / 255.0;")
+    b.step(
+        {"mask": mask, "index": index},
+        m,
+        "return at_mask(i) ^ (at_index(i) > 4 ? 1 : 0);",
+        wgsl="return at_mask(i) ^ select(0, 1, at_index(i) > 4);",
+    )
+    b.step(
+        {"pixels": pixels},
+        w,
+        "return float(at_pixels(i)) / 255.0;",
+        wgsl="return f32(at_pixels(i)) / 255;",
+    )
     rng = np.random.default_rng(3)
     p = rng.integers(0, 256, (2, 9)).astype(np.uint8)
     k = rng.integers(0, 10, (2, 9))
@@ -239,10 +302,10 @@ def integers() -> Handmade:
     return Handmade(b, {"pixels": p, "index": k, "mask": t}, expected)
 
 
-def constants() -> Handmade:
+def constants(target: str = "webgl") -> Handmade:
     """A constant that its layout packs and pads, an alias, an output that is an input, one that is
     a constant, and two names for one output."""
-    b = Builder("constants")
+    b = Builder("constants", target)
     weights = _random(5, 6, 7)
     text = "[a1/4:2 | a0:5 | a2:7 | a1:4]"
     c = b.constant("weights", weights, text, layers=2)
@@ -257,6 +320,8 @@ def constants() -> Handmade:
         y,
         "int n = i / 42, k = i / 7 % 6, j = i % 7;"
         " return at_w(((k / 4 * 5 + n) * 7 + j) * 4 + k % 4) * at_h(k * 7 + j) + at_b(k % 6);",
+        wgsl="let n = i / 42; let k = i / 7 % 6; let j = i % 7;"
+        " return at_w(((k / 4 * 5 + n) * 7 + j) * 4 + k % 4) * at_h(k * 7 + j) + at_b(k % 6);",
     )
     b.outputs |= {"again": y, "same": x, "bias": bias, "squares": flat}
     one = _random(42)
@@ -268,15 +333,21 @@ def constants() -> Handmade:
     return Handmade(b, {"x": one}, expected)
 
 
-def chain(length: int = 12) -> Handmade:
+def chain(target: str = "webgl", length: int = 12) -> Handmade:
     """A chain whose results share two textures, and one that lives all along."""
-    b = Builder("chain")
+    b = Builder("chain", target)
     x = b.slot("x", "input", "float32", [64, 64])
     first = last = b.slot("h0", "arena", "float32", [64, 64])
     b.step({"x": x}, first, "return at_x(i) + 1.0;")
     for k in range(1, length):
         here = b.slot(f"h{k}", "arena", "float32", [64, 64])
-        b.step({"h": last}, here, f"return at_h(i) * 0.5 + float(i % {k + 1});", f"step {k}")
+        b.step(
+            {"h": last},
+            here,
+            f"return at_h(i) * 0.5 + float(i % {k + 1});",
+            f"step {k}",
+            f"return at_h(i) * 0.5 + f32(i % {k + 1});",
+        )
         last = here
     y = b.slot("y", "output", "float32", [64, 64])
     b.step({"a": first, "b": last}, y, "return at_a(i) - at_b(i);")
@@ -288,9 +359,9 @@ def chain(length: int = 12) -> Handmade:
     return Handmade(b, {"x": one}, {"y": one + 1 - h})
 
 
-def all_handmade() -> list[Handmade]:
-    made: list[Callable[[], Handmade]] = [add, reduction, layers, integers, constants, chain]
-    return [make() for make in made]
+def all_handmade(target: str = "webgl") -> list[Handmade]:
+    made: list[Callable[[str], Handmade]] = [add, reduction, layers, integers, constants, chain]
+    return [make(target) for make in made]
 
 
 def text(value: Any) -> bytes:

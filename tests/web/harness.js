@@ -4,10 +4,13 @@ import { Tensor } from '/runtime_js/index.js';
 import { dtypeOf } from '/runtime_js/dtype.js';
 import { device as wasm } from '/runtime_js/devices/wasm.js';
 import { device as webgl } from '/runtime_js/devices/webgl.js';
+import { device as webgpu } from '/runtime_js/devices/webgpu.js';
 import { Executor } from '/runtime_js/executor.js';
 import { makeFlags } from '/runtime_js/flags.js';
 import { Params, parseSafetensors } from '/runtime_js/params.js';
-import { parseProgram } from '/runtime_js/program.js';
+import { kindOf, parseProgram } from '/runtime_js/program.js';
+
+const DEVICES = { webgl, webgpu, wasm };
 
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
@@ -23,7 +26,9 @@ export async function executorOf(handmade, flags = {}) {
   const all = makeFlags(flags);
   const program = parseProgram(handmade.program, 'handmade');
   const params = new Params(parseSafetensors(bytesOf(handmade.shard), 'handmade'), true);
-  const executor = new Executor(program, { webgl: handmade.codes }, params, [webgl.create(all)], all);
+  const kind = kindOf(program.target);
+  const devices = [DEVICES[kind].create(all)];
+  const executor = new Executor(program, { [kind]: handmade.codes }, params, devices, all);
   await executor.prepare();
   return executor;
 }
@@ -73,10 +78,10 @@ export async function outputsOf({ program, codes, shard, feeds }, flags = {}) {
     if (name.endsWith('.wasm')) modules[name] = bytesOf(code);
     else texts[name] = new TextDecoder().decode(bytesOf(code));
   }
-  const own = parsed.target.split(' ')[0];
-  const devices = own === 'wasm' ? [] : [webgl.create(all)];
+  const own = kindOf(parsed.target);
+  const devices = own === 'wasm' ? [] : [DEVICES[own].create(all)];
   if (Object.keys(modules).length) devices.push(wasm.create(all));
-  const executor = new Executor(parsed, { webgl: texts, wasm: modules }, params, devices, all);
+  const executor = new Executor(parsed, { [own]: texts, wasm: modules }, params, devices, all);
   try {
     await executor.prepare();
     const given = Object.fromEntries(Object.entries(feeds).map(([k, v]) => [k, tensor(v)]));

@@ -1,4 +1,4 @@
-"""Operators compiled for WebGL and wasm, run in Chromium, judged by their numpy references."""
+"""Operators compiled for WebGPU, WebGL and wasm, run in Chromium, judged by numpy references."""
 
 from __future__ import annotations
 
@@ -89,10 +89,11 @@ def judge(cases: Sequence[Case], outputs: dict[str, np.ndarray], rtol: float, at
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, len(one_of_each()), CHUNK))
-def test_operators(run: Run, first: int) -> None:
+@pytest.mark.parametrize("target", ["webgpu", "webgl"])
+def test_operators(run: Run, target: str, first: int) -> None:
     cases = one_of_each()[first : first + CHUNK]
     graph, feeds = case_graph(cases)
-    judge(cases, run(weft.compile(graph, "webgl"), feeds), RTOL, ATOL)
+    judge(cases, run(weft.compile(graph, target), feeds), RTOL, ATOL)
 
 
 @pytest.mark.slow

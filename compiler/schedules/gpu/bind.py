@@ -21,7 +21,7 @@ def bind_flat(
     """Fuse neighbouring ``loops``, outermost first, and spread them over blocks of threads; gives
     the loop of the threads."""
     total = size(loops)
-    flat = stage.fuse(*loops) if len(loops) > 1 else loops[0]
+    flat = fused(stage, loops)
     threads = min(threads, ctx.target.max_threads, max(1, total))
     block, thread = stage.split(flat, factor=threads)
     bind_blocks(ctx, stage, block)
@@ -40,6 +40,11 @@ def bind_blocks(ctx: Context, stage: Stage, loop: IterVar) -> None:
     else:
         tag = tags[-1]
     stage.bind(loop, thread_axis(tag))
+
+
+def fused(stage: Stage, loops: Sequence[IterVar]) -> IterVar:
+    """Neighbouring loops, outermost first, as one."""
+    return stage.fuse(*loops) if len(loops) > 1 else loops[0]
 
 
 def stage_extent(stage: Stage, loop: IterVar) -> int:

@@ -14,7 +14,7 @@ from ....ir.expr import as_int
 from ....ir.schedule import thread_axis
 from ....ir.stage import Stage
 from ..common import Context, lane_axis, reduce_source, size, vectorize_along
-from .bind import LANES, bind_blocks, bind_flat
+from .bind import LANES, bind_blocks, bind_flat, fused
 
 TOGETHER = 32  # threads that share a result
 # With so many results every thread has enough to do with its own.
@@ -61,7 +61,7 @@ def _alone(ctx: Context, stage: Stage) -> set[Stage]:
 def _together(ctx: Context, stage: Stage) -> set[Stage]:
     """One workgroup for each result."""
     s = ctx.schedule
-    terms = stage.fuse(*stage.reduce_axes) if len(stage.reduce_axes) > 1 else stage.reduce_axes[0]
+    terms = fused(stage, stage.reduce_axes)
     _, lane = stage.split(terms, factor=TOGETHER)
     result = stage.op.outputs[0]  # type: ignore[attr-defined]
     part = s[s.rfactor(result, lane)]
@@ -72,8 +72,6 @@ def _together(ctx: Context, stage: Stage) -> set[Stage]:
     part.bind(own, thread_axis("threadIdx.x"))
     register.compute_at(part, own)
     if stage.axes:
-        axes = list(stage.axes)
-        block = stage.fuse(*axes) if len(axes) > 1 else axes[0]
-        bind_blocks(ctx, stage, block)
+        bind_blocks(ctx, stage, fused(stage, stage.axes))
         part.compute_at(stage, [a for a in stage.leaves if not stage.is_reduce(a)][-1])
     return {stage, part, register}

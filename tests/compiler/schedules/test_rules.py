@@ -49,7 +49,7 @@ def test_matmul_is_a_register_tile():
 
 @pytest.mark.parametrize(
     ("rows", "columns", "tile"),
-    [(56, 64, Tile(14, 2, 16)), (7, 512, Tile(7, 2, 16)), (1, 1000, Tile(1, 8, 16))],
+    [(56, 64, Tile(14, 2, 16)), (7, 512, Tile(7, 2, 16)), (1, 1000, Tile(1, 4, 16))],
 )
 def test_register_tiles_fill_the_registers(rows, columns, tile):
     _, _, c = matmul(4, 4, 4)
