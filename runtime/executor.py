@@ -144,6 +144,7 @@ class Executable:
             self._staging: list[tuple[np.ndarray, int] | None] = [None] * len(self._in)
             made = [k for k, s in enumerate(storage.slots) if s.kind == "output"]
             self._out = [(k, program.slots[k].nbytes, _places(roots, k)) for k in made]
+            self._plain = self._own_buffers()
             self._native = NativeProgram(program, self._codes, table, self._device)
         return self._native
 
@@ -152,7 +153,8 @@ class Executable:
 
         Raises :class:`InputError` on wrong names, number, shapes or dtypes.
         """
-        results = self._run(bind(self._storage.inputs, arrays, by_name, self.name))
+        given = bind(self._storage.inputs, arrays, by_name, self.program.name)
+        results = self._run(given)
         return results[0] if len(results) == 1 else tuple(results)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -176,6 +178,15 @@ class Executable:
             native.run()
             del keep
             return self._leave(arrays, results)
+
+    def _own_buffers(self) -> list[tuple[int, tuple[int, ...], np.dtype]] | None:
+        """(result buffer, shape, dtype) of each output where every one has a buffer of its own, as
+        is usual: nothing is left to decide for a call. None elsewhere."""
+        storage, own = self._storage, {k for k, _, _ in self._out}
+        roots = [storage.roots[k] for k in self.program.outputs.values()]
+        if len(set(roots)) != len(roots) or not own.issuperset(roots):
+            return None
+        return [(r, s.shape, s.dtype.numpy) for r, s in zip(roots, storage.outputs.values())]
 
     def _enter(
         self, table: Any, arrays: Sequence[np.ndarray]
@@ -212,6 +223,8 @@ class Executable:
     ) -> list[np.ndarray]:
         """The public outputs. The first that lies in a result buffer is that buffer; whatever else
         lies there, in the arena, in a constant or in an input, is copied."""
+        if self._plain is not None:
+            return [np.ndarray(shape, dtype, results[k]) for k, shape, dtype in self._plain]
         storage, given = self._storage, dict(zip(self.program.inputs.values(), arrays))
         free, outputs = set(results), []
         for spec, k in zip(storage.outputs.values(), self.program.outputs.values()):
