@@ -88,6 +88,7 @@ def check(
         graph, groups = simple, [Group.of(simple, [n]) for n in simple.nodes]
     store = check_reference.store(cache)
     program = assemble(graph, groups, goal, store, tell)
+    _runs_whole(program, place)
     names, watched = watch(graph, groups, goal, store, tell)
     feeds = complete(program, inputs or {}, seed)
 
@@ -136,6 +137,18 @@ def _place(goal: Target, in_browser: bool) -> str:
                 f"{goal.kind} cannot run here: {found.reason}", hint=found.hint or None
             )
     return place
+
+
+def _runs_whole(program: Executable, place: str) -> None:
+    """Refuse a program of which a part runs on WebAssembly, outside of a page."""
+    elsewhere = program.program.meta.get("fallback", {})
+    if place == "here" and elsewhere:
+        label, why = next(iter(elsewhere.items()))
+        raise DeviceError(
+            f"{len(elsewhere)} kernels of the program run on WebAssembly, which is for pages: "
+            f"{label}: {why}",
+            where=program.name, hint="--in-browser (in_browser=True) runs it in Chromium",
+        )  # fmt: skip
 
 
 def watch(

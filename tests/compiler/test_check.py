@@ -97,6 +97,17 @@ def test_errors_say_what_to_do(model):
         weft.check(model, inputs={"picture": 1})
 
 
+def test_what_runs_on_wasm_needs_a_page():
+    from weft.compiler.graph import GraphBuilder
+
+    b = GraphBuilder("wide")
+    (y,) = b.add("neg", [b.input("x", "float64", (3,))])
+    if not probe("webgpu").ok:
+        pytest.skip("no WebGPU adapter is here")
+    with pytest.raises(DeviceError, match=r"1 kernels of the program run on WebAssembly.*64-bit"):
+        weft.check(b.finish([y]), "webgpu")
+
+
 def test_a_missing_browser_is_told(model, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DeviceError, match="no Chromium"):
