@@ -130,13 +130,24 @@ _KINDS: dict[str, Target] = {
     # Vectors of 16 are part of OpenCL: a processor has registers of that width or takes several,
     # and on a GPU, where a vector is so many scalars, they are a tile of 16 columns.
     "opencl": Target(
-        "opencl", vector_bits=512, max_lanes=16, max_threads=256, max_blocks=2**31 - 1,
-        shared_bytes=32768, fallback="none",
-    ),  # fmt: skip
+        "opencl",
+        vector_bits=512,
+        max_lanes=16,
+        max_threads=256,
+        max_blocks=2**31 - 1,
+        shared_bytes=32768,
+        fallback="none",
+    ),
     "webgpu": Target(
-        "webgpu", max_lanes=4, max_threads=256, max_blocks=65535, shared_bytes=16384,
-        max_buffers=8, coalesced_words=True, fallback="wasm",
-    ),  # fmt: skip
+        "webgpu",
+        max_lanes=4,
+        max_threads=256,
+        max_blocks=65535,
+        shared_bytes=16384,
+        max_buffers=8,
+        coalesced_words=True,
+        fallback="wasm",
+    ),
     "opengl": _fragments("opengl", "none"),
     # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
     "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),
