@@ -114,8 +114,11 @@ def reduce_exp(x: Expr) -> tuple[Expr, Expr]:
 
 
 def exp(x: Expr) -> Expr:
-    r, n = reduce_exp(minimum(maximum(x, -105.0), 90.0))
-    return scale(fma(r * r, horner(r, EXP), r) + 1.0, n)
+    # What is rounded to zero anyway (masked scores in a softmax) is not computed as subnormal
+    # numbers, which take many processors a hundred times as long.
+    nothing = x < -104.0
+    r, n = reduce_exp(minimum(choose(nothing, 0.0, x), 90.0))
+    return choose(nothing, 0.0, scale(fma(r * r, horner(r, EXP), r) + 1.0, n))
 
 
 def exp2(x: Expr) -> Expr:

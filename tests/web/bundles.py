@@ -36,7 +36,9 @@ OPEN = """() => {
 }"""
 
 
-def write(name: str, folder: Path, targets: tuple[str, ...] = ("webgpu", "webgl", "wasm")) -> dict[str, Any]:
+def write(
+    name: str, folder: Path, targets: tuple[str, ...] = ("webgpu", "webgl", "wasm")
+) -> dict[str, Any]:
     """Compile a zoo model into ``folder``; the model and its input arrays."""
     model = zoo.random_model(name)
     bundle(model, folder, targets, shapes=zoo.shapes(model))

@@ -199,7 +199,7 @@ def test_wrong_options(tmp_path, options, words):
 
 @pytest.mark.parametrize("targets", [(), ("llvm",), ("wasm", "wasm")])
 def test_targets_that_no_page_has(tmp_path, targets):
-    with pytest.raises(InputError, match="targets of a page: webgl, wasm"):
+    with pytest.raises(InputError, match="targets of a page: webgpu, webgl, wasm"):
         bundle(model(), tmp_path / "dist", targets)
 
 

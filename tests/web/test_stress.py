@@ -1,4 +1,4 @@
-"""Many inferences leave no trace: device memory, GL objects and the JavaScript heap stay flat."""
+"""Many inferences leave no trace: device memory, its objects and the JavaScript heap stay flat."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ COUNT_GL = """() => {
       };
     }
   }
+  for (const what of ['Buffer', 'BindGroup', 'ComputePipeline', 'QuerySet']) {
+    const plain = GPUDevice.prototype['create' + what];
+    GPUDevice.prototype['create' + what] = function (...a) {
+      gl_objects['GPU' + what] = (gl_objects['GPU' + what] ?? 0) + 1;
+      return plain.apply(this, a);
+    };
+  }
 }"""
 PREPARE = """async ({ url, backend, feeds }) => {
   Object.assign(window, await open_bundle(url, backend, {}, feeds));
@@ -54,7 +61,7 @@ def heap(client) -> int:
     return client.send("Runtime.getHeapUsage")["usedSize"]
 
 
-@pytest.mark.parametrize("backend", ["webgl", "wasm"])
+@pytest.mark.parametrize("backend", ["webgpu", "webgl", "wasm"])
 def test_two_thousand_inferences_in_one_page(page, site, small, backend):
     folder, feed = small
     site.mounts["/model"] = folder
@@ -73,6 +80,7 @@ def test_two_thousand_inferences_in_one_page(page, site, small, backend):
     assert late == early
     assert early["memory"]["models"] == 1 and early["memory"]["bytes"] > 0
     assert (early["gl"].get("Texture", 0) > 0) == (backend == "webgl")
+    assert (early["gl"].get("GPUBuffer", 0) > 0) == (backend == "webgpu")
     assert grown < HEAP_SLACK
     assert page.evaluate("() => { model.dispose(); return weft.memory(); }") == {
         "models": 0, "buffers": 0, "bytes": 0,

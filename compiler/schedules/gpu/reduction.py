@@ -71,7 +71,12 @@ def _together(ctx: Context, stage: Stage) -> set[Stage]:
     own = part.leaves[0]
     part.bind(own, thread_axis("threadIdx.x"))
     register.compute_at(part, own)
+    # Every thread adds the parts up in a register of its own: adding in memory that all of them see
+    # would be a race, storing one and the same result is none.
+    total = s[s.cache_write(stage.op.outputs, "local")]  # type: ignore[attr-defined]
     if stage.axes:
         bind_blocks(ctx, stage, fused(stage, stage.axes))
-        part.compute_at(stage, [a for a in stage.leaves if not stage.is_reduce(a)][-1])
-    return {stage, part, register}
+        inner = stage.leaves[-1]
+        part.compute_at(stage, inner)
+        total.compute_at(stage, inner)
+    return {stage, part, register, total}
