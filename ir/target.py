@@ -25,10 +25,12 @@ class Target:
     mcpu: str = ""
     mattr: str = ""  # comma separated, "+avx2,-avx512f"
     vector_bits: int = 128  # width of a vector register
+    max_lanes: int = 0  # elements of a vector, whatever their type; 0: as the width says
     num_vector_registers: int = 16
     has_fma: bool = False
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
     has_prefetch: bool = False  # instructions that bring a line into a cache ahead of its use
+    memory_bytes: int = 8  # that reach one core in a cycle from beyond its private caches
     threads: bool = False  # wasm: shared memory and a thread pool
     texture_memory: bool = False  # tensors lie in textures; a loop is bound to fragments
     max_draw_buffers: int = 0  # texels that one fragment can write
@@ -40,6 +42,7 @@ class Target:
     max_blocks: int = 0  # workgroups along one axis of a launch
     shared_bytes: int = 0  # memory that the threads of a workgroup share
     max_buffers: int = 0  # buffers that one kernel can be given; 0: any number
+    coalesced_words: bool = False  # neighbouring threads read neighbouring words, not own vectors
     has_float16: bool = False  # 16-bit floats in memory and arithmetic (elsewhere kept in 32 bits)
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
@@ -47,7 +50,8 @@ class Target:
 
     def lanes(self, dtype: DType) -> int:
         """Elements of ``dtype`` in one vector register."""
-        return max(1, self.vector_bits // max(8, dtype.bits))
+        n = max(1, self.vector_bits // max(8, dtype.bits))
+        return min(n, self.max_lanes) if self.max_lanes else n
 
     def __str__(self) -> str:
         default = _KINDS[self.kind]
@@ -123,17 +127,16 @@ _KINDS: dict[str, Target] = {
     "llvm": Target("llvm"),
     "wasm": Target("wasm"),
     # What every device has: OpenCL 1.2 full profile promises 32 KiB, WebGPU the numbers below.
+    # Vectors of 16 are part of OpenCL: a processor has registers of that width or takes several,
+    # and on a GPU, where a vector is so many scalars, they are a tile of 16 columns.
     "opencl": Target(
-        "opencl", max_threads=256, max_blocks=2**31 - 1, shared_bytes=32768, fallback="none"
-    ),
+        "opencl", vector_bits=512, max_lanes=16, max_threads=256, max_blocks=2**31 - 1,
+        shared_bytes=32768, fallback="none",
+    ),  # fmt: skip
     "webgpu": Target(
-        "webgpu",
-        max_threads=256,
-        max_blocks=65535,
-        shared_bytes=16384,
-        max_buffers=8,
-        fallback="wasm",
-    ),
+        "webgpu", max_lanes=4, max_threads=256, max_blocks=65535, shared_bytes=16384,
+        max_buffers=8, coalesced_words=True, fallback="wasm",
+    ),  # fmt: skip
     "opengl": _fragments("opengl", "none"),
     # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
     "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),

@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ...compiler.browser import browser
+from ...compiler.tolerances import of_models
+from ...ir.target import Target
 from .. import zoo
 from ..zoo import judge
 from . import sizes, tfjs_graph
@@ -32,7 +34,7 @@ MODULES = HERE / "node_modules"
 MODELS = ("resnet18", "mobilenet_v2")
 BACKENDS = ("webgpu", "webgl", "wasm")
 PEERS = {"weft": "weft", "tfjs": "TensorFlow.js", "ort": "ONNX Runtime Web"}
-TOLERANCE = 1e-3
+TOLERANCE = of_models(Target("webgl")).rtol
 
 
 def prepare(name: str, folder: Path, peers: list[str], targets: list[str]) -> tuple[dict, Any]:

@@ -41,9 +41,7 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         return set()
     columns = as_int(result.axes[vector].extent) or 1
     block = layout.block(vector) if layout is not None else 1
-    lanes = LANES if columns % LANES == 0 or block == LANES else 1
-    if layout is not None and block not in (1, LANES):
-        lanes = 1
+    lanes = _lanes(ctx.target.lanes(result.op.outputs[0].dtype), columns, block)  # type: ignore[attr-defined]
     row = row_axis(stage, operands, vector)
     shared = shares_vector(stage, operands, vector)
     if epilogue is None:
@@ -57,6 +55,12 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     r, v = _tile(ctx, accumulate, rows, -(-columns // lanes), shared, size(result.axes))
     _apply(ctx, result, accumulate, row, vector, (r, v, lanes))
     return {result, accumulate, stage}
+
+
+def _lanes(most: int, columns: int, block: int) -> int:
+    """The longest vector that divides what lies side by side."""
+    together = block if block > 1 else columns
+    return next(n for n in (16, 8, 4, 2, 1) if n <= most and together % n == 0)
 
 
 def _tile(
