@@ -130,15 +130,15 @@ _KINDS: dict[str, Target] = {
     "opencl": Target(
         "opencl", vector_bits=512, max_lanes=16, max_threads=256, max_blocks=2**31 - 1,
         shared_bytes=32768, fallback="none",
-    ),  # fmt: skip
+    ),
     "webgpu": Target(
         "webgpu", max_lanes=4, max_threads=256, max_blocks=65535, shared_bytes=16384,
         max_buffers=8, fallback="wasm",
-    ),  # fmt: skip
+    ),
     "opengl": _fragments("opengl", "none"),
     # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
     "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),
-}
+}  # fmt: skip
 
 
 def register_kind(target: Target) -> None:
