@@ -9,6 +9,7 @@ everything else.
 from __future__ import annotations
 
 from ..common import Context, constant_domain
+from ..injective import adopt_layout
 from ..inline import inline_cheap_stages
 from .contraction import bind_contraction
 from .injective import bind_injective
@@ -20,6 +21,9 @@ __all__ = ["schedule_gpu"]
 def schedule_gpu(ctx: Context) -> None:
     """Schedule all stages of ``ctx``. Stages of symbolic extents keep their plain loops."""
     inline_cheap_stages(ctx)
+    for stage in ctx.stored():  # what reads a stage looks at how it is stored
+        if constant_domain(stage) and not stage.reduce_axes:
+            adopt_layout(ctx, stage)
     done: set = set()
     for stage in ctx.stored():
         if stage in done or not constant_domain(stage) or not stage.reduce_axes:

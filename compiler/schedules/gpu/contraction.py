@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from ....ir.expr import IterVar, as_int
 from ....ir.stage import Stage
-from ..common import Context, lane_axis, size
+from ....ir.visit import walk
+from ..common import Context, lane_axis, size, strip_casts
 from ..contraction import blocked_reduce_axis, operands_of, row_axis, shares_vector
 from .bind import LANES, bind_flat
 
@@ -53,8 +54,8 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         accumulate.set_layout(layout)
     rows = (as_int(result.axes[row].extent) or 1) if row is not None else 1
     r, v = _tile(ctx, accumulate, rows, -(-columns // lanes), shared, size(result.axes))
-    _apply(ctx, result, accumulate, row, vector, (r, v, lanes))
-    return {result, accumulate, stage}
+    unrolled = _apply(ctx, result, accumulate, row, vector, (r, v, lanes))
+    return {result, accumulate, stage} | _data_in_vectors(ctx, accumulate, vector, unrolled)
 
 
 def _lanes(most: int, columns: int, block: int) -> int:
@@ -95,7 +96,8 @@ def _apply(
     row: int | None,
     vector: int,
     tile: tuple[int, int, int],
-) -> None:
+) -> IterVar | None:
+    """Carry the tile out; gives the unrolled reduce loop."""
     rows, vectors, lanes = tile
     wide, lane = _split(result, result.axes[vector], lanes)
     outer_v, inner_v = _split(result, wide, vectors) if wide is not None else (None, None)
@@ -124,6 +126,41 @@ def _apply(
         acc.unroll(a)
     if lanes > 1:
         acc.vectorize(lane)
+    return unrolled[0] if unrolled else None
+
+
+def _data_in_vectors(
+    ctx: Context, acc: Stage, vector: int, unrolled: IterVar | None
+) -> set[Stage]:
+    """Read the operand that all lanes of a vector share in vectors of its own, where the unrolled
+    terms lie side by side in it. Gives the stages for that."""
+    shared = [r for r in acc.reads() if not any(n is acc.axes[vector] for i in r.indices for n in walk(i))]
+    if unrolled is None or len(shared) != 1 or as_int(unrolled.extent) != LANES:
+        return set()
+    tensor = shared[0].tensor
+    layout = ctx.layout_of(tensor)
+    along = layout.lane.axis if layout is not None else len(tensor.shape) - 1
+    length = layout.block(along) if layout is not None else as_int(tensor.shape[along]) or 1
+    index = strip_casts(shared[0].indices[along])
+    if index not in acc.reduce_axes or length % LANES:
+        return set()
+    # A processor's multiply-add takes one element of memory for all lanes as it is; other devices
+    # read four elements as fast as one.
+    default = ctx.target.max_lanes == LANES
+    if not ctx.choose(f"{acc.name}.data_vectors", (False, True), default):
+        return set()
+    copy = ctx.schedule[ctx.schedule.cache_read(tensor, "local", [acc])]
+    at = acc.leaves[acc.leaves.index(unrolled) - 1]
+    if layout is not None:
+        copy.set_layout(layout)
+    copy.compute_at(acc, at)
+    lane = copy.axes[along]
+    rest = [a for a in copy.axes if a is not lane]
+    copy.reorder(*rest, lane)
+    for a in rest:
+        copy.unroll(a)
+    copy.vectorize(lane)
+    return {copy}
 
 
 def _terms(ctx: Context, acc: Stage) -> tuple[list[IterVar], list[IterVar]]:
