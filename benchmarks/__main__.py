@@ -3,8 +3,8 @@
 Each peer lives in a process of its own, so that no thread pool or environment variable of one
 disturbs another. The processes of one comparison take turns in short rounds: whatever slows the
 machine down for a while slows all of them. A peer whose numbers differ from ONNX Runtime's is
-reported as wrong, not timed. The runtimes of the
-browser follow (``benchmarks/web``), with sizes; ``--no-web`` leaves them out.
+reported as wrong, not timed. One model on all of weft's targets (``field.py``) and the runtimes of
+the browser (``benchmarks/web``), with sizes, follow; ``--no-web`` leaves them out.
 """
 
 from __future__ import annotations
@@ -171,12 +171,20 @@ def main(argv: list[str] | None = None) -> int:
             f"compiling ResNet-18: {times['cold']:.1f} s with an empty cache, "
             f"{times['warm']:.1f} s from the disk cache"
         )
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
     if not args.no_web:
+        from . import field
         from .web.__main__ import main as web
 
+        console.print("one model on all targets …", style="dim")
+        most = max(args.threads)
+        report["field"] = found = field.compare(Worker, most, max(1, args.rounds), args.seconds)
+        for target, why in found["failed"].items():
+            console.print(f"  {target}: {why}", style="red", markup=False)
+            failed = True
+        console.print(field.table(found))
         failed |= bool(web(["--rounds", "3"] if args.quick else []))
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
     return int(failed)
 
 

@@ -20,11 +20,13 @@ from ..compiler.bundle import WEB, prepare
 from ..compiler.frontends import load
 from ..compiler.process import Image
 from ..compiler.serve import serving
+from ..compiler.tolerances import of_models
+from ..ir.target import Target
 from ..runtime.errors import WeftError
 from .zoo import packages, real
 
 IMAGE = Image(mean=real.MEAN / 255, std=real.STD / 255)
-TOLERANCE = {"webgl": 1e-3, "wasm": 1e-4}  # relative, of the best scores
+TOLERANCE = {kind: of_models(Target(kind)).rtol for kind in WEB}  # of the best scores
 FOLDER = packages.ROOT / "build" / "demo"
 SCREENSHOT = packages.ROOT / "build" / "demo.png"
 

@@ -6,6 +6,7 @@ Every peer computes in f32 on the CPU with the number of threads it is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ Run = Callable[[], np.ndarray]  # one inference; gives the first output
 Feed = Mapping[str, np.ndarray]
 
 
-def weft(model: Any, shapes: Mapping[str, int], feed: Feed, threads: int) -> Run:
+def weft(
+    model: Any, shapes: Mapping[str, int], feed: Feed, threads: int, target: str = "llvm"
+) -> Run:
     """Ours; the pool takes its size from ``WEFT_NUM_THREADS``, which the parent has set."""
     from .. import compile as compile_model
 
-    exe = compile_model(model, shapes=dict(shapes))
+    exe = compile_model(model, target, shapes=dict(shapes))
     arrays = [feed[name] for name in exe.inputs]
 
     def run() -> np.ndarray:
@@ -84,6 +87,8 @@ def torch(model: Any, shapes: Mapping[str, int], feed: Feed, threads: int) -> Ru
 
 PEERS: dict[str, Callable[[Any, Mapping[str, int], Feed, int], Run]] = {
     "weft": weft,
+    "weft on opencl": partial(weft, target="opencl"),
+    "weft on opengl": partial(weft, target="opengl"),
     "onnxruntime": onnxruntime,
     "openvino": openvino,
     "torch": torch,

@@ -84,6 +84,9 @@ class Lane(Mutator):
 class Scopes:
     """Names, scopes and the variables that hold values."""
 
+    # Names with a number at their end that mean something else.
+    reserved: frozenset[str] = frozenset()
+
     def __init__(self, where: str):
         self.where = where
         self.scopes = [Scope()]
@@ -108,8 +111,12 @@ class Scopes:
         return CodegenError(message, where=self.where)
 
     def name(self, stem: str) -> str:
-        self._names[stem] += 1
-        return f"{stem}{self._names[stem]}"
+        """A new name that begins with ``stem``."""
+        while True:
+            self._names[stem] += 1
+            name = f"{stem}{self._names[stem]}"
+            if name not in self.reserved:
+                return name
 
     @property
     def depth(self) -> int:

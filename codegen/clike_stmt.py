@@ -60,6 +60,11 @@ class CLike(Expressions):
         """Lanes of the variables that hold a buffer whose indices are all known; 0 for an array."""
         return 4 if all(is_register(u, 4) for u in uses) else 0
 
+    def buffer_stem(self, b: Buffer) -> str:
+        """What names of a buffer begin with."""
+        stem = "".join(c for c in b.name if c.isalnum() and c.isascii())
+        return stem.lstrip("0123456789") or b.scope
+
     # -- storage of one thread --------------------------------------------------------------------
 
     def load(self, e: Load) -> Value:
@@ -95,7 +100,7 @@ class CLike(Expressions):
             n.indices[-1] for n in walk(s.body) if isinstance(n, Load | Store) and n.buffer is b
         ]
         lanes = self.register_lanes(b, uses)
-        name = self.name("".join(c for c in b.name if c.isalnum()) or "local")
+        name = self.name(self.buffer_stem(b))
         self._local[b] = (name, lanes)
         if lanes:
             t = self.type(b.dtype.with_lanes(lanes))

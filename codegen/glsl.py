@@ -57,6 +57,7 @@ _BITS = {
 _COMPARE_VECTOR = {
     Op.EQ: "equal", Op.NE: "notEqual", Op.LT: "lessThan", Op.LE: "lessThanEqual",
 }  # fmt: skip
+_RESERVED = frozenset({"vec2", "vec3", "vec4", "mat2", "mat3", "mat4", "exp2", "log2"})
 _PREFIX = {Op.NEG: "(-{0})", Op.NOT: "(~{0})", Op.ABS: "abs({0})"}
 _SAMPLER = {"float": "sampler2DArray", "int": "isampler2DArray", "uint": "usampler2DArray"}
 
@@ -120,6 +121,7 @@ def stored_kind(d: DType) -> str:
 
 class _Shader(Words):
     types = _TYPES
+    reserved = _RESERVED
 
     def __init__(self, f: Function, target: Target):
         super().__init__(f"kernel {f.name}")

@@ -68,11 +68,20 @@ vec4 keep_nan(vec4 a, vec4 b) {
 }"""
 
 
+def _of_nan(name: str) -> str:
+    """A driver's function where NaN stays NaN (SwiftShader's exp makes infinity of it)."""
+    return "\n".join(
+        f"{t} nan_{name}({t} a) {{\n  return keep_nan(a, {name}(a));\n}}" for t in ("float", "vec4")
+    )
+
+
 # name -> (text, the helpers that it calls)
 HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "is_nan": (_IS_NAN, ()),
     "is_inf": (_IS_INF, ()),
     "keep_nan": (_KEEP_NAN, ("is_nan",)),
+    "nan_exp": (_of_nan("exp"), ("keep_nan",)),
+    "nan_exp2": (_of_nan("exp2"), ("keep_nan",)),
     "nan_max": (_extremum("max"), ("is_nan",)),
     "nan_min": (_extremum("min"), ("is_nan",)),
     "nan_to_zero": (
@@ -178,5 +187,6 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
 # Intrinsics that are functions of GLSL or of ours; the others are expanded by ir/passes/math.py.
 INTRINSICS = {
     "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundEven",
-    "exp": "exp", "exp2": "exp2", "isnan": "is_nan", "isinf": "is_inf", "popcount": "bit_count",
+    "exp": "nan_exp", "exp2": "nan_exp2", "isnan": "is_nan", "isinf": "is_inf",
+    "popcount": "bit_count",
 }  # fmt: skip

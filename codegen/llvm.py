@@ -22,6 +22,10 @@ from ..ir.target import Target
 from ..runtime.errors import CodegenError, TargetError
 from .llvm_kernel import Module, kernel
 
+# Bytes that reach one core in a cycle from beyond its private caches, measured while it computes.
+# Many-core Intel processors wait longer for memory than AMD's of the Zen line.
+_MEMORY_BYTES = 8
+_MEMORY_BYTES_INTEL = 4
 _PREFETCHES = ("x86_64", "aarch64", "arm64")
 THREADS = ",+atomics"  # what wasm objects for a shared memory have besides
 
@@ -84,7 +88,14 @@ def resolve(target: Target) -> Target:
     return replace(
         filled, vector_bits=bits, num_vector_registers=facts.registers, has_fma=facts.fma,
         has_masked_memory=facts.masked, has_prefetch=arch in _PREFETCHES,
+        memory_bytes=_memory_bytes(arch, cpu),
     )  # fmt: skip
+
+
+def _memory_bytes(arch: str, cpu: str) -> int:
+    # LLVM's names: znver4, x86-64-v3 and the like; Intel's are those of its processors.
+    intel = arch == "x86_64" and not cpu.startswith(("znver", "x86-64", "generic"))
+    return _MEMORY_BYTES_INTEL if intel else _MEMORY_BYTES
 
 
 def emit(functions: Sequence[Function], target: Target) -> LLVMModule:

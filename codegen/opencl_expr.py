@@ -34,7 +34,22 @@ from .clike_words import is_number
 from .opencl_helpers import EXACT, HELPERS, INTRINSICS, type_name
 from .workgroup import Workgroup
 
-_LANES = (1, 2, 3, 4, 8, 16)
+_TYPES = [
+    "char",
+    "uchar",
+    "short",
+    "ushort",
+    "int",
+    "uint",
+    "long",
+    "ulong",
+    "half",
+    "float",
+    "double",
+]
+_RESERVED = frozenset(f"{t}{n}" for t in _TYPES for n in (2, 3, 4, 8, 16)) | {
+    "exp2", "exp10", "expm1", "log2", "log10", "atan2",
+}  # fmt: skip
 _INEXACT = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV})
 
 
@@ -42,6 +57,8 @@ class OpenCLExpressions(Workgroup):
     """The expressions of one kernel."""
 
     lazy = True
+    widths = (2, 3, 4, 8, 16)
+    reserved = _RESERVED
     memory_varies = False
 
     def __init__(self, f: Function, target: Target):
@@ -52,8 +69,7 @@ class OpenCLExpressions(Workgroup):
     # -- types and constants ----------------------------------------------------------------------
 
     def type(self, d: DType) -> str:
-        if d.lanes not in _LANES:
-            raise self.error(f"there are no vectors of {d.lanes} lanes, as in {d}")
+        assert d.lanes == 1 or d.lanes in self.widths, d
         self.doubles |= d.is_float and d.bits == 64
         return type_name(d)
 

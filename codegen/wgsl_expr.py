@@ -19,6 +19,10 @@ _TYPES = {
     for kind in ("float", "half", "int", "uint", "bool")
     for lanes in (1, 2, 3, 4)
 }
+_RESERVED = frozenset(
+    {"f16", "f32", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "vec2", "vec3",
+     "vec4", "exp2", "log2", "atan2"}
+)  # fmt: skip
 _PREFIX = {Op.NEG: "(-{0})", Op.NOT: "(~{0})", Op.ABS: "abs({0})"}
 _LOGIC_VECTOR = {Op.AND: "&", Op.OR: "|", Op.XOR: "!="}
 
@@ -27,6 +31,8 @@ class WGSLExpressions(Workgroup, Words):
     """The expressions of one kernel."""
 
     types = _TYPES
+    widths = (2, 3, 4)
+    reserved = _RESERVED
 
     def __init__(self, f: Function, target: Target):
         super().__init__(f, target)

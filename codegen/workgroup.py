@@ -20,6 +20,7 @@ from ..ir.visit import walk
 from ..runtime.dtype import DType
 from .clike import Value
 from .clike_stmt import CLike
+from .lanes import split_vectors
 from .masks import branch_on_masks
 
 _AXES = "xyz"
@@ -28,15 +29,17 @@ _AXES = "xyz"
 class Workgroup(CLike):
     """The body of one kernel."""
 
+    widths: tuple[int, ...] = ()  # lanes of the vectors that the language has
     # Whether what comes out of memory counts as different for each thread of a workgroup.
     memory_varies = True
 
     def __init__(self, f: Function, target: Target):
         super().__init__(f"kernel {f.name}")
-        f = branch_on_masks(f)
+        f = split_vectors(branch_on_masks(f), self.widths)
         self.kernel, self.target = f, target
         self.extents = self._extents(f)
         self.names: dict[Buffer | Var, str] = {p: f"p{k}" for k, p in enumerate(f.params)}
+        self._names["p"] = len(f.params)
         self.written = set(f.writes)
         self.indices: dict[str, str] = {}  # hardware index -> its variable
         self.shared_arrays: dict[Buffer, int] = {}  # shared memory -> elements
@@ -110,7 +113,8 @@ class Workgroup(CLike):
         size = as_int(b.shape[0])
         if size is None:
             raise self.error(f"the size of shared memory {b!r} is known only when the kernel runs")
-        self.names[b] = self.name("".join(c for c in b.name if c.isalnum()) or "shared")
+        if b not in self.shared_arrays:  # copies of an unrolled loop take turns
+            self.names[b] = self.name(self.buffer_stem(b))
         self.shared_arrays[b] = max(1, size)
         self.written.add(b)
         total = sum(n * self.shared_bytes(x.dtype) for x, n in self.shared_arrays.items())
@@ -142,11 +146,12 @@ class Workgroup(CLike):
             return self.hold(v, t, "t")
         key = f"{v.text} {self._epochs[b]}"
         for k, s in enumerate(self.scopes):
-            if key in s.known:
+            if v.fixed and key in s.known:
                 return Value(s.known[key], k, True)
         name = self.name("t")
         self.put(self.constant(t, name, v.text))
-        self.scopes[-1].known[key] = name
+        if v.fixed:  # an index out of local memory may be another one the next time
+            self.scopes[-1].known[key] = name
         return Value(name, self.depth, True)
 
     def changed(self, b: Buffer) -> None:

@@ -88,6 +88,7 @@ def check(
         graph, groups = simple, [Group.of(simple, [n]) for n in simple.nodes]
     store = check_reference.store(cache)
     program = assemble(graph, groups, goal, store, tell)
+    _runs_whole(program, place)
     names, watched = watch(graph, groups, goal, store, tell)
     feeds = complete(program, inputs or {}, seed)
 
@@ -138,6 +139,18 @@ def _place(goal: Target, in_browser: bool) -> str:
     return place
 
 
+def _runs_whole(program: Executable, place: str) -> None:
+    """Refuse a program of which a part runs on WebAssembly, outside of a page."""
+    elsewhere = program.program.meta.get("fallback", {})
+    if place == "here" and elsewhere:
+        label, why = next(iter(elsewhere.items()))
+        raise DeviceError(
+            f"{len(elsewhere)} kernels of the program run on WebAssembly, which is for pages: "
+            f"{label}: {why}",
+            where=program.name, hint="--in-browser (in_browser=True) runs it in Chromium",
+        )  # fmt: skip
+
+
 def watch(
     graph: Graph, groups: Sequence[Group], target: Target, store: Any, tell: Progress
 ) -> tuple[dict[str, str], Executable]:
@@ -146,7 +159,8 @@ def watch(
     names: dict[str, str] = {}
     nodes, types, copies = list(graph.nodes), dict(graph.types), []
     for o in (o for g in groups for o in g.outputs if graph.types[o].size):
-        names[o], layout = o, types[o].layout
+        names[o] = o
+        layout = types[o].layout
         if layout is not None and not layout.is_row_major:
             names[o] = f"{o} (copied)"
             types[names[o]] = replace(types[o], layout=None)

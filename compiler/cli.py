@@ -125,7 +125,7 @@ def _bundle_options(p: argparse.ArgumentParser) -> None:
     g.add_argument("--title", help="what the page calls the model")
     g.add_argument(
         "--no-fallback", action="store_true",
-        help="webgl only: no wasm program beside it (needs no Emscripten)",
+        help="no wasm program beside those for webgpu and webgl (needs no Emscripten)",
     )  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
         "that takes the first one that works.",
         epilog="examples:\n  weft compile model.onnx -o model.weft --shape N=1 --report\n"
         "  weft compile model.onnx -o phone.weft --target 'llvm -mtriple=aarch64-linux-gnu'\n"
-        "  weft compile model.onnx --target webgl --bundle dist/ --weights f16 \\\n"
+        "  weft compile model.onnx --target webgpu,webgl,wasm --bundle dist/ --weights f16 \\\n"
         "      --image mean=0.5 std=0.5 --labels names.txt\n"
         "  weft compile model.onnx --target 'wasm -threads' --bundle dist/\n"
         "  weft compile model.onnx --target llvm,opencl -o out/model.weft",

@@ -147,7 +147,7 @@ def write_bundle(args: argparse.Namespace, path: Path) -> int:
 
     goals = [Target.parse(t) for t in split_targets(args.target)]
     if args.no_fallback:
-        goals = [replace(g, fallback="none") for g in goals]
+        goals = [replace(g, fallback="none") if g.fallback else g for g in goals]
     elif all(g.fallback == "wasm" for g in goals):  # there is a module of wasm beside them anyway
         goals.append(Target.parse("wasm"))
     labels = _labels(args.labels) or None

@@ -57,6 +57,13 @@ class Layout:
         return cls(tuple(shape), tuple((Digit(a, 1, n),) for a, n in enumerate(shape)))
 
     @classmethod
+    def blocked(cls, shape: Sequence[int], axis: int, block: int) -> Layout:
+        """``axis`` split by ``block``, the block innermost: NCHW16c for axis 1 of four."""
+        steps = [block if a == axis else 1 for a in range(len(shape))]
+        outer = tuple((Digit(a, k, -(-n // k)),) for a, (n, k) in enumerate(zip(shape, steps)))
+        return cls(tuple(shape), (*outer, (Digit(axis, 1, block),)))
+
+    @classmethod
     def parse(cls, text: str, shape: Sequence[int]) -> Layout:
         """The layout that a string such as ``"NCHW16c"`` describes.
 

@@ -30,6 +30,7 @@ class Target:
     has_fma: bool = False
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
     has_prefetch: bool = False  # instructions that bring a line into a cache ahead of its use
+    memory_bytes: int = 8  # that reach one core in a cycle from beyond its private caches
     threads: bool = False  # wasm: shared memory and a thread pool
     texture_memory: bool = False  # tensors lie in textures; a loop is bound to fragments
     max_draw_buffers: int = 0  # texels that one fragment can write
@@ -41,6 +42,7 @@ class Target:
     max_blocks: int = 0  # workgroups along one axis of a launch
     shared_bytes: int = 0  # memory that the threads of a workgroup share
     max_buffers: int = 0  # buffers that one kernel can be given; 0: any number
+    coalesced_words: bool = False  # neighbouring threads read neighbouring words, not own vectors
     has_float16: bool = False  # 16-bit floats in memory and arithmetic (elsewhere kept in 32 bits)
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
@@ -128,17 +130,28 @@ _KINDS: dict[str, Target] = {
     # Vectors of 16 are part of OpenCL: a processor has registers of that width or takes several,
     # and on a GPU, where a vector is so many scalars, they are a tile of 16 columns.
     "opencl": Target(
-        "opencl", vector_bits=512, max_lanes=16, max_threads=256, max_blocks=2**31 - 1,
-        shared_bytes=32768, fallback="none",
+        "opencl",
+        vector_bits=512,
+        max_lanes=16,
+        max_threads=256,
+        max_blocks=2**31 - 1,
+        shared_bytes=32768,
+        fallback="none",
     ),
     "webgpu": Target(
-        "webgpu", max_lanes=4, max_threads=256, max_blocks=65535, shared_bytes=16384,
-        max_buffers=8, fallback="wasm",
+        "webgpu",
+        max_lanes=4,
+        max_threads=256,
+        max_blocks=65535,
+        shared_bytes=16384,
+        max_buffers=8,
+        coalesced_words=True,
+        fallback="wasm",
     ),
     "opengl": _fragments("opengl", "none"),
     # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
     "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),
-}  # fmt: skip
+}
 
 
 def register_kind(target: Target) -> None:

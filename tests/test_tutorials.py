@@ -17,6 +17,7 @@ SAYS = {
     "01_one_kernel.py": ["plain: right", "tiled: right", "multiplying vector instructions"],
     "02_real_model.py": ["espresso", "best class without the compiler: 967", "InputError"],
     "03_web_page.py": ["for webgl, wasm", "texelFetch", "f16 ", "weft serve"],
+    "05_new_operator.py": ["llvm           right", "hourglass"],
 }
 
 

@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ...compiler.browser import browser
+from ...compiler.tolerances import of_models
+from ...ir.target import Target
 from .. import zoo
 from ..zoo import judge
 from . import sizes, tfjs_graph
@@ -30,9 +32,9 @@ from .site import site
 HERE = Path(__file__).resolve().parent
 MODULES = HERE / "node_modules"
 MODELS = ("resnet18", "mobilenet_v2")
-BACKENDS = ("webgl", "wasm")
+BACKENDS = ("webgpu", "webgl", "wasm")
 PEERS = {"weft": "weft", "tfjs": "TensorFlow.js", "ort": "ONNX Runtime Web"}
-TOLERANCE = 1e-3
+TOLERANCE = of_models(Target("webgl")).rtol
 
 
 def prepare(name: str, folder: Path, peers: list[str], targets: list[str]) -> tuple[dict, Any]:
@@ -143,8 +145,8 @@ def _ratios(mine: dict[str, Any], figures: list[dict[str, Any]]) -> dict[str, fl
 def bundle_size(bundle: Path, backend: str) -> int:
     """Brotli bytes of what a bundle for one back-end holds, without weights: page, all runtime
     modules, program and kernels."""
-    other = next(b for b in BACKENDS if b != backend)
-    skip = (f"program.{other}", f"kernels.{other}", "params-")
+    others = [b for b in BACKENDS if b != backend]
+    skip = (*(f"{part}.{b}" for part in ("program", "kernels") for b in others), "params-")
     files = [f for f in sorted(bundle.rglob("*")) if f.is_file() and not f.name.startswith(skip)]
     return sizes.brotli(f for f in files if f.suffix in (".js", ".wasm", ".json", ".html", ".css"))
 

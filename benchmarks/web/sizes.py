@@ -23,6 +23,15 @@ console.log(JSON.stringify(sizes));
 
 _TFJS, _ORT = "@tensorflow", "onnxruntime-web/dist"
 PEERS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("tfjs", "webgpu"): (
+        f"{_TFJS}/tfjs/dist/tf.min.js",
+        f"{_TFJS}/tfjs-backend-webgpu/dist/tf-backend-webgpu.min.js",
+    ),
+    ("ort", "webgpu"): (
+        f"{_ORT}/ort.webgpu.min.mjs",
+        f"{_ORT}/ort-wasm-simd-threaded.asyncify.mjs",
+        f"{_ORT}/ort-wasm-simd-threaded.asyncify.wasm",
+    ),
     ("tfjs", "webgl"): (f"{_TFJS}/tfjs/dist/tf.min.js",),
     ("tfjs", "wasm"): (
         f"{_TFJS}/tfjs/dist/tf.min.js",

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-TOLERANCE = 1e-4
+from ...compiler.tolerances import of_models
+from ...ir.target import Target
+
+TOLERANCE = of_models(Target("llvm")).rtol
 
 
 def reference(

@@ -9,7 +9,7 @@ transform nodes are needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...ir.layout import Digit, Layout
@@ -35,6 +35,10 @@ def choose_layouts(graph: Graph, target: Target) -> Graph:
         from .texture_layout import choose_texture_layouts
 
         return choose_texture_layouts(graph, target)
+    if target.coalesced_words:
+        from .words_layout import choose_word_layouts
+
+        return choose_word_layouts(graph)
     types = dict(graph.types)
     constants = dict(graph.constants)
     results = set(graph.outputs)
@@ -44,20 +48,15 @@ def choose_layouts(graph: Graph, target: Target) -> Graph:
             if types[name].layout is None and name not in results:
                 types[name] = replace(types[name], layout=layout)
                 constants[name] = layout.pack(graph.constants[name])
-        layout = _result_layout(node, types, target)
+        layout = result_layout(
+            node, types, lambda out, node=node: _blocked_result(node, types, target, out)
+        )
         if layout is None:
             continue
         for o in node.outputs:
             if o and o not in results and types[o].shape == layout.shape:
                 types[o] = replace(types[o], layout=layout)
     return graph.replace(types=types, constants=constants)
-
-
-def blocked(shape: Sequence[int], axis: int, block: int) -> Layout:
-    """``axis`` split by ``block``, the block innermost: NCHW16c for axis 1 of four."""
-    outer = tuple((Digit(a, block if a == axis else 1, -(-n // (block if a == axis else 1))),)
-                  for a, n in enumerate(shape))  # fmt: skip
-    return Layout(tuple(shape), (*outer, (Digit(axis, 1, block),)))
 
 
 def _worth(channels: int, lanes: int) -> bool:
@@ -82,7 +81,7 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
     readers = {(n.op, n.attrs.get("trans_b")) for n in graph.consumers[node.inputs[1]]}
     if len(readers) > 1 or w.size <= 1 or not _worth(w.shape[axis], lanes):
         return []
-    layout = blocked(w.shape, axis, lanes)
+    layout = Layout.blocked(w.shape, axis, lanes)
     extents = list(w.shape)
     if node.op == "conv" and extents[1] >= lanes:
         layout = _streamed(w.shape, lanes)
@@ -109,15 +108,16 @@ def _streamed(shape: Sequence[int], block: int) -> Layout:
     )
 
 
-def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> Layout | None:
+def result_layout(
+    node: Node,
+    types: dict[str, TensorType],
+    produced: Callable[[TensorType], Layout | None],
+) -> Layout | None:
+    """The layout of a node's result: that of a convolution is ``produced``; from there on it is
+    kept by what works channel by channel, element by element, or joins channels."""
     out = types[node.outputs[0]]
     if node.op in CHANNEL_PRODUCERS:
-        lanes = target.lanes(out.dtype)
-        if not _worth(out.shape[1], lanes):
-            return None
-        if node.attrs.get("groups", 1) > 1 and types[node.inputs[0]].layout is None:
-            return None  # vectors along channels would gather from a row-major operand
-        return blocked(out.shape, 1, lanes)
+        return produced(out)
     first = types[node.inputs[0]] if node.inputs and node.inputs[0] else None
     if node.op in CHANNEL_WISE and first is not None and first.layout is not None:
         same_channels = len(out.shape) == len(first.shape) and out.shape[:2] == first.shape[:2]
@@ -130,6 +130,17 @@ def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> 
             if t is not None and t.layout is not None and t.shape == out.shape:
                 return t.layout
     return None
+
+
+def _blocked_result(
+    node: Node, types: dict[str, TensorType], target: Target, out: TensorType
+) -> Layout | None:
+    lanes = target.lanes(out.dtype)
+    if not _worth(out.shape[1], lanes):
+        return None
+    if node.attrs.get("groups", 1) > 1 and types[node.inputs[0]].layout is None:
+        return None  # vectors along channels would gather from a row-major operand
+    return Layout.blocked(out.shape, 1, lanes)
 
 
 def _joined(node: Node, types: dict[str, TensorType], out: TensorType) -> Layout | None:

@@ -20,7 +20,7 @@ from ...ir.layout import Digit, Layout
 from ...ir.target import Target
 from ..graph import Graph, Node, TensorType
 from ..ops import Kind, get
-from .layout import CHANNEL_PRODUCERS, CHANNEL_WISE, blocked
+from .layout import CHANNEL_PRODUCERS, CHANNEL_WISE
 
 LANES = 4
 # A fetch costs as much as this many multiply-adds of texels, roughly, on every device looked at.
@@ -87,7 +87,7 @@ def _weights(node: Node, graph: Graph) -> tuple[str, Layout] | None:
     readers = {(n.op, n.attrs.get("trans_b")) for n in graph.consumers[name]}
     if len(readers) > 1 or w.size <= 1 or w.shape[axis] < 2:
         return None
-    return name, blocked(w.shape, axis, LANES)
+    return name, Layout.blocked(w.shape, axis, LANES)
 
 
 def _result(node: Node, types: dict[str, TensorType], target: Target) -> Layout | None:

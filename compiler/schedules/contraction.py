@@ -253,23 +253,22 @@ def tile_contraction(
     data = [a for k, a in enumerate(acc.axes) if k not in (row, line, vector)] if outer else []
     inside = [acc.axes[k] for k in (line, row) if k is not None]
     inside += [wide] if wide is not None else []
-    if ahead is None and size([acc.axes[vector]]) > tile.vectors * tile.lanes:
-        ahead = vector, tile.vectors * tile.lanes
-    weights = _weights(ctx, acc, vector) if ahead is not None else None
-    reduction = _reduce_order(ctx, acc, fetch=weights is not None)
+    fetch = _fetch(ctx, acc, vector, tile, ahead)
+    reduction = _reduce_order(ctx, acc, fetch=fetch is not None)
     acc.reorder(*data, *reduction, *inside, lane)
     for a in inside:
         acc.unroll(a)
     acc.vectorize(lane)
-    if weights is not None and ahead is not None:
-        acc.prefetch(weights, reduction[-1], acc.axes[ahead[0]], ahead[1])
+    if fetch is not None:
+        weights, axis, distance = fetch
+        acc.prefetch(weights, reduction[-1], axis, distance)
     # The loops of a window are unrolled where that is little code: guards of padding then stand
     # once before all vectors of a place.
     whole = tile.rows * tile.vectors * tile.lines * size(acc.reduce_axes)
     unroll = UNROLLED if shares and whole <= UNROLLED else 0
     most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, UNROLLED), unroll)
     if most and reduction:
-        acc.pragma(reduction[-1], "unroll_max", most)
+        acc.pragma(reduction[0], "unroll_max", most)
 
 
 def _outer_order(
@@ -294,9 +293,11 @@ def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, It
     return stage.split(axis, factor=factor)
 
 
-def _weights(ctx: Context, acc: Stage, vector: int) -> Tensor | None:
-    """The operand that is read once, a panel of vectors after the other, if it comes from far away:
-    while a panel is used the next one can be fetched."""
+def _fetch(
+    ctx: Context, acc: Stage, vector: int, tile: Tile, ahead: tuple[int, int] | None
+) -> tuple[Tensor, IterVar, int] | None:
+    """The operand that is read panel of vectors after panel, if it comes from far away, and where
+    the next panel lies, which is to be fetched meanwhile: (tensor, axis, distance)."""
     if not ctx.target.has_prefetch:
         return None
     v = acc.axes[vector]
@@ -304,10 +305,15 @@ def _weights(ctx: Context, acc: Stage, vector: int) -> Tensor | None:
         inside = [i for i in r.indices if any(n is v for n in walk(i))]
         if inside != [v] or not isinstance(r.tensor.op, PlaceholderOp):
             continue
+        if _bytes(r.tensor) < FETCH_BYTES:
+            continue
         used = {n for i in r.indices for n in walk(i)}
-        reused = size([a for a in acc.axes if a not in used])
-        if reused > 1 and _bytes(r.tensor) >= FETCH_BYTES:
-            return r.tensor
+        if size([a for a in acc.axes if a not in used]) == 1:
+            return None  # one stream from its begin to its end: the processor sees that itself
+        if ahead is not None:
+            return r.tensor, acc.axes[ahead[0]], ahead[1]
+        panel = tile.vectors * tile.lanes
+        return (r.tensor, v, panel) if size([v]) > panel else None
     return None
 
 

@@ -114,8 +114,11 @@ def reduce_exp(x: Expr) -> tuple[Expr, Expr]:
 
 
 def exp(x: Expr) -> Expr:
-    r, n = reduce_exp(minimum(maximum(x, -105.0), 90.0))
-    return scale(fma(r * r, horner(r, EXP), r) + 1.0, n)
+    # What is rounded to zero anyway (masked scores in a softmax) is not computed as subnormal
+    # numbers, which take many processors a hundred times as long.
+    nothing = x < -104.0
+    r, n = reduce_exp(minimum(choose(nothing, 0.0, x), 90.0))
+    return choose(nothing, 0.0, scale(fma(r * r, horner(r, EXP), r) + 1.0, n))
 
 
 def exp2(x: Expr) -> Expr:
@@ -176,10 +179,21 @@ def log2(x: Expr) -> Expr:
 
 
 def log1p(x: Expr) -> Expr:
+    if _reorders.get():
+        return _log1p_without_differences(x)
     u = x + 1.0
     lost = choose(abs(x) < 16777216.0, x - (u - 1.0), 0.0)
     correction = choose(equal(u, 0.0), 0.0, lost / u)
     return choose(equal(u, 1.0), x, _log_special(u, _log(u, correction)))
+
+
+def _log1p_without_differences(x: Expr) -> Expr:
+    """Near 0 the series of 2 atanh(x / (2 + x)), which makes up for no rounding."""
+    s = x / (x + 2.0)
+    z = s * s
+    twice = s + s
+    near = fma(twice * z, horner(z, [1 / n for n in (3, 5, 7, 9, 11, 13)]), twice)
+    return choose((x > -0.35) & (x < 0.5), near, log(x + 1.0))
 
 
 def tanh(x: Expr) -> Expr:

@@ -5,17 +5,16 @@ import pytest
 from kernels.alu_cases import (
     assert_same,
     c,
+    casts,
     converted,
-    defined,
     edges,
     elementwise,
     expected,
+    operators,
     pairs,
     wide,
 )
 from weft.ir.expr import (
-    COMPARE,
-    UNARY,
     Binary,
     Broadcast,
     Cast,
@@ -46,16 +45,8 @@ def test_binary(llvm_run, d: DType, lanes: int, target: str):
     """All operators of a type at once: one kernel with one output per operator."""
     a, b = pairs(d)
     n = len(a)
-    ops = [op for op in Op if op not in UNARY and defined(op, d)]
-    x, y, i = Buffer("x", d, (c(n),)), Buffer("y", d, (c(n),)), Var("i")
-    outs = [Buffer(o.name, BOOL if o in COMPARE else d, (c(n),)) for o in ops]
-    at = i if lanes == 1 else Ramp(i * lanes, c(1), lanes)
-    stores = [
-        Store(o, (at,), Binary(op, Load(x, (at,)), Load(y, (at,)))) for op, o in zip(ops, outs)
-    ]
-    loop = For(i, c(0), c(n // lanes), ForKind.SERIAL, seq(*stores))
-    f = Function("kernel", (x, y, *outs), loop, frozenset(outs))
-    result = llvm_run(f, [a, b, *(np.zeros(n, o.dtype.numpy) for o in outs)], target)
+    f, ops = operators(d, lanes, n)
+    result = llvm_run(f, [a, b, *(np.zeros(n, b.dtype.numpy) for b in f.buffers[2:])], target)
     for op, got in zip(ops, result[2:]):
         with np.errstate(all="ignore"):
             want = expected(op, a, b).astype(got.dtype)
@@ -100,14 +91,9 @@ def test_unary(llvm_run, d: DType, lanes: int):
 @pytest.mark.parametrize("source", ALL_DTYPES, ids=str)
 def test_cast(llvm_run, source: DType, lanes: int, target: str):
     a = np.resize(edges(source), 16)
-    x, i = Buffer("x", source, (c(16),)), Var("i")
-    outs = [Buffer(f"to_{d}", d, (c(16),)) for d in ALL_DTYPES]
-    at = i if lanes == 1 else Ramp(i * lanes, c(1), lanes)
-    stores = [Store(o, (at,), Cast(Load(x, (at,)), o.dtype.with_lanes(lanes))) for o in outs]
-    loop = For(i, c(0), c(16 // lanes), ForKind.SERIAL, seq(*stores))
-    f = Function("kernel", (x, *outs), loop, frozenset(outs))
-    results = llvm_run(f, [a, *(np.zeros(16, o.dtype.numpy) for o in outs)], target)[1:]
-    for o, got in zip(outs, results):
+    f = casts(source, list(ALL_DTYPES), lanes)
+    results = llvm_run(f, [a, *(np.zeros(16, o.dtype.numpy) for o in f.buffers[1:])], target)[1:]
+    for o, got in zip(f.buffers[1:], results):
         np.testing.assert_array_equal(
             wide(got), wide(converted(a, o.dtype)), err_msg=f"{source} to {o.dtype}"
         )

@@ -327,11 +327,13 @@ test('backends that are not there', async () => {
   const files = { 'bundle.json': manifest({}, { programs: [
     { target: 'webgl', program: 'p.json', codes: {}, params: [] },
     { target: 'webgpu', program: 'p.json', codes: {}, params: [] },
+    { target: 'webnn', program: 'p.json', codes: {}, params: [] },
   ] }) }; // prettier-ignore
   const e = await loading(files);
   assert.ok(e instanceof DeviceError);
   assert.match(e.message, /webgl: there is no WebGL2 here/);
-  assert.match(e.message, /webgpu: this version of weft has no backend 'webgpu'/);
+  assert.match(e.message, /webgpu: there is no WebGPU here/);
+  assert.match(e.message, /webnn: this version of weft has no backend 'webnn'/);
   assert.match((await loading(files, { backend: 'wasm' })).message, /no program for 'wasm'/);
   assert.ok((await loading(files, { backend: 'cuda' })) instanceof InputError);
   const stop = AbortSignal.abort();

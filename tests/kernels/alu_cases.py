@@ -2,9 +2,22 @@
 
 import ml_dtypes
 import numpy as np
-from weft.ir.expr import INT_ONLY, LOGIC, SHIFT, Const, Load, Op, Ramp, Var
-from weft.ir.stmt import Buffer, For, ForKind, Function, Store
-from weft.runtime.dtype import INT32, DType
+from weft.ir.expr import (
+    COMPARE,
+    INT_ONLY,
+    LOGIC,
+    SHIFT,
+    UNARY,
+    Binary,
+    Cast,
+    Const,
+    Load,
+    Op,
+    Ramp,
+    Var,
+)
+from weft.ir.stmt import Buffer, For, ForKind, Function, Store, seq
+from weft.runtime.dtype import BOOL, INT32, DType
 
 EDGES = {
     "float": [0.0, -0.0, 1.0, -1.0, 1.5, -2.5, 3.25, 1e-7, 65504.0, np.inf, -np.inf, np.nan, 7.0],
@@ -116,3 +129,26 @@ def converted(a: np.ndarray, d: DType) -> np.ndarray:
 
 def _trunc(v: float) -> int:
     return (1 << 100) * (1 if v > 0 else -1) if np.isinf(v) else int(v)
+
+
+def operators(d: DType, lanes: int, n: int, without: frozenset[Op] = frozenset()):
+    """All operators of a type at once: a kernel with one output per operator, and these."""
+    ops = [op for op in Op if op not in UNARY | without and defined(op, d)]
+    x, y, i = Buffer("x", d, (c(n),)), Buffer("y", d, (c(n),)), Var("i")
+    outs = [Buffer(o.name, BOOL if o in COMPARE else d, (c(n),)) for o in ops]
+    at = i if lanes == 1 else Ramp(i * lanes, c(1), lanes)
+    stores = [
+        Store(o, (at,), Binary(op, Load(x, (at,)), Load(y, (at,)))) for op, o in zip(ops, outs)
+    ]
+    loop = For(i, c(0), c(n // lanes), ForKind.SERIAL, seq(*stores))
+    return Function("kernel", (x, y, *outs), loop, frozenset(outs)), ops
+
+
+def casts(source: DType, goals: list[DType], lanes: int) -> Function:
+    """Casts of 16 elements to all of ``goals``."""
+    x, i = Buffer("x", source, (c(16),)), Var("i")
+    outs = [Buffer(f"to_{d}", d, (c(16),)) for d in goals]
+    at = i if lanes == 1 else Ramp(i * lanes, c(1), lanes)
+    stores = [Store(o, (at,), Cast(Load(x, (at,)), o.dtype.with_lanes(lanes))) for o in outs]
+    loop = For(i, c(0), c(16 // lanes), ForKind.SERIAL, seq(*stores))
+    return Function("kernel", (x, *outs), loop, frozenset(outs))

@@ -4,9 +4,11 @@ import pytest
 import weft
 from weft.benchmarks import zoo
 from weft.benchmarks.zoo import judge
+from weft.compiler.tolerances import of_models
+from weft.ir.target import Target
 from weft.runtime.errors import DeviceError
 
-TOLERANCE = 1e-3  # relative, of the largest element
+TOLERANCE = of_models(Target("opengl")).rtol
 
 
 def agree(model, shapes, feed):

@@ -1,16 +1,12 @@
-"""Programs of fragment shaders on OpenGL: every operator against its reference, memory, errors."""
+"""Programs of fragment shaders on OpenGL: memory, errors. Operators: ``tests/conformance``."""
 
 import re
 
 import numpy as np
 import pytest
 import weft
-from op_cases import Case, all_cases, assert_close
 from weft.compiler.graph import GraphBuilder
-from weft.runtime.dtype import dtype_of
-from weft.runtime.errors import CodegenError, DeviceError, InputError
-
-RTOL, ATOL = 1e-3, 1e-5
+from weft.runtime.errors import DeviceError, InputError
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,82 +17,6 @@ def device():
         return shared()
     except DeviceError as e:
         pytest.skip(str(e))
-
-
-def one_of_each() -> list[Case]:
-    """The first case of every operator that is not about 64-bit numbers."""
-    first: dict[str, Case] = {}
-    for case in all_cases():
-        if not refused(case) and not narrowed(case):
-            first.setdefault(case.op, case)
-    return list(first.values())
-
-
-def refused(case: Case) -> bool:
-    """What no fragment shader computes: 64-bit floats, also inside an operator (powers and norms of
-    integers), shifts and bits of 64-bit integers, the bits of 16-bit floats."""
-    inputs = [t.dtype for t in case.types() if t is not None]
-    types = {*inputs, *(t.dtype for t in case.out_types())}
-    if any(d.is_float and d.bits == 64 for d in types):
-        return True
-    inside = {"pow", "gemm", "reduce_l2", "reduce_log_sum", "reduce_log_sum_exp"}
-    if case.op in inside and inputs[0].is_int:
-        return True
-    if case.op in ("bit_shift", "bitwise_not") and dtype_of("uint64") in types:
-        return True
-    return case.op == "bitcast" and inputs[0].is_float and inputs[0].bits == 16
-
-
-def narrowed(case: Case) -> bool:
-    """Cases about integers that 32 bits do not hold."""
-    for a in (*case.arrays(), *case.expected()):
-        if a is None or a.dtype not in (np.int64, np.uint64) or not a.size:
-            continue
-        limits = np.iinfo(np.int32 if a.dtype == np.int64 else np.uint32)
-        if int(a.min()) < limits.min or int(a.max()) > limits.max:
-            return True
-    return False
-
-
-def compiled(case: Case, target: str = "opengl"):
-    b = GraphBuilder("case")
-    feeds, names = {}, []
-    for k, array in enumerate(case.arrays()):
-        names.append("" if array is None else b.input(f"x{k}", str(array.dtype), array.shape))
-        if array is not None:
-            feeds[names[-1]] = array
-    graph = b.finish(b.add(case.op, names, case.attrs))
-    return weft.compile(graph, target, opt_level=0, cache=False), feeds
-
-
-def agree(case: Case) -> None:
-    exe, feeds = compiled(case)
-    got = list(exe.run(feeds).values())
-    for g, want in zip(got, case.expected(), strict=True):
-        assert (g.dtype, g.shape) == (want.dtype, want.shape)
-        rtol = case.rtol if want.dtype.itemsize < 4 else max(case.rtol or 0, RTOL)
-        assert_close(g, want, rtol, max(case.atol, ATOL), case.int_atol, case.id)
-
-
-@pytest.mark.parametrize("case", one_of_each(), ids=lambda c: c.id)
-def test_operator(case):
-    agree(case)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "case", [c for c in all_cases() if not refused(c) and not narrowed(c)], ids=lambda c: c.id
-)
-def test_every_case(case):
-    agree(case)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", [c for c in all_cases() if refused(c)], ids=lambda c: c.id)
-def test_refused(case):
-    if all(t.size for t in case.out_types()):
-        with pytest.raises(CodegenError, match=r"64-bit|the bits of"):
-            compiled(case)
 
 
 def network(target="opengl", **options):

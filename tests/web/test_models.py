@@ -6,13 +6,14 @@ import pytest
 from web import bundles
 from web.colours import needs_emscripten
 from weft.benchmarks.zoo import judge
+from weft.compiler.tolerances import of_models
+from weft.ir.target import Target
 
 pytestmark = [pytest.mark.slow, needs_emscripten]
 
 MODELS = ("resnet18", "mobilenet_v2", "encoder_opset15")
-TOLERANCE = {"webgpu": 1e-3, "webgl": 1e-3, "wasm": 1e-4}
-# Results of kernels rounded to 11 bits, many layers deep, with random weights.
-HALF_TOLERANCE = 3e-2
+TOLERANCE = {kind: of_models(Target(kind)).rtol for kind in ("webgpu", "webgl", "wasm")}
+HALF_TOLERANCE = of_models(Target.parse("webgl -float_bits=16")).rtol
 
 INFER = """async ({ url, backend, flags, feeds }) => {
   const { model, inputs } = await open_bundle(url, backend, flags, feeds);

@@ -1,4 +1,5 @@
-"""Operators compiled for WebGPU, WebGL and wasm, run in Chromium, judged by numpy references."""
+"""Operators in Chromium beyond the grid (``tests/conformance``): WebGPU and wasm in a page, 16-bit
+textures."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import weft
+from conformance.columns import case_graph
 from op_cases import Case, all_cases, assert_close
-from web.case_graph import case_graph
 from web.handmade import array_json, text
 from web.site_server import ISOLATED, Answer, Site
 from weft.runtime import safetensors
@@ -89,17 +90,17 @@ def judge(cases: Sequence[Case], outputs: dict[str, np.ndarray], rtol: float, at
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, len(one_of_each()), CHUNK))
-@pytest.mark.parametrize("target", ["webgpu", "webgl"])
-def test_operators(run: Run, target: str, first: int) -> None:
+def test_operators_on_webgpu(run: Run, first: int) -> None:
+    """All cases run natively in the grid; here, a browser's own WebGPU has one of each."""
     cases = one_of_each()[first : first + CHUNK]
     graph, feeds = case_graph(cases)
-    judge(cases, run(weft.compile(graph, target), feeds), RTOL, ATOL)
+    judge(cases, run(weft.compile(graph, "webgpu"), feeds), RTOL, ATOL)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["wasm", "wasm -threads"])
 def test_operators_on_wasm(site: Site, run: Run, target: str) -> None:
-    """All cases of all operators run under Node (``test_wasm_ops.py``); here, in a page."""
+    """All cases of all operators run under Node in the grid; here, in a page."""
     graph, feeds = case_graph(one_of_each())
     judge(one_of_each(), run(weft.compile(graph, target), feeds), RTOL, ATOL)
 

@@ -21,7 +21,7 @@ from weft.compiler.weights import decode
 from weft.runtime import safetensors
 
 pytestmark = needs_emscripten
-BACKENDS = ("webgl", "wasm")
+BACKENDS = ("webgpu", "webgl", "wasm")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,9 @@ def test_pictures_are_classified(visit, served, colours, backend):
     assert visit.last("detail.backend") == backend
     running = page.inner_text("#running")
     assert "First inference" in running and "median of 2" in running
-    assert ("webgl" if backend == "webgl" else "WebAssembly") in running
+    assert {"webgpu": "webgpu, google", "webgl": "webgl, ANGLE"}.get(
+        backend, "WebAssembly"
+    ) in running
     no_complaints(visit)
 
 
@@ -75,6 +77,22 @@ def test_the_better_backend_is_chosen_and_why(visit, served, colours):
     visit.wait("ready")
     assert visit.page.inner_text(".classes li:first-child .name") == "red"
     assert "backend=webgl" in visit.page.url
+    names = visit.page.locator("#backends button").all_inner_texts()
+    assert names == ["Automatic", "Fastest here", "WebGPU", "WebGL", "WebAssembly"]
+    no_complaints(visit)
+
+
+def test_the_fastest_backend_is_measured_once(visit, served, colours):
+    address = served(colours)
+    visit.open(f"{address}?backend=fastest")
+    chosen, running = visit.last("detail.backend"), visit.page.inner_text("#running")
+    assert chosen in BACKENDS and "the fastest as measured: " in running
+    times = running.split("the fastest as measured: ")[1].splitlines()[0]
+    assert times.startswith(chosen) and all(b in times for b in BACKENDS)
+    assert "fastest" in visit.page.inner_text("#backends [aria-pressed=true]").lower()
+    visit.open(f"{address}?backend=fastest")
+    assert visit.last("detail.backend") == chosen
+    assert f"the fastest on an earlier visit: {times}" in visit.page.inner_text("#running")
     no_complaints(visit)
 
 
@@ -134,7 +152,7 @@ def test_coded_weights(visit, served, colours, tmp_path, code):
         scores.append(visit.last("Array.from(detail.outputs.top_scores.data)"))
     named = {"f16": "16-bit floats", "int8": "8-bit integers"}[code]
     assert named in visit.page.inner_text("#card")
-    exact, webgl, wasm = map(np.array, scores)
+    exact, webgpu, webgl, wasm = map(np.array, scores)
     stored = {}
     for file in b.path.glob("params-*"):
         stored |= safetensors.parse(np.fromfile(file, np.uint8), file.name)
@@ -142,7 +160,8 @@ def test_coded_weights(visit, served, colours, tmp_path, code):
     pixel = np.array([0x20, 0x80, 0x40]) / 255 * 2 - 1
     y = np.repeat(pixel, SIDE * SIDE) @ by_shape[3 * SIDE * SIDE, 64] @ by_shape[64, 3]
     expected = np.sort(np.exp(y) / np.exp(y).sum())[::-1]
-    assert np.allclose(webgl, expected, rtol=1e-4) and np.allclose(wasm, expected, rtol=1e-4)
+    for found in (webgpu, webgl, wasm):
+        assert np.allclose(found, expected, rtol=1e-4)
     assert 0 < np.abs(wasm - exact).max() < 1e-2
     no_complaints(visit)
 

@@ -5,8 +5,10 @@ import weft
 from web.wasm_node import Answer, NodeRunner, need_tools
 from weft.benchmarks import zoo
 from weft.benchmarks.zoo import judge
+from weft.compiler.tolerances import of_models
+from weft.ir.target import Target
 
-TOLERANCE = 1e-4  # relative to the largest element
+TOLERANCE = of_models(Target("wasm")).rtol
 
 
 def check(name: str, target: str, folder, threads: int = 1, repeat: int = 0) -> Answer:

@@ -8,7 +8,7 @@
 /**
  * @typedef {object} Job
  * @property {string} peer weft, tfjs or ort: the module of that name
- * @property {string} backend webgl or wasm
+ * @property {string} backend webgpu, webgl or wasm
  * @property {string} model folder of the model's files
  * @property {string} name of the input
  * @property {number[]} shape of the input, NCHW

@@ -21,6 +21,9 @@ export default async function prepare({ backend, model, threads }) {
     tf.wasm.setWasmPaths(`${BASE}/tfjs-backend-wasm/dist/`);
     tf.wasm.setThreadsCount(threads);
   }
+  if (backend === 'webgpu') {
+    await script(`${BASE}/tfjs-backend-webgpu/dist/tf-backend-webgpu.min.js`);
+  }
   if (!(await tf.setBackend(backend))) throw new Error(`the back-end ${backend} did not start`);
   await tf.ready();
   const [graph, blob] = await Promise.all([

@@ -45,6 +45,24 @@ void main() {
 uniform highp sampler2DArray p0;
 uniform highp sampler2DArray p1;
 layout(location = 0) out highp vec4 o0;
+bool is_nan(float a) {
+  return (floatBitsToUint(a) & 0x7fffffffu) > 0x7f800000u;
+}
+bvec4 is_nan(vec4 a) {
+  return greaterThan(floatBitsToUint(a) & uvec4(0x7fffffffu), uvec4(0x7f800000u));
+}
+float keep_nan(float a, float b) {
+  return is_nan(a) ? a : b;
+}
+vec4 keep_nan(vec4 a, vec4 b) {
+  return mix(b, a, is_nan(a));
+}
+float nan_exp(float a) {
+  return keep_nan(a, exp(a));
+}
+vec4 nan_exp(vec4 a) {
+  return keep_nan(a, exp(a));
+}
 void main() {
   int f = int(gl_FragCoord.x);
   vec4 acc1_0;
@@ -62,10 +80,10 @@ void main() {
     int i6 = i2 + 15;
     int i7 = clamp(i6, 0, 31);
     vec4 t4 = texelFetch(p0, ivec3(i7 & 7, i7 >> 3, 0), 0);
-    acc1_0 = acc1_0 + exp((vec4(t1.x, t2.x, t3.x, t4.x) - t5));
-    acc1_0 = acc1_0 + exp((vec4(t1.y, t2.y, t3.y, t4.y) - t5));
-    acc1_0 = acc1_0 + exp((vec4(t1.z, t2.z, t3.z, t4.z) - t5));
-    acc1_0 = acc1_0 + exp((vec4(t1.w, t2.w, t3.w, t4.w) - t5));
+    acc1_0 = acc1_0 + nan_exp((vec4(t1.x, t2.x, t3.x, t4.x) - t5));
+    acc1_0 = acc1_0 + nan_exp((vec4(t1.y, t2.y, t3.y, t4.y) - t5));
+    acc1_0 = acc1_0 + nan_exp((vec4(t1.z, t2.z, t3.z, t4.z) - t5));
+    acc1_0 = acc1_0 + nan_exp((vec4(t1.w, t2.w, t3.w, t4.w) - t5));
   }
   o0 = acc1_0;
 }
@@ -77,6 +95,24 @@ uniform highp sampler2DArray p0;
 uniform highp sampler2DArray p1;
 uniform highp sampler2DArray p2;
 layout(location = 0) out highp vec4 o0;
+bool is_nan(float a) {
+  return (floatBitsToUint(a) & 0x7fffffffu) > 0x7f800000u;
+}
+bvec4 is_nan(vec4 a) {
+  return greaterThan(floatBitsToUint(a) & uvec4(0x7fffffffu), uvec4(0x7f800000u));
+}
+float keep_nan(float a, float b) {
+  return is_nan(a) ? a : b;
+}
+vec4 keep_nan(vec4 a, vec4 b) {
+  return mix(b, a, is_nan(a));
+}
+float nan_exp(float a) {
+  return keep_nan(a, exp(a));
+}
+vec4 nan_exp(vec4 a) {
+  return keep_nan(a, exp(a));
+}
 void main() {
   int f = min(int(gl_FragCoord.y) * 8 + int(gl_FragCoord.x), 29);
   vec4 t1 = texelFetch(p0, ivec3(f & 7, f >> 3, 0), 0);
@@ -85,5 +121,5 @@ void main() {
   int i2 = f / 5;
   int i3 = i2 & 3;
   vec4 t3 = texelFetch(p2, ivec3(i1, 0, 0), 0);
-  o0 = (exp((t1 - t2[i3])) * (1.0 / t3[i3]));
+  o0 = (nan_exp((t1 - t2[i3])) * (1.0 / t3[i3]));
 }

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from weft.compiler.passes.layout import blocked
 from weft.compiler.schedules import schedule
 from weft.compiler.schedules.common import Context
 from weft.compiler.schedules.contraction import Tile, choose_tile
 from weft.ir import te
 from weft.ir.evaluate import evaluate
 from weft.ir.interp import run
+from weft.ir.layout import Layout
 from weft.ir.lower import lower
 from weft.ir.schedule import create_schedule
 from weft.ir.target import Target
@@ -60,8 +60,8 @@ def test_register_tiles_fill_the_registers(rows, columns, tile):
 def test_few_rows_are_joined_by_lines():
     """A 7×7 convolution has tiles of two lines: the weights are read half as often."""
     x, f, z = convolution(16, 32, 7, 7, 1, 1, 0)
-    layouts = {f: blocked((32, 16, 1, 1), 0, 16)}
-    layouts |= {x: blocked((1, 16, 7, 7), 1, 16), z: blocked((1, 32, 7, 7), 1, 16)}
+    layouts = {f: Layout.blocked((32, 16, 1, 1), 0, 16)}
+    layouts |= {x: Layout.blocked((1, 16, 7, 7), 1, 16), z: Layout.blocked((1, 32, 7, 7), 1, 16)}
     text = str(lower(schedule([z], WIDE, layouts), [x, f, z], WIDE, "conv", layouts))
     assert "alloc Y: float32[448] in local" in text  # 2 × 7 × 2 vectors
 
@@ -120,9 +120,9 @@ def test_convolutions_at_awkward_sizes(case, blocked_data, target):
     def shape(t):
         return tuple(int(e.value) for e in t.shape)
 
-    layouts = {f: blocked(shape(f), 0, lanes)}
+    layouts = {f: Layout.blocked(shape(f), 0, lanes)}
     if blocked_data:
-        layouts |= {t: blocked(shape(t), 1, lanes) for t in (x, z)}
+        layouts |= {t: Layout.blocked(shape(t), 1, lanes) for t in (x, z)}
     rng = np.random.default_rng(3)
     a, b = (rng.integers(-3, 4, shape(t)).astype(np.float32) for t in (x, f))
     (want,) = evaluate([z], {x: a, f: b})
@@ -140,7 +140,7 @@ def test_reduction_of_many_channels_keeps_to_one_vector():
     x = te.placeholder((1, n, 2, 3), name="X")
     ry, rx = te.reduce_axis(2, "ry"), te.reduce_axis(3, "rx")
     y = te.compute((1, n, 1, 1), lambda b, c, i, j: te.sum(x[b, c, ry, rx], [ry, rx]), name="Y")
-    layouts = {x: blocked((1, n, 2, 3), 1, 16)}
+    layouts = {x: Layout.blocked((1, n, 2, 3), 1, 16)}
     fn = lower(schedule([y], WIDE, layouts), [x, y], WIDE, "mean", layouts)
     a = np.arange(n * 6, dtype=np.float32).reshape(1, n, 2, 3)
     out = np.zeros((1, n, 1, 1), np.float32)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from weft.compiler.graph import TensorType
 from weft.compiler.ops import get
-from weft.compiler.passes.layout import blocked
 from weft.compiler.schedules import schedule
 from weft.ir import te
 from weft.ir.evaluate import evaluate
 from weft.ir.interp import run
+from weft.ir.layout import Layout
 from weft.ir.lower import lower
 from weft.ir.target import Target
 from weft.runtime.dtype import FLOAT32
@@ -48,9 +48,9 @@ def test_any_size_is_right(case, lies, target):
     def shape(t):
         return tuple(int(e.value) for e in t.shape)
 
-    layouts = {u: blocked(shape(u), 3, lanes)}
+    layouts = {u: Layout.blocked(shape(u), 3, lanes)}
     if lies == "blocked":
-        layouts |= {t: blocked(shape(t), 1, lanes) for t in (x, z)}
+        layouts |= {t: Layout.blocked(shape(t), 1, lanes) for t in (x, z)}
     rng = np.random.default_rng(3)
     # Small integers: every sum is exact, in whatever order.
     a, b = (rng.integers(-2, 3, shape(t)).astype(np.float32) for t in (x, u))
@@ -66,8 +66,8 @@ def test_any_size_is_right(case, lies, target):
 def test_transforms_are_sums_without_choices():
     """Which row of a matrix, and coefficients of one, are decided when loops are unrolled."""
     x, u, z = filtering(1, 16, 16, 8, 8, 2, (0, 0, 0, 0))
-    layouts = {x: blocked((1, 16, 8, 8), 1, 16), u: blocked((4, 4, 16, 16), 3, 16)}
-    layouts[z] = blocked((1, 16, 6, 6), 1, 16)
+    layouts = {x: Layout.blocked((1, 16, 8, 8), 1, 16), u: Layout.blocked((4, 4, 16, 16), 3, 16)}
+    layouts[z] = Layout.blocked((1, 16, 6, 6), 1, 16)
     text = str(lower(schedule([z], WIDE, layouts), [x, u, z], WIDE, "winograd", layouts))
     assert "winograd.in[ramp(240, 1, 16)] = " in text  # unrolled
     for left in ("==", "select", "if ", "broadcast(1.0", "broadcast(-1.0"):
