@@ -22,13 +22,10 @@ __all__ = ["schedule_gpu"]
 def schedule_gpu(ctx: Context) -> None:
     """Schedule all stages of ``ctx``. Stages of symbolic extents keep their plain loops."""
     inline_cheap_stages(ctx)
-<<<<<<< HEAD
     for stage in ctx.stored():  # what reads a stage looks at how it is stored
         if constant_domain(stage) and not stage.reduce_axes:
             adopt_layout(ctx, stage)
-=======
     contraction = bind_words if ctx.target.coalesced_words else bind_contraction
->>>>>>> main
     done: set = set()
     for stage in ctx.stored():
         if stage in done or not constant_domain(stage) or not stage.reduce_axes:
