@@ -173,9 +173,10 @@ def _copy_vectors(ctx: Context, acc: Stage, data: Read, unrolled: IterVar) -> St
     if layout is not None:
         copy.set_layout(layout)
     copy.compute_at(acc, acc.leaves[acc.leaves.index(unrolled) - 1])
-    lane = copy.axes[_along(ctx, data)]
-    rest = [a for a in copy.axes if a is not lane]
-    copy.reorder(*rest, lane)
+    along = copy.axes[_along(ctx, data)]
+    outer, lane = copy.split(along, factor=LANES)
+    rest = [a for a in copy.axes if a is not along]
+    copy.reorder(*rest, outer, lane)
     for a in rest:
         copy.unroll(a)
     copy.vectorize(lane)
