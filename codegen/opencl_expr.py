@@ -9,6 +9,7 @@ operation. A vector of bool is a vector of int with lanes 0 and -1, what compari
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -122,15 +123,19 @@ class OpenCLExpressions(Workgroup):
     def join(
         self, form: str, values: Sequence[Value], types: Sequence[DType], atom: bool = False
     ) -> Value:
-        """Without the conversions between int and uint that undo each other."""
+        """Without conversions between signed and unsigned that undo each other."""
         short = []
         for k, v in enumerate(values):
-            place, inner = f"as_uint({{{k}}})", _inside("as_int", v.text)
-            if place in form and inner is not None:
-                v = v._replace(text=inner)
-            elif place in form and v.text.isdigit():
-                form = form.replace(place, f"{{{k}}}")
-                v = v._replace(text=f"{v.text}u")
+            found = re.search(rf"as_u(\w+)\(\{{{k}\}}\)", form)
+            if found is not None:
+                inner = _inside(f"as_{found[1]}", v.text)
+                literal = re.fullmatch(rf"(?:\({found[1]}\)\()?(\d+)\)?", v.text)
+                if inner is not None:
+                    v = v._replace(text=inner)
+                elif literal is not None:
+                    form = form.replace(found[0], f"{{{k}}}")
+                    vector = v.text.startswith("(")
+                    v = v._replace(text=f"(u{found[1]})({literal[1]})" if vector else f"{v.text}u")
             short.append(v)
         return super().join(form, short, types, atom)
 

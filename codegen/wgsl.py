@@ -11,14 +11,16 @@
 Bindings are the function's parameters in order. Elements are words of 32 bits: float32, int32 (for
 bool, too) and uint32; 64-bit integers are kept in 32. With ``target.has_float16`` float16 is f16.
 A buffer is an array of vectors where all that reads or writes it takes whole aligned vectors, or
-reads single components: one instruction in place of four. (A store of one component may write the
-whole vector, so what is stored by elements is an array of elements.)
+reads single components, and where neighbours are read one by one: one instruction in place of
+four. (A store of one component may write the whole vector, so what is stored by elements is an
+array of elements.)
 
 WGSL keeps reads and writes inside of buffers, so both sides of a choice may be computed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -95,7 +97,7 @@ class _Kernel(WGSLExpressions):
         size = as_int(b.shape[0])
         if size is None or (b.scope == "shared" and size % 4):
             return False
-        whole = 0
+        whole, parts = 0, []
         for n in uses:
             index = n.indices[-1]
             index = index.value if isinstance(index, Broadcast) and isinstance(n, Load) else index
@@ -106,7 +108,20 @@ class _Kernel(WGSLExpressions):
                 whole += 1
             elif index.dtype.lanes > 1 or isinstance(n, Store):
                 return False
-        return whole > 0
+            else:
+                parts.append(index)
+        return whole > 0 or self._neighbours(parts)
+
+    def _neighbours(self, indices: list[Expr]) -> bool:
+        """Whether most scalar loads share their vector of four with others."""
+        vectors, alone = Counter[str](), 0
+        for i in indices:
+            if as_int(self.analyzer.simplify(i % 4)) is None:
+                alone += 1
+            else:
+                vectors[str(self.analyzer.simplify(i // 4))] += 1
+        saved = sum(n - 1 for n in vectors.values())
+        return saved > len(vectors) + alone
 
     def _aligned(self, index: Expr) -> bool:
         if not isinstance(index, Ramp) or index.lanes != 4 or not is_const(index.stride, 1):

@@ -187,7 +187,7 @@ export async function load(url, options = {}) {
       const loader = new Loader(source, manifest, c.entry, flags, { signal, onProgress });
       executor = await loader.executor();
       await executor.prepare({ signal, onProgress });
-      if (flags.warmUp && backend !== 'fastest') {
+      if (flags.warmUp) {
         onProgress?.({ phase: 'warm-up', loaded: 0, total: 1 });
         await executor.run(zeros(executor.inputs), { signal });
         onProgress?.({ phase: 'warm-up', loaded: 1, total: 1 });

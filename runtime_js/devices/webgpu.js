@@ -56,7 +56,10 @@ class WebGPUDevice {
   #device = null;
   #lost = false;
   #disposed = false;
-  #suspect = true; // until every step ran once without an error
+  /** @type {Set<number>} steps that did not yet run without an error */
+  #unproven = new Set();
+  /** @type {number[]} those among them that are running now */
+  #tried = [];
   #half = false;
   /** @type {Program | null} */
   #program = null;
@@ -105,7 +108,6 @@ class WebGPUDevice {
     }
     this.#device = device;
     this.#lost = false;
-    this.#suspect = true;
     this.#failure = null;
     device.lost.then(() => {
       if (this.#device === device) this.#lost = true;
@@ -198,6 +200,7 @@ class WebGPUDevice {
       });
       const { blocks } = geometry(kernels.get(kernel)?.launch ?? {});
       this.#dispatches.set(k, { kernel, pipeline, group, blocks });
+      this.#unproven.add(k);
       return this.#scope(device, k);
     });
     await Promise.all(scopes);
@@ -226,7 +229,8 @@ class WebGPUDevice {
    * @param {number} [k] the step, if it is known
    */
   #blame(message, k) {
-    this.#suspect = true; // the next run says of which step it is
+    this.#unproven = new Set(this.#dispatches.keys()); // the next run says of which step it is
+    this.#tried = [];
     if (this.#failure) return;
     const program = /** @type {Program} */ (this.#program);
     const step = k === undefined ? undefined : program.steps[k];
@@ -272,7 +276,9 @@ class WebGPUDevice {
    */
   run(begin, end) {
     const device = this.#alive();
-    if (this.#suspect) return this.#runApart(device, begin, end);
+    for (let k = begin; k < end && this.#unproven.size > 0; k++) {
+      if (this.#unproven.has(k)) return this.#runApart(device, begin, end);
+    }
     const pass = this.#encoder(device).beginComputePass();
     for (let k = begin; k < end; k++) this.#dispatch(pass, k);
     pass.end();
@@ -295,6 +301,7 @@ class WebGPUDevice {
       pass.end();
       device.queue.submit([encoder.finish()]);
       this.#scopes.push(this.#scope(device, k));
+      this.#tried.push(k);
     }
   }
 
@@ -390,7 +397,7 @@ class WebGPUDevice {
   }
 
   /**
-   * Wait for what error scopes say, and for the first run to be known good.
+   * Wait for what error scopes say; steps that ran without an error are known good.
    *
    * @param {GPUDevice} device
    */
@@ -401,7 +408,7 @@ class WebGPUDevice {
       await Promise.all(scopes);
     }
     this.#check(device);
-    this.#suspect = false;
+    for (const k of this.#tried.splice(0)) this.#unproven.delete(k);
   }
 
   async finish() {
@@ -517,6 +524,8 @@ class WebGPUDevice {
     device?.destroy();
     this.#buffers.clear();
     this.#dispatches.clear();
+    this.#unproven.clear();
+    this.#tried = [];
     this.#pool = [];
     this.#staging = [];
     this.#stagingCount = 0;

@@ -186,6 +186,9 @@ def test_buffers_are_vectors_where_all_accesses_allow_it():
     assert source(mixed, lambda t: four(t * 4 + 1)) == ["<vec4f>;", "<f32>;"]
     assert source(lambda t: Load(X, (t,)), lambda t: t) == ["<f32>;", "<f32>;"]
     assert source(lambda t: Load(X, (four(t * 2),)), lambda t: four(t * 4))[0] == "<f32>;"
+    # neighbours that are read one by one
+    sums = lambda t: Load(X, (t * 4,)) + Load(X, (t * 4 + 1,)) + Load(X, (t * 4 + 3,))  # noqa: E731
+    assert source(sums, lambda t: t) == ["<vec4f>;", "<f32>;"]
     # a store of one element may write its whole vector, which others write as well
     f = threads(32, lambda t: seq(Store(Y, (four(t * 4),), whole(t)),
                                   Store(Y, (t * 4,), Load(X, (t * 4 + 3,)))))  # fmt: skip

@@ -205,7 +205,8 @@ def test_threads(visit, served, tmp_path):
     no_complaints(visit)
 
 
-def test_what_a_shader_cannot_do_runs_on_wasm_and_is_said(visit, served, tmp_path):
+@pytest.mark.parametrize("target", ["webgpu", "webgl"])
+def test_what_a_shader_cannot_do_runs_on_wasm_and_is_said(visit, served, tmp_path, target):
     g = GraphBuilder("mixed")
     x = g.input("x", "float32", (4,))
     (y,) = g.add("relu", [x])
@@ -213,9 +214,9 @@ def test_what_a_shader_cannot_do_runs_on_wasm_and_is_said(visit, served, tmp_pat
     (tiny,) = g.add("mul", [wide, g.constant(np.full(4, 1e-200))])
     (big,) = g.add("mul", [tiny, g.constant(np.full(4, 1e200))])
     (z,) = g.add("cast", [big], {"to": "float32"}, outputs=["z"])
-    b = bundle(g.finish([z]), tmp_path / "dist", ("webgl", "wasm"))
-    assert b.fallbacks["webgl"] and "on wasm" in str(b)
-    visit.open(f"{served(b.path)}?backend=webgl")
+    b = bundle(g.finish([z]), tmp_path / "dist", (target, "wasm"))
+    assert b.fallbacks[target] and "on wasm" in str(b)
+    visit.open(f"{served(b.path)}?backend={target}")
     visit.page.fill("#numbers textarea", "1 -2 3 0.5")
     visit.page.click("#numbers button.main")
     visit.page.wait_for_selector("#answer .output")

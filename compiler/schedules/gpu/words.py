@@ -139,11 +139,12 @@ def _apply(
     data = [a for k, a in enumerate(acc.axes) if k not in (row, vector)]
     inside = [acc.axes[row]] if row is not None else []
     loops, unrolled = _terms(ctx, acc, shared)
-    acc.reorder(*data, *loops, *unrolled, *inside, acc.axes[vector])
+    wide, mine = _split(acc, acc.axes[vector], own)
+    acc.reorder(*data, *loops, *unrolled, *inside, wide, *([] if mine is None else [mine]))
     for a in (*unrolled, *inside):
         acc.unroll(a)
     if mine is not None:
-        acc.vectorize(acc.axes[vector])
+        acc.vectorize(mine)
 
 
 def _terms(ctx: Context, acc: Stage, shared: bool) -> tuple[list[IterVar], list[IterVar]]:
