@@ -113,7 +113,8 @@ class Workgroup(CLike):
         size = as_int(b.shape[0])
         if size is None:
             raise self.error(f"the size of shared memory {b!r} is known only when the kernel runs")
-        self.names[b] = self.name(self.buffer_stem(b))
+        if b not in self.shared_arrays:  # copies of an unrolled loop take turns
+            self.names[b] = self.name(self.buffer_stem(b))
         self.shared_arrays[b] = max(1, size)
         self.written.add(b)
         total = sum(n * self.shared_bytes(x.dtype) for x, n in self.shared_arrays.items())

@@ -80,11 +80,7 @@ def compile_launches(
         for b in k.scratch:
             if b not in number:
                 number[b] = len(args) + len(scratch)
-                size = as_int(b.shape[0]) if len(b.shape) == 1 else None
-                shape = b.layout.physical_shape if b.layout else tuple(
-                    as_int(n) or 0 for n in b.shape
-                )  # fmt: skip
-                scratch.append((str(b.dtype), shape if size is None else (size,)))
+                scratch.append((str(b.dtype), k.shape(b)))
         pieces.append(Piece(k.function, (*k.args, *(number[b] for b in k.scratch))))
     return _kernel(expr, group, types, pieces, scratch, target, symbol)
 

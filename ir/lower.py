@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..runtime import knobs
-from .expr import Load, Var
+from .expr import Load, Var, as_int
 from .layout import Layout
 from .passes.barriers import insert_barriers
 from .passes.hoist import hoist_invariants
@@ -23,7 +23,7 @@ from .passes.math import lower_math
 from .passes.partition import partition_loops
 from .passes.reuse import reuse_storage
 from .passes.split import split_host_device
-from .passes.storage import flatten_storage
+from .passes.storage import flatten_storage, physical_shape
 from .passes.unroll import unroll_loops
 from .passes.vectorize import vectorize_loops
 from .schedule import Schedule
@@ -91,6 +91,11 @@ class KernelFunction:
     function: Function
     args: tuple[int, ...]
     scratch: tuple[Buffer, ...]
+
+    @staticmethod
+    def shape(b: Buffer) -> tuple[int, ...]:
+        """The physical shape of scratch."""
+        return tuple(as_int(n) or 0 for n in physical_shape(b))
 
 
 def lower_kernels(

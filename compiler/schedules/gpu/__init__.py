@@ -9,6 +9,7 @@ tiles for sums of products, ``reduction.py`` one thread a result or one workgrou
 from __future__ import annotations
 
 from ..common import Context, constant_domain
+from ..injective import adopt_layout
 from ..inline import inline_cheap_stages
 from .contraction import bind_contraction
 from .injective import bind_injective
@@ -21,6 +22,9 @@ __all__ = ["schedule_gpu"]
 def schedule_gpu(ctx: Context) -> None:
     """Schedule all stages of ``ctx``. Stages of symbolic extents keep their plain loops."""
     inline_cheap_stages(ctx)
+    for stage in ctx.stored():  # what reads a stage looks at how it is stored
+        if constant_domain(stage) and not stage.reduce_axes:
+            adopt_layout(ctx, stage)
     contraction = bind_words if ctx.target.coalesced_words else bind_contraction
     done: set = set()
     for stage in ctx.stored():

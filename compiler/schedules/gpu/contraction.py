@@ -16,8 +16,9 @@ Tiles divide their axis where possible: a guard costs more than a smaller tile.
 
 from __future__ import annotations
 
-from ....ir.expr import IterVar, as_int
+from ....ir.expr import IterVar, Read, as_int
 from ....ir.stage import Stage
+from ....ir.visit import walk
 from ..common import Context, lane_axis, size
 from ..contraction import blocked_reduce_axis, operands_of, row_axis, shares_vector
 from .bind import LANES, bind_flat
@@ -25,6 +26,9 @@ from .bind import LANES, bind_flat
 # Vector registers that a tile may take: a thread of a GPU has room for some more, and compilers for
 # processors (which run several threads as the lanes of one) spill beyond.
 MAX_ACCUMULATORS = 16
+# Multiply-adds of vectors that cost as much as reading a vector: where elements are read one by
+# one, each is part of a multiply-add; elsewhere the two compete.
+READ = {1: 1.0, LANES: 4.0}
 
 
 def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
@@ -52,9 +56,14 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     if layout is not None:
         accumulate.set_layout(layout)
     rows = (as_int(result.axes[row].extent) or 1) if row is not None else 1
-    r, v = _tile(ctx, accumulate, rows, -(-columns // lanes), shared, size(result.axes))
-    _apply(ctx, result, accumulate, row, vector, (r, v, lanes))
-    return {result, accumulate, stage}
+    data = None if shared else _data_in_vectors(ctx, accumulate, vector)
+    together = LANES if data is not None else 1
+    tile = _tile(ctx, accumulate, rows, -(-columns // lanes), shared, together)
+    unrolled = _apply(ctx, result, accumulate, row, vector, (*tile, lanes))
+    made = {result, accumulate, stage}
+    if data is not None and unrolled is not None:
+        made.add(_copy_vectors(ctx, accumulate, data, unrolled))
+    return made
 
 
 def _lanes(most: int, columns: int, block: int) -> int:
@@ -64,10 +73,12 @@ def _lanes(most: int, columns: int, block: int) -> int:
 
 
 def _tile(
-    ctx: Context, acc: Stage, rows: int, vectors: int, shared: bool, results: int
+    ctx: Context, acc: Stage, rows: int, vectors: int, shared: bool, together: int
 ) -> tuple[int, int]:
     """Rows and vectors of a thread's tile: what reads least for each multiplication among those
-    that divide their axes, or waste little, and leave enough threads."""
+    that divide their axes, or waste little, and leave enough threads. Elements of the operand that
+    rows have arrive ``together``, so many in one read."""
+    results = size(acc.axes)
     best, least = (1, 1), float("inf")
     options = []
     for v in (1, 2, 4):
@@ -77,10 +88,10 @@ def _tile(
             options.append((r, v))
             padded = -(-rows // r) * r * -(-vectors // v) * v / (rows * vectors)
             # Vectors of operands that are read for each vector of multiply-adds.
-            reads = (r + v) / (r * v) if not shared else 1 + 1 / r
+            reads = 1 + 1 / r if shared else (r / together + v) / (r * v)
             few = results / (4 * r * v) < 4 * 64  # too few threads to fill a device
             guard = 1.3 if rows % r or vectors % v else 1.0
-            cost = padded * guard * (1 + reads) * (1.0 + 0.1 * few * r * v)
+            cost = padded * guard * (1 + READ[together] * reads) * (1.0 + 0.1 * few * r * v)
             if cost < least - 1e-9:
                 best, least = (r, v), cost
     chosen = ctx.choose(f"{acc.name}.tile", options, best)
@@ -95,7 +106,8 @@ def _apply(
     row: int | None,
     vector: int,
     tile: tuple[int, int, int],
-) -> None:
+) -> IterVar | None:
+    """Carry the tile out; gives the unrolled reduce loop."""
     rows, vectors, lanes = tile
     wide, lane = _split(result, result.axes[vector], lanes)
     outer_v, inner_v = _split(result, wide, vectors) if wide is not None else (None, None)
@@ -124,14 +136,65 @@ def _apply(
         acc.unroll(a)
     if lanes > 1:
         acc.vectorize(lane)
+    return unrolled[0] if unrolled else None
+
+
+def _data_in_vectors(ctx: Context, acc: Stage, vector: int) -> Read | None:
+    """The operand that all lanes of a vector share, if it is to be read in vectors of its own: the
+    terms that are unrolled then lie side by side in it."""
+    v = acc.axes[vector]
+    reads = [r for r in acc.reads() if not any(n is v for i in r.indices for n in walk(i))]
+    axis = _unrolled_axis(ctx, acc)
+    if len(reads) != 1 or not reads[0].indices or (as_int(axis.extent) or 1) % LANES:
+        return None
+    (read,) = reads
+    layout = ctx.layout_of(read.tensor)
+    along = _along(ctx, read)
+    length = layout.block(along) if layout is not None else as_int(read.tensor.shape[along]) or 1
+    if read.indices[along] is not axis or length % LANES:
+        return None
+    # A processor's multiply-add takes one element of memory for all lanes as it is; other devices
+    # read four elements as fast as one.
+    default = ctx.target.max_lanes == LANES
+    chosen = ctx.choose(f"{acc.name}.data_vectors", (False, True), default)
+    return read if chosen else None
+
+
+def _along(ctx: Context, read: Read) -> int:
+    """The axis of what is read along which neighbours in memory lie."""
+    layout = ctx.layout_of(read.tensor)
+    return layout.lane.axis if layout is not None else len(read.tensor.shape) - 1
+
+
+def _copy_vectors(ctx: Context, acc: Stage, data: Read, unrolled: IterVar) -> Stage:
+    """Vectors of ``data`` in registers, for one iteration of the loop around ``unrolled``."""
+    copy = ctx.schedule[ctx.schedule.cache_read(data.tensor, "local", [acc])]
+    layout = ctx.layout_of(data.tensor)
+    if layout is not None:
+        copy.set_layout(layout)
+    copy.compute_at(acc, acc.leaves[acc.leaves.index(unrolled) - 1])
+    along = copy.axes[_along(ctx, data)]
+    outer, lane = copy.split(along, factor=LANES)
+    rest = [a for a in copy.axes if a is not along]
+    copy.reorder(*rest, outer, lane)
+    for a in rest:
+        copy.unroll(a)
+    copy.vectorize(lane)
+    return copy
+
+
+def _unrolled_axis(ctx: Context, acc: Stage) -> IterVar:
+    """The reduce axis of which some terms are unrolled: the one along which an operand lies in
+    blocks, else the longest."""
+    axis, _ = blocked_reduce_axis(ctx, acc)
+    longest = max(acc.reduce_axes, key=lambda a: as_int(a.extent) or 0)
+    return longest if axis is None else axis
 
 
 def _terms(ctx: Context, acc: Stage) -> tuple[list[IterVar], list[IterVar]]:
     """Reduce loops that stay, outermost first, and the one to unroll: four terms that lie side by
     side in an operand."""
-    axis, _ = blocked_reduce_axis(ctx, acc)
-    longest = max(acc.reduce_axes, key=lambda a: as_int(a.extent) or 0)
-    axis = axis if axis is not None else longest
+    axis = _unrolled_axis(ctx, acc)
     others = [a for a in acc.reduce_axes if a is not axis]
     extent = as_int(axis.extent) or 1
     if extent <= LANES and extent > 1:

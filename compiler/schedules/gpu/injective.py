@@ -5,7 +5,7 @@ from __future__ import annotations
 from ....ir.expr import as_int
 from ....ir.stage import Stage
 from ..common import Context, lane_axis, vectorize_along
-from ..injective import adopt_layout, is_elementwise
+from ..injective import is_elementwise
 from .bind import LANES, bind_flat
 
 
@@ -15,7 +15,6 @@ def bind_injective(ctx: Context, stage: Stage) -> None:
     Element-wise stages whose operands all lie alike are one flat loop, whose last vector may be
     short.
     """
-    adopt_layout(ctx, stage)
     layout = ctx.layout(stage)
     if not stage.axes:
         return

@@ -1,0 +1,140 @@
+"""Random schedules for devices with workgroups: every nest bound to blocks and threads, operands
+and partial results in shared memory, extents that nothing divides."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from random_schedules import KINDS
+from weft.ir import te
+from weft.ir.expr import IterVar, as_int
+from weft.ir.interp import run
+from weft.ir.lower import KernelFunction
+from weft.ir.schedule import Schedule, create_schedule, thread_axis
+from weft.ir.stage import Stage
+from weft.ir.tensor import ComputeOp, Tensor
+from weft.runtime.errors import ScheduleError
+
+
+def build_gpu(kind: str, seed: int) -> tuple[list[Tensor], list[Tensor], Schedule]:
+    """(inputs, outputs, schedule) for a seed."""
+    rng = random.Random(seed)
+    inputs, outputs = KINDS[kind](rng)
+    s = create_schedule(outputs)
+    for stage in [x for x in reversed(s.stages) if isinstance(x.op, ComputeOp)]:
+        if stage.reduce_axes:
+            (_together if len(stage.body) == 1 and rng.random() < 0.35 else _own)(s, stage, rng)
+        elif not stage.is_output and rng.random() < 0.5:
+            stage.compute_inline()
+        else:
+            _spread(s, stage, list(stage.axes), rng)
+    return inputs, outputs, s
+
+
+def _fused(stage: Stage, loops: Sequence[IterVar]) -> IterVar:
+    return stage.fuse(*loops) if len(loops) > 1 else loops[0]
+
+
+def _spread(s: Schedule, stage: Stage, loops: list[IterVar], rng: random.Random) -> IterVar:
+    """Bind the data loops of a stage; gives the loop of the threads, inside of which it may have
+    loops of its own."""
+    inner: list[IterVar] = []
+    if rng.random() < 0.6:
+        outer, lane = stage.split(loops[-1], factor=rng.choice([2, 3, 4]))
+        loops, inner = [*loops[:-1], outer], [lane]
+    if len(loops) > 1 and rng.random() < 0.5:
+        outer, row = stage.split(loops[-2], factor=rng.choice([2, 3]))
+        loops, inner = [*loops[:-2], outer, loops[-1]], [row, *inner]
+    stage.reorder(*loops, *inner)
+    axes = ["x", "y"] if len(loops) > 1 and rng.random() < 0.4 else ["x"]
+    split = rng.randint(1, len(loops) - 1) if len(axes) > 1 else len(loops)
+    parts = [loops[split:], loops[:split]] if len(axes) > 1 else [loops]
+    blocks, threads = [], []
+    for part in parts:
+        block, thread = stage.split(_fused(stage, part), factor=rng.choice([1, 2, 3, 4, 5, 8]))
+        blocks.append(block)
+        threads.append(thread)
+    stage.reorder(*reversed(blocks), *reversed(threads))
+    for axis, block, thread in zip(axes, blocks, threads):
+        stage.bind(block, thread_axis(f"blockIdx.{axis}"))
+        stage.bind(thread, thread_axis(f"threadIdx.{axis}"))
+    reduced = any(map(stage.is_reduce, stage.leaves))
+    for a in inner[:-1]:
+        stage.unroll(a)
+    if inner and not reduced:
+        rng.choice([stage.vectorize, stage.unroll])(inner[-1])
+    return threads[0]
+
+
+def _own(s: Schedule, stage: Stage, rng: random.Random) -> None:
+    """A thread computes its results in registers; operands may come through shared memory."""
+    acc = s[s.cache_write(stage.op.outputs, "local")]  # type: ignore[attr-defined]
+    at = _spread(s, stage, list(stage.axes), rng)
+    acc.compute_at(stage, at)
+    reduce = list(acc.reduce_axes)
+    rng.shuffle(reduce)
+    if rng.random() < 0.6:
+        outer, inner = acc.split(reduce[0], factor=rng.choice([2, 3, 4]))
+        reduce = [outer, *reduce[1:], inner]
+    data = list(acc.axes)
+    acc.reorder(*reduce, *data)
+    if rng.random() < 0.4:
+        acc.vectorize(data[-1]) if (as_int(data[-1].extent) or 0) <= 8 else acc.unroll(data[-1])
+    if rng.random() < 0.5 and as_int(acc.extents()[reduce[-1]]) is not None:
+        acc.unroll(reduce[-1])
+    for producer in acc.producers():
+        if rng.random() < 0.6:
+            for t in producer.op.outputs:  # type: ignore[attr-defined]
+                if any(r.tensor is t for r in acc.reads()):
+                    _shared(s, s[s.cache_read(t, "shared", [acc])], stage, acc, reduce[0])
+
+
+def _shared(s: Schedule, copy: Stage, stage: Stage, acc: Stage, at: IterVar) -> None:
+    """The threads of the workgroup copy what all of them need next."""
+    copy.compute_at(acc, at)
+    threads = {
+        ann.tag: as_int(stage.extents()[a])
+        for a, ann in stage.annotations.items()
+        if ann.tag.startswith("threadIdx")
+    }
+    loop = _fused(copy, copy.axes)
+    for tag, n in threads.items():
+        loop, inner = copy.split(loop, factor=n)
+        copy.bind(inner, thread_axis(tag))
+
+
+def _together(s: Schedule, stage: Stage, rng: random.Random) -> None:
+    """Threads share the terms of a result; what each has is added up by all."""
+    _, own = stage.split(_fused(stage, stage.reduce_axes), factor=rng.choice([2, 3, 4, 8]))
+    result = stage.op.outputs[0]  # type: ignore[attr-defined]
+    part = s[s.rfactor(result, own)]
+    part.set_scope("shared")
+    register = s[s.cache_write(part.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    part.bind(part.leaves[0], thread_axis("threadIdx.x"))
+    register.compute_at(part, part.leaves[0] if rng.random() < 0.5 else part.leaves[-1])
+    total = s[s.cache_write(result, "local")]
+    block = _fused(stage, stage.axes)
+    if rng.random() < 0.5:
+        block, inner = stage.split(block, factor=rng.choice([2, 3]))
+    else:
+        inner = block
+    stage.bind(block, thread_axis("blockIdx.x"))
+    part.compute_at(stage, inner)
+    total.compute_at(stage, inner)
+
+
+def run_kernels(
+    kernels: Sequence[KernelFunction], arrays: Sequence[np.ndarray]
+) -> None:
+    """The functions one after another in the interpreter, with scratch between them."""
+    scratch: dict = {}
+    for k in kernels:
+        for b in k.scratch:
+            if b not in scratch:
+                scratch[b] = np.full(k.shape(b), 7, b.dtype.numpy)
+        run(k.function, [*(arrays[n] for n in k.args), *(scratch[b] for b in k.scratch)])
+
+
+__all__ = ["ScheduleError", "build_gpu", "run_kernels", "te"]
