@@ -125,9 +125,7 @@ def _together(s: Schedule, stage: Stage, rng: random.Random) -> None:
     total.compute_at(stage, inner)
 
 
-def run_kernels(
-    kernels: Sequence[KernelFunction], arrays: Sequence[np.ndarray]
-) -> None:
+def run_kernels(kernels: Sequence[KernelFunction], arrays: Sequence[np.ndarray]) -> None:
     """The functions one after another in the interpreter, with scratch between them."""
     scratch: dict = {}
     for k in kernels:
