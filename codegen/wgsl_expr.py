@@ -140,7 +140,7 @@ class WGSLExpressions(Workgroup, Words):
     # -- choice and conversions -------------------------------------------------------------------
 
     def _binary(self, e: Binary) -> Value:
-        """A quotient by a literal zero is a product with infinity: compilers fold the former to 0."""
+        """A quotient by a literal zero is a product with infinity: compilers fold the former."""
         by = e.b.value if isinstance(e.b, Broadcast) else e.b
         if e.op is Op.DIV and e.dtype.is_float and isinstance(by, Const) and by.value == 0:
             inf: Expr = Const(math.copysign(math.inf, by.value), e.dtype.element)
