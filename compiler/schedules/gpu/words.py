@@ -130,7 +130,8 @@ def _apply(
     if mine is not None:
         result.vectorize(mine)
     tiles = fused(result, outer)
-    several = max(1, min(THREADS // run, stage_extent(result, tiles)))
+    most = min(THREADS, ctx.target.max_threads)
+    several = max(1, min(most // run, stage_extent(result, tiles)))
     block, member = result.split(tiles, factor=several)
     bind_blocks(ctx, result, block)
     result.bind(member, thread_axis("threadIdx.y"))
