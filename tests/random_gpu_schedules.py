@@ -8,14 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from random_schedules import KINDS
-from weft.ir import te
 from weft.ir.expr import IterVar, as_int
 from weft.ir.interp import run
 from weft.ir.lower import KernelFunction
 from weft.ir.schedule import Schedule, create_schedule, thread_axis
 from weft.ir.stage import Stage
 from weft.ir.tensor import ComputeOp, Tensor
-from weft.runtime.errors import ScheduleError
 
 
 def build_gpu(kind: str, seed: int) -> tuple[list[Tensor], list[Tensor], Schedule]:
@@ -29,7 +27,7 @@ def build_gpu(kind: str, seed: int) -> tuple[list[Tensor], list[Tensor], Schedul
         elif not stage.is_output and rng.random() < 0.5:
             stage.compute_inline()
         else:
-            _spread(s, stage, list(stage.axes), rng)
+            _spread(stage, list(stage.axes), rng)
     return inputs, outputs, s
 
 
@@ -37,7 +35,7 @@ def _fused(stage: Stage, loops: Sequence[IterVar]) -> IterVar:
     return stage.fuse(*loops) if len(loops) > 1 else loops[0]
 
 
-def _spread(s: Schedule, stage: Stage, loops: list[IterVar], rng: random.Random) -> IterVar:
+def _spread(stage: Stage, loops: list[IterVar], rng: random.Random) -> IterVar:
     """Bind the data loops of a stage; gives the loop of the threads, inside of which it may have
     loops of its own."""
     inner: list[IterVar] = []
@@ -71,7 +69,7 @@ def _spread(s: Schedule, stage: Stage, loops: list[IterVar], rng: random.Random)
 def _own(s: Schedule, stage: Stage, rng: random.Random) -> None:
     """A thread computes its results in registers; operands may come through shared memory."""
     acc = s[s.cache_write(stage.op.outputs, "local")]  # type: ignore[attr-defined]
-    at = _spread(s, stage, list(stage.axes), rng)
+    at = _spread(stage, list(stage.axes), rng)
     acc.compute_at(stage, at)
     reduce = list(acc.reduce_axes)
     rng.shuffle(reduce)
@@ -81,21 +79,21 @@ def _own(s: Schedule, stage: Stage, rng: random.Random) -> None:
     data = list(acc.axes)
     acc.reorder(*reduce, *data)
     if rng.random() < 0.4:
-        acc.vectorize(data[-1]) if (as_int(data[-1].extent) or 0) <= 8 else acc.unroll(data[-1])
-    if rng.random() < 0.5 and as_int(acc.extents()[reduce[-1]]) is not None:
+        rng.choice([acc.vectorize, acc.unroll])(data[-1])
+    if rng.random() < 0.5:
         acc.unroll(reduce[-1])
     for producer in acc.producers():
         if rng.random() < 0.6:
             for t in producer.op.outputs:  # type: ignore[attr-defined]
                 if any(r.tensor is t for r in acc.reads()):
-                    _shared(s, s[s.cache_read(t, "shared", [acc])], stage, acc, reduce[0])
+                    _shared(s[s.cache_read(t, "shared", [acc])], stage, acc, reduce[0])
 
 
-def _shared(s: Schedule, copy: Stage, stage: Stage, acc: Stage, at: IterVar) -> None:
+def _shared(copy: Stage, stage: Stage, acc: Stage, at: IterVar) -> None:
     """The threads of the workgroup copy what all of them need next."""
     copy.compute_at(acc, at)
     threads = {
-        ann.tag: as_int(stage.extents()[a])
+        ann.tag: as_int(stage.extents()[a]) or 1
         for a, ann in stage.annotations.items()
         if ann.tag.startswith("threadIdx")
     }
@@ -133,6 +131,3 @@ def run_kernels(kernels: Sequence[KernelFunction], arrays: Sequence[np.ndarray])
             if b not in scratch:
                 scratch[b] = np.full(k.shape(b), 7, b.dtype.numpy)
         run(k.function, [*(arrays[n] for n in k.args), *(scratch[b] for b in k.scratch)])
-
-
-__all__ = ["ScheduleError", "build_gpu", "run_kernels", "te"]

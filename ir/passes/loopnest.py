@@ -233,18 +233,22 @@ class _Builder:
                 for k, i in enumerate(n.indices):
                     if not any(v is axis for v in walk(i)):
                         continue
-                    limit = self._room(n.tensor, k)
-                    span = an.interval(an.simplify(substitute(i, b.index)))
+                    low, limit = self._room(n.tensor, k)
+                    at = binary(Op.SUB, substitute(i, b.index), low)
+                    span = an.interval(an.simplify(at))
                     if limit is None or span.lo is None or span.hi is None:
                         return False
                     if span.lo < 0 or span.hi >= limit:
                         return False
         return True
 
-    def _room(self, t: Tensor, k: int) -> int | None:
-        """How many elements storage has along a logical axis, padding included."""
+    def _room(self, t: Tensor, k: int) -> tuple[Expr, int | None]:
+        """The first index that storage has along a logical axis, and how many elements from there,
+        padding included."""
         layout = self.layouts.get(t)
-        return layout.padded[k] if layout else as_int(t.shape[k])
+        known = self.bounds.get(self.schedule[t])
+        low, extent = known.box[k] if known is not None else (ZERO, t.shape[k])
+        return low, layout.padded[k] if layout else as_int(extent)
 
     # Statements ---------------------------------------------------------------------------------
 

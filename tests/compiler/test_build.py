@@ -5,7 +5,8 @@ import pytest
 import weft
 from weft import te
 from weft.ir.layout import Layout
-from weft.runtime.errors import InputError, LoweringError, ScheduleError
+from weft.runtime.devices.probe import probe
+from weft.runtime.errors import CodegenError, InputError, LoweringError, ScheduleError
 from weft.runtime.ndarray import is_ready
 
 
@@ -172,3 +173,36 @@ def test_guarded_reads_and_reads_of_nothing_are_not_judged():
 def test_what_no_schedule_can_be_made_of(outputs):
     with pytest.raises(ScheduleError, match="create_schedule takes"):
         te.create_schedule(outputs)
+
+
+@pytest.mark.parametrize("target", ["opencl", "webgpu"])
+def test_a_kernel_on_a_device(target):
+    found = probe(target)
+    if not found.ok:
+        pytest.skip(found.reason)
+    a = te.placeholder((33, 40), name="A")
+    k = te.reduce_axis(40, "k")
+    b = te.compute((33,), lambda i: te.sum(a[i, k], k), name="B")
+    c = te.compute((33,), lambda i: b[i] * 2, name="C")
+    f = weft.build(te.create_schedule(c), [a, c], target, "twice")
+    assert f.name == "twice" and len(f.functions) == 2 and f.function is f.functions[0]
+    assert all(g.name in f.source for g in f.functions)
+    x = np.arange(33 * 80, dtype=np.float32).reshape(33, 80)[:, ::2]
+    out = np.zeros((2, 33), np.float32)
+    for _ in range(2):
+        f(x, out[1])
+    np.testing.assert_array_equal(out[1], 2 * x.sum(1))
+    assert not out[0].any()
+    with pytest.raises(InputError, match=r"A is float64\[33, 40\], not float32\[33, 40\]"):
+        f(x.astype(np.float64), out[1])
+    with pytest.raises(InputError, match="overlaps"):
+        f(x, x[:, 0])
+
+
+@pytest.mark.parametrize("target", ["opencl", "webgpu"])
+def test_a_kernel_for_a_device_takes_arrays_only(target):
+    n = te.var("n")
+    a = te.placeholder((n,), name="A")
+    b = te.compute((n,), lambda i: a[i] + 1, name="B")
+    with pytest.raises(CodegenError, match="the parameter n is a number"):
+        weft.build(te.create_schedule(b), [a, b, n], target)
