@@ -61,7 +61,8 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     tile = _tile(ctx, accumulate, rows, -(-columns // lanes), shared, together)
     unrolled = _apply(ctx, result, accumulate, row, vector, (*tile, lanes))
     made = {result, accumulate, stage}
-    if data is not None and unrolled is not None:
+    # Where no loop is around the unrolled one, all is read at once anyway.
+    if data is not None and unrolled is not None and unrolled is not accumulate.leaves[0]:
         made.add(_copy_vectors(ctx, accumulate, data, unrolled))
     return made
 
