@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 
-from ..ir.expr import LOGIC, Op, Reinterpret
+from ..ir.expr import LOGIC, Binary, Broadcast, Const, Expr, Op, Reinterpret
 from ..ir.stmt import Function
 from ..ir.target import Target
 from ..runtime.dtype import FLOAT32, DType
@@ -137,6 +138,15 @@ class WGSLExpressions(Workgroup, Words):
         return f"{self.function(text, d) if text in HELPERS else text}({{0}})"
 
     # -- choice and conversions -------------------------------------------------------------------
+
+    def _binary(self, e: Binary) -> Value:
+        """A quotient by a literal zero is a product with infinity: compilers fold the former."""
+        by = e.b.value if isinstance(e.b, Broadcast) else e.b
+        if e.op is Op.DIV and e.dtype.is_float and isinstance(by, Const) and by.value == 0:
+            inf: Expr = Const(math.copysign(math.inf, by.value), e.dtype.element)
+            lanes = e.dtype.lanes
+            e = Binary(Op.MUL, e.a, inf if lanes == 1 else Broadcast(inf, lanes))
+        return super()._binary(e)
 
     def choice(self, d: DType) -> str:
         return "select({2}, {1}, {0})"

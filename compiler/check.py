@@ -83,7 +83,7 @@ def check(
     simple = plain if every_node else simplified(plain, tell)
     if goal.opt_level > 0:
         graph = adapted(simple, goal, tell, accuracy)
-        groups: Sequence[Group] = fuse(graph)
+        groups: Sequence[Group] = fuse(graph, goal.max_buffers)
     else:
         graph, groups = simple, [Group.of(simple, [n]) for n in simple.nodes]
     store = check_reference.store(cache)

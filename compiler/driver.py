@@ -136,7 +136,7 @@ def compile_each(
             if simple is None:
                 simple = simplified(plain, tell)
             graph = adapted(simple, goal, tell, accuracy)
-            groups: Sequence[Group] = fuse(graph)
+            groups: Sequence[Group] = fuse(graph, goal.max_buffers)
         else:
             graph, groups = plain, [Group.of(plain, [n]) for n in plain.nodes]
         if goal.texture_memory and goal.float_bits == 16:

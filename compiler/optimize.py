@@ -15,6 +15,7 @@ from .graph import Graph
 from .passes import GRAPH_PASSES, GraphPass, eliminate_dead
 from .passes.algorithms import choose_algorithms
 from .passes.layout import choose_layouts
+from .passes.narrow import narrow_concats
 
 Progress = Callable[[str, int, int], None]
 
@@ -47,6 +48,8 @@ def adapted(
     if accuracy == "fast" and not target.texture_memory and not target.max_threads:
         passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
         passes.append(("eliminate_dead", eliminate_dead))
+    if target.max_buffers:
+        passes.append(("narrow_concats", lambda g: narrow_concats(g, target)))
     passes.append(("choose_layouts", lambda g: choose_layouts(g, target)))
     return _run_passes(graph, passes, len(GRAPH_PASSES) + 1, "adapt", tell).verify()
 

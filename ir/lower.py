@@ -28,7 +28,7 @@ from .passes.unroll import unroll_loops
 from .passes.vectorize import vectorize_loops
 from .schedule import Schedule
 from .simplify import simplify
-from .stmt import Alloc, Buffer, Function, Seq, Stmt, Store
+from .stmt import Alloc, Buffer, Function, Seq, Stmt, Store, seq
 from .target import Target
 from .tensor import Tensor
 from .verify import verify
@@ -132,13 +132,35 @@ def lower_kernels(
 
 
 def split_nests(f: Function) -> tuple[list[Stmt], list[Buffer]]:
-    """The nests of a function, in order, and the buffers that they exchange values through."""
+    """The nests of a function, in order, and the buffers that they exchange values through.
+
+    What threads keep in registers or in shared memory does not outlive a kernel: the statements
+    from the first to the last that touch such a buffer are one nest. (Stages of a scalar have no
+    loop to be computed at.)
+    """
     scratch: list[Buffer] = []
+    kept: list[Buffer] = []
     body = f.body
-    while isinstance(body, Alloc) and body.buffer.scope == "global":
-        scratch.append(body.buffer)
+    while isinstance(body, Alloc):
+        (scratch if body.buffer.scope == "global" else kept).append(body.buffer)
         body = body.body
-    return list(body.stmts) if isinstance(body, Seq) else [body], scratch
+    stmts = list(body.stmts) if isinstance(body, Seq) else [body]
+    touched = [_touched(s)[0] for s in stmts]
+    last = {b: max(k for k, t in enumerate(touched) if b in t) for b in kept}
+    nests: list[Stmt] = []
+    begin = end = 0
+    for k, used in enumerate(touched):
+        end = max([end, k, *(last[b] for b in kept if b in used)])
+        if k < end:
+            continue
+        nest = seq(*stmts[begin : k + 1])
+        inside = set().union(*touched[begin : k + 1])
+        for b in reversed(kept):
+            if b in inside:
+                nest = Alloc(b, nest)
+        nests.append(nest)
+        begin = end = k + 1
+    return nests, scratch
 
 
 def _touched(s: Stmt) -> tuple[set[Buffer | Var], set[Buffer]]:

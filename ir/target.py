@@ -42,7 +42,6 @@ class Target:
     max_blocks: int = 0  # workgroups along one axis of a launch
     shared_bytes: int = 0  # memory that the threads of a workgroup share
     max_buffers: int = 0  # buffers that one kernel can be given; 0: any number
-    coalesced_words: bool = False  # neighbouring threads read neighbouring words, not own vectors
     has_float16: bool = False  # 16-bit floats in memory and arithmetic (elsewhere kept in 32 bits)
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
@@ -145,7 +144,6 @@ _KINDS: dict[str, Target] = {
         max_blocks=65535,
         shared_bytes=16384,
         max_buffers=8,
-        coalesced_words=True,
         fallback="wasm",
     ),
     "opengl": _fragments("opengl", "none"),

@@ -72,6 +72,12 @@ def num_threads() -> int:
     return _integer("WEFT_NUM_THREADS", cores, low=1)
 
 
+def pin_threads() -> bool:
+    """``WEFT_PIN_THREADS``: 1 binds each worker thread of the CPU runtime to a core of its own
+    (Linux; default 0). The calling thread stays free: it is the caller's."""
+    return _integer("WEFT_PIN_THREADS", 0) != 0
+
+
 def cache_dir() -> Path:
     """``WEFT_CACHE_DIR``: compiled kernels kept between processes (default
     ``$XDG_CACHE_HOME/weft``, else ``~/.cache/weft``)."""

@@ -29,7 +29,7 @@ from ..group import Group
 from ..ops import Kind, get
 
 MAX_NODES = 32
-MAX_BUFFERS = 16  # inputs and output: kernels on a GPU take no more
+MAX_BUFFERS = 16  # inputs and output, where a target says nothing else
 MAX_TERMS = 64  # operators in the expression after inlining, shared ones counted each time
 
 # Worth computing again where a result is stretched: no more than a few instructions an element.
@@ -42,19 +42,21 @@ _DEAR_BROADCAST = frozenset({"pow", "div", "mod"})
 _EXIT = -1
 
 
-def fuse(graph: Graph) -> list[Group]:
+def fuse(graph: Graph, max_buffers: int = 0) -> list[Group]:
     """The groups of ``graph``, in topological order; together they have each node once.
 
     A convolution or matrix product takes the elementwise and broadcasting operators after it that
     keep its shape; a reduction the injective ones before it; injective ones chain. A result that
-    several groups read is computed once, in a group that ends with it.
+    several groups read is computed once, in a group that ends with it. Where a kernel can be
+    given ``max_buffers`` (0: so many that it does not matter), a group of several nodes leaves one
+    of them for what passes between its kernels.
     """
-    return _Fusion(graph).run()
+    return _Fusion(graph, max_buffers - 1 if max_buffers else MAX_BUFFERS).run()
 
 
 class _Fusion:
-    def __init__(self, graph: Graph):
-        self.graph = graph
+    def __init__(self, graph: Graph, max_buffers: int):
+        self.graph, self.max_buffers = graph, max_buffers
         self.nodes = graph.nodes
         self.kinds = [_kind(n) for n in graph.nodes]
         position = {id(n): k for k, n in enumerate(graph.nodes)}
@@ -124,7 +126,7 @@ class _Fusion:
         if any(self.final[m] or not inside.issuperset(self.readers[m]) for m in members[:-1]):
             return False
         group = [self.nodes[m] for m in members]
-        if self._buffers(group) > MAX_BUFFERS:
+        if self._buffers(group) > self.max_buffers:
             return False
         masters = [m for m in members if self.kinds[m] >= Kind.REDUCTION]
         if len(masters) > 1:

@@ -9,7 +9,7 @@ transform nodes are needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ...ir.layout import Digit, Layout
@@ -35,10 +35,6 @@ def choose_layouts(graph: Graph, target: Target) -> Graph:
         from .texture_layout import choose_texture_layouts
 
         return choose_texture_layouts(graph, target)
-    if target.coalesced_words:
-        from .words_layout import choose_word_layouts
-
-        return choose_word_layouts(graph)
     types = dict(graph.types)
     constants = dict(graph.constants)
     results = set(graph.outputs)
@@ -48,9 +44,7 @@ def choose_layouts(graph: Graph, target: Target) -> Graph:
             if types[name].layout is None and name not in results:
                 types[name] = replace(types[name], layout=layout)
                 constants[name] = layout.pack(graph.constants[name])
-        layout = result_layout(
-            node, types, lambda out, node=node: _blocked_result(node, types, target, out)
-        )
+        layout = _result_layout(node, types, target)
         if layout is None:
             continue
         for o in node.outputs:
@@ -108,16 +102,15 @@ def _streamed(shape: Sequence[int], block: int) -> Layout:
     )
 
 
-def result_layout(
-    node: Node,
-    types: dict[str, TensorType],
-    produced: Callable[[TensorType], Layout | None],
-) -> Layout | None:
-    """The layout of a node's result: that of a convolution is ``produced``; from there on it is
-    kept by what works channel by channel, element by element, or joins channels."""
+def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> Layout | None:
     out = types[node.outputs[0]]
     if node.op in CHANNEL_PRODUCERS:
-        return produced(out)
+        lanes = target.lanes(out.dtype)
+        if not _worth(out.shape[1], lanes):
+            return None
+        if node.attrs.get("groups", 1) > 1 and types[node.inputs[0]].layout is None:
+            return None  # vectors along channels would gather from a row-major operand
+        return Layout.blocked(out.shape, 1, lanes)
     first = types[node.inputs[0]] if node.inputs and node.inputs[0] else None
     if node.op in CHANNEL_WISE and first is not None and first.layout is not None:
         same_channels = len(out.shape) == len(first.shape) and out.shape[:2] == first.shape[:2]
@@ -130,17 +123,6 @@ def result_layout(
             if t is not None and t.layout is not None and t.shape == out.shape:
                 return t.layout
     return None
-
-
-def _blocked_result(
-    node: Node, types: dict[str, TensorType], target: Target, out: TensorType
-) -> Layout | None:
-    lanes = target.lanes(out.dtype)
-    if not _worth(out.shape[1], lanes):
-        return None
-    if node.attrs.get("groups", 1) > 1 and types[node.inputs[0]].layout is None:
-        return None  # vectors along channels would gather from a row-major operand
-    return Layout.blocked(out.shape, 1, lanes)
 
 
 def _joined(node: Node, types: dict[str, TensorType], out: TensorType) -> Layout | None:

@@ -20,11 +20,22 @@ import math
 from dataclasses import dataclass, replace
 
 from ...ir.expr import Binary, Expr, IterVar, Op, Read, as_int
+from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
 from ...ir.tensor import PlaceholderOp, Tensor
 from ...ir.visit import walk
 from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
 
+# Bytes of an operand's rows that stay in a private cache from one panel to the next.
+ROWS_BYTES = 3 << 18
+# An operand of at least so many bytes and lines is packed if so many rows use it.
+PACK_BYTES = 1 << 17
+PACK_ROWS = 24
+PACK_DEPTH = 512
+# What a panel may have to stay in the first-level cache for all rows, and the cycles of a line that
+# comes from the second one instead.
+NEAR_BYTES = 24 << 10
+LINE_CYCLES = 4.0
 # Statements of an unrolled window.
 UNROLLED = 256
 # Iterations that a parallel loop should have at least.
@@ -66,8 +77,10 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     layout = ctx.layout(result)
     if layout is not None:
         accumulate.set_layout(layout)
+    _pack(ctx, accumulate, vector)
     rows = as_int(result.axes[row].extent) or 1 if row is not None else 1
     columns = as_int(result.axes[vector].extent) or 1
+    plain = row is not None and row_axis(stage, operands, vector, without=row) is None
     tile = choose_tile(
         ctx,
         rows,
@@ -75,7 +88,8 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         ctx.target.lanes(accumulate.op.outputs[0].dtype),  # type: ignore[attr-defined]
         block=_block(ctx, result, vector),
         shares_vector=shares_vector(stage, operands, vector),
-        window=size(stage.reduce_axes),
+        window=size(accumulate.reduce_axes),
+        depth=size(accumulate.reduce_axes) if plain else 0,
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None
@@ -147,9 +161,11 @@ def choose_tile(
     block: int,
     shares_vector: bool,
     window: int = 1,
+    depth: int = 0,
 ) -> Tile:
     """The register tile with the least estimated time over the whole extent of both axes; for a
     depthwise product over ``window`` elements one that is small enough to unroll these, too.
+    ``depth``: how long the sums of a matrix product are.
 
     Per reduction step a tile costs the larger of its multiply-adds and its loads, at two of each a
     cycle, and never less than the latency of one multiply-add (4 cycles on current cores).
@@ -172,6 +188,9 @@ def choose_tile(
             if r * vectors + vectors + 1 > registers or r * vectors > accumulators:
                 break
             cycles = max(r * vectors / 2, (r + vectors) / 2, 4.0)
+            if depth * vectors * lanes * 4 > NEAR_BYTES:
+                # Both operands stream through the first-level cache.
+                cycles = max(cycles, (vectors + r / lanes) * LINE_CYCLES)
             tiles = -(-rows // r) * -(-count // vectors)
             # Each tile also pays for its start and end; larger tiles win ties.
             cost = tiles * cycles - 1e-6 * r * vectors
@@ -231,6 +250,13 @@ def tile_contraction(
     default = [k for k in loops if k != row] + [k for k in loops if k == row]
     order = _outer_order(ctx, acc, result, loops, default)
     outer = [loops[k] for k in order]
+    if outer_r is not None and outer_v is not None and outer[-1] is outer_r:
+        block = _row_block(result, acc, outer_r, tile)
+        if block:
+            # So many rows that their operand stays in the second-level cache for all panels.
+            outermost, inner = result.split(outer_r, factor=block)
+            outer[-1] = inner
+            outer.insert(outer.index(outer_v), outermost)
     inside = [a for a in (inner_l, inner_r, inner_v) if a is not None]
     result.reorder(*outer, *inside, lane)
     for a in inside:
@@ -269,6 +295,46 @@ def tile_contraction(
     most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, UNROLLED), unroll)
     if most and reduction:
         acc.pragma(reduction[0], "unroll_max", most)
+
+
+def _row_block(result: Stage, acc: Stage, outer: IterVar, tile: Tile) -> int:
+    """How many tiles of rows to take together, so that what they read of the data operand fits into
+    ``ROWS_BYTES``; 0 when all do."""
+    tiles = as_int(result.extents()[outer]) or 1
+    bytes_of_tile = tile.rows * tile.lines * size(acc.reduce_axes) * 4
+    most = ROWS_BYTES // max(1, bytes_of_tile)
+    if tiles <= most or most < 2:
+        return 0
+    return next((k for k in range(most, most // 2, -1) if tiles % k == 0), most)
+
+
+def _pack(ctx: Context, acc: Stage, vector: int) -> None:
+    """Copy an operand that is used for many rows, panel after panel, if it lies across them: lines
+    of a large power of two apart share few places in a cache. Constants are packed already."""
+    v = acc.axes[vector]
+    for r in acc.reads():
+        inside = [k for k, i in enumerate(r.indices) if any(n is v for n in walk(i))]
+        if len(inside) != 1 or r.indices[inside[0]] is not v:
+            continue
+        if not isinstance(r.tensor.op, PlaceholderOp) or ctx.layout_of(r.tensor) is not None:
+            continue
+        used = {n for i in r.indices for n in walk(i)}
+        shape = [as_int(e) or 0 for e in r.tensor.shape]
+        lanes = ctx.target.lanes(r.tensor.dtype)
+        reused = size([a for a in acc.axes if a not in used])
+        if inside[0] != len(shape) - 1 or len(shape) < 2 or shape[-1] < 2 * lanes:
+            continue
+        if reused < PACK_ROWS or _bytes(r.tensor) < PACK_BYTES or shape[-2] < PACK_DEPTH:
+            continue
+        if not ctx.choose(f"{acc.name}.pack", (False, True), True):
+            continue
+        copy = ctx.schedule[ctx.schedule.cache_read(r.tensor, "global", [acc])]
+        *outer, last = (Digit(k, 1, n) for k, n in enumerate(shape))
+        *batch, depth = outer
+        panels = Digit(last.axis, lanes, -(-shape[-1] // lanes))
+        digits = [*batch, panels, depth, Digit(last.axis, 1, lanes)]
+        copy.set_layout(Layout(tuple(shape), tuple((d,) for d in digits)))
+        return
 
 
 def _outer_order(

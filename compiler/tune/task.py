@@ -59,7 +59,7 @@ def tasks_of(
         bind(graph, shapes, constants) if isinstance(model, Graph) else bind(graph), target
     )
     found: dict[str, Task] = {}
-    for group in fuse(graph):
+    for group in fuse(graph, target.max_buffers):
         if not any(graph.types[o].size for o in group.outputs):
             continue
         key = structural_key(group, graph.types, graph.constants)

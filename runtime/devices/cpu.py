@@ -179,7 +179,10 @@ class _Native:
         module = llvm.parse_assembly(_pool_source())
         module.verify()
         self.jit = llvm.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
-        names = ("weft_parallel_for", "weft_pool_resize", "weft_pool_forget", "weft_run")
+        names = (
+            "weft_parallel_for", "weft_pool_resize", "weft_pool_forget", "weft_pool_handle",
+            "weft_run",
+        )  # fmt: skip
         builder = llvm.JITLibraryBuilder()
         builder.add_object_img(machine.emit_object(module)).add_current_process()
         for n in names:
@@ -191,6 +194,7 @@ class _Native:
         self._resize = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32)(
             self._tracker["weft_pool_resize"]
         )
+        self._handle = ctypes.CFUNCTYPE(i64, ctypes.c_int32)(self._tracker["weft_pool_handle"])
         self._forget = ctypes.CFUNCTYPE(None)(self._tracker["weft_pool_forget"])
         self.run = ctypes.CFUNCTYPE(None, pointer, i64, pointer)(self._tracker["weft_run"])
         self.started = False
@@ -210,6 +214,8 @@ class _Native:
             self.wanted = threads
             have = 1 + self._resize(threads - 1)
             self.threads, self.started = have, True
+            if knobs.pin_threads():
+                _pin([self._handle(k) for k in range(have - 1)])
         if have < threads:
             raise DeviceError(f"the system gave only {have} of {threads} threads.")
 
@@ -225,6 +231,24 @@ class _Native:
         self._lock = threading.Lock()
         self._forget()
         self.started = False
+
+
+def _pin(workers: Sequence[int]) -> None:
+    """Bind threads (``pthread_t``) to cores of this process, from its second one on and round
+    again. Raises :class:`DeviceError` where the system has no way to do that."""
+    bind = getattr(ctypes.CDLL(None), "pthread_setaffinity_np", None)
+    if bind is None or not hasattr(os, "sched_getaffinity"):
+        raise DeviceError(
+            "threads cannot be pinned to cores on this system.", hint="unset WEFT_PIN_THREADS"
+        )
+    bind.argtypes = (ctypes.c_uint64, ctypes.c_size_t, ctypes.c_char_p)
+    cores = sorted(os.sched_getaffinity(0))
+    for k, thread in enumerate(workers, start=1):
+        core = cores[k % len(cores)]
+        mask = (1 << core).to_bytes(128, "little")  # a cpu_set_t has 1024 bits
+        error = bind(thread, len(mask), mask)
+        if error:
+            raise DeviceError(f"a thread cannot be pinned to core {core}: {os.strerror(error)}.")
 
 
 @lru_cache(maxsize=1)

@@ -383,6 +383,13 @@ ready:
   ret i32 %have
 }
 
+; The pthread_t of worker %k, 0 for the first.
+define i64 @weft_pool_handle(i32 %k) {
+  %p = getelementptr [1024 x i64], ptr @handles, i64 0, i32 %k
+  %h = load i64, ptr %p
+  ret i64 %h
+}
+
 ; After a fork the child has no workers and may have inherited the state of a launch.
 define void @weft_pool_forget() {
   store i32 0, ptr @workers

@@ -9,7 +9,10 @@ import onnx
 import pytest
 from PIL import Image
 from weft.benchmarks.zoo.builder import Net
+from weft.compiler import cli_machine
 from weft.compiler.cli import main
+from weft.ir.target import kinds
+from weft.runtime.devices.probe import Probe
 
 
 @pytest.fixture(autouse=True)
@@ -136,11 +139,30 @@ def test_bench_shows_each_kernel(capsys):
 def test_targets_and_doctor(capsys):
     assert main(["targets"]) == 0
     text = out(capsys)
-    assert "kinds: llvm" in text and "wasm -threads" in text
+    assert "llvm     native code through LLVM\n         runs here: " in text
+    assert all(f"\n{kind}" in text for kind in kinds()[1:]) and "wasm -threads" in text
     assert main(["doctor"]) == 0
     text = out(capsys)
     assert "test kernel  compiles, runs, right numbers" in text
-    assert text.endswith("everything works\n")
+    assert "PROBLEM" not in text
+    assert text.endswith("everything that is needed works\n")
+
+
+def test_what_is_missing_is_told_with_what_to_install(capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["targets"]) == 0
+    text = out(capsys)
+    assert "cannot run here: there is no Chromium on the PATH." in text
+    assert "to change that: apt-get install chromium" in text
+    assert main(["doctor"]) == 0  # a browser is not needed
+    assert "to install: apt-get install emscripten" in out(capsys)
+
+
+def test_a_device_smaller_than_its_programs_is_told():
+    small = Probe("opengl", True, "tiny", limits={"max_texture_size": 64, "texture_units": 32})
+    (line,) = cli_machine._too_small(small)
+    assert "compiled for max_texture_size 4096" in line
+    assert "'opengl -max_texture_size=64'" in line
 
 
 def test_doctor_finds_a_cache_that_cannot_be_written(capsys, tmp_path, monkeypatch):

@@ -39,7 +39,8 @@ fit; 16-bit floats are computed in 32 bits where a device has no others.
 def reason(message: str) -> str:
     """A refusal without the names of one kernel: what many cases have in common."""
     text = re.sub(r"\s+", " ", message).strip().rstrip(".")
-    return re.sub(r"\b(?:kernel|shader of) \w+_[0-9a-f]{8}\w*", "the kernel", text)
+    text = re.sub(r"\b(?:the )?(?:kernel|shader of) \w+_[0-9a-f]{8}\w*", "the kernel", text)
+    return re.sub(r"\b((?:float|uint|int|bool)\d*)x\d+\b", r"\1", text)  # any width of vectors
 
 
 def table() -> str:

@@ -20,6 +20,7 @@ def test_the_document_is_current():
             "the shader of cumsum_0a1b2c3d would have 40 branches; more than 36 take",
             "the kernel would have 40 branches; more than 36 take",
         ),
+        ("the bits of float16x4 cannot be read", "the bits of float16 cannot be read"),
     ],
 )
 def test_reasons_are_those_of_many_kernels(message, text):

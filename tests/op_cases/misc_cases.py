@@ -73,6 +73,7 @@ CASES = [
             ((5,), -2, -1),
             ((0,), 0, 1),
             ((), -1, 1),
+            ((3, 301), -4, 9),
         )
     ),
     Case("dynamic_quantize_linear", [np.zeros(4, np.float32)], note="zeros"),

@@ -211,6 +211,24 @@ def test_the_number_of_threads_comes_from_the_environment():
         assert done.stdout.strip() == text  # and the process ended by itself
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_workers_are_pinned_if_asked():
+    script = """
+import os
+from weft.runtime.devices.cpu import CPUDevice
+before = os.sched_getaffinity(0)
+CPUDevice().set_num_threads(3)
+tasks = [int(t) for t in os.listdir("/proc/self/task")]
+alone = [t for t in tasks if len(os.sched_getaffinity(t)) == 1]
+print(len(alone) >= 2 or len(before) == 1, os.sched_getaffinity(0) == before)
+"""
+    env = {**os.environ, "WEFT_PIN_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "True"]
+
+
 def test_nested_parallel_loops_inside_a_serial_one(device):
     """Each launch inside one kernel call uses the pool again."""
     device.set_num_threads(2)

@@ -1,9 +1,9 @@
 """Schedules for devices with workgroups: blocks of threads, registers, shared memory.
 
 ``schedule_gpu(ctx)`` gives every stage that is stored a nest of loops of its own, bound to
-``blockIdx`` and ``threadIdx``: one launch each. ``contraction.py`` and ``words.py`` have register
-tiles for sums of products, ``reduction.py`` one thread a result or one workgroup a result,
-``injective.py`` everything else.
+``blockIdx`` and ``threadIdx``: one launch each. ``contraction.py`` has register tiles for sums of
+products, ``reduction.py`` one thread a result or one workgroup a result, ``injective.py``
+everything else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from ..inline import inline_cheap_stages
 from .contraction import bind_contraction
 from .injective import bind_injective
 from .reduction import bind_reduction
-from .words import bind_words
 
 __all__ = ["schedule_gpu"]
 
@@ -25,12 +24,11 @@ def schedule_gpu(ctx: Context) -> None:
     for stage in ctx.stored():  # what reads a stage looks at how it is stored
         if constant_domain(stage) and not stage.reduce_axes:
             adopt_layout(ctx, stage)
-    contraction = bind_words if ctx.target.coalesced_words else bind_contraction
     done: set = set()
     for stage in ctx.stored():
         if stage in done or not constant_domain(stage) or not stage.reduce_axes:
             continue
-        done |= contraction(ctx, stage) or bind_reduction(ctx, stage)
+        done |= bind_contraction(ctx, stage) or bind_reduction(ctx, stage)
     for stage in ctx.stored():
         if stage not in done and constant_domain(stage) and stage.attach.kind == "root":
             bind_injective(ctx, stage)

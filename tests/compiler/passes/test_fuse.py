@@ -3,10 +3,14 @@
 import hypothesis.strategies as st
 import networkx as nx
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from weft.compiler.graph import Graph, GraphBuilder
 from weft.compiler.ops import Kind, get
+from weft.compiler.optimize import optimize
 from weft.compiler.passes.fuse import MAX_BUFFERS, MAX_NODES, fuse
+from weft.compiler.reference import evaluate_graph
+from weft.ir.target import Target
 
 
 def ops(graph: Graph) -> list[list[str]]:
@@ -217,3 +221,23 @@ def test_groups_partition_are_acyclic_and_compute_the_same(graph: Graph):
         values.update((o, inside[o]) for o in g.outputs)
     for o in graph.outputs:
         np.testing.assert_array_equal(values[o], expected[o])
+
+
+@pytest.mark.parametrize("terms", [3, 8, 60])
+def test_targets_with_few_buffers(terms):
+    """Neither a group nor a concatenation asks a kernel for more buffers than there are."""
+    target = Target.parse("webgpu -max_buffers=4")
+    b = GraphBuilder("wide")
+    shape = (2, 3)
+    xs = [b.input(f"x{k}", "float32", shape) for k in range(terms)]
+    total = xs[0]
+    for x in xs[1:]:
+        (total,) = b.add("add", [total, x])
+    (joined,) = b.add("concat", [*xs, total], {"axis": 1})
+    graph = optimize(b.finish([joined]), target)
+    for group in fuse(graph, target.max_buffers):
+        assert len(group.inputs) + len(group.outputs) <= target.max_buffers
+    feed = {f"x{k}": np.full(shape, k, np.float32) for k in range(terms)}
+    found = evaluate_graph(graph, feed)[graph.outputs[0]]
+    want = [*feed.values(), sum(feed.values())]
+    np.testing.assert_array_equal(found, np.concatenate(want, 1))

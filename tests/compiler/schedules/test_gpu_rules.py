@@ -125,7 +125,7 @@ def matmul(n, m, depth):
 
 @pytest.mark.parametrize(
     ("target", "golden"),
-    [("opencl", GOLDEN_MATMUL), ("webgpu -coalesced_words=0", GOLDEN_MATMUL_VECTORS)],
+    [("opencl", GOLDEN_MATMUL), ("webgpu", GOLDEN_MATMUL_VECTORS)],
 )
 def test_matmul_is_a_tile_of_each_thread(target, golden):
     a, b, c = matmul(4, 32, 8)
@@ -176,13 +176,12 @@ def test_long_grids_are_folded():
     np.testing.assert_array_equal(out, 2 * x[::-1])
 
 
-@pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize(
     "shape", [(5, 20, 6, 6, 3, 2, 1), (16, 24, 7, 7, 3, 1, 1), (4, 6, 5, 3, 1, 1, 0)]
 )
-def test_data_of_blocked_channels_comes_in_vectors(shape, words):
+def test_data_of_blocked_channels_comes_in_vectors(shape):
     ci, co, h, w, kernel, stride, pad = shape
-    target = Target.parse(f"webgpu -coalesced_words={int(words)}")
+    target = WEBGPU
     x = te.placeholder((1, ci, h, w), name="X")
     f = te.placeholder((co, ci, kernel, kernel), name="F")
     p = te.compute(
@@ -212,7 +211,7 @@ def test_data_of_blocked_channels_comes_in_vectors(shape, words):
     windows = np.lib.stride_tricks.sliding_window_view(big, (kernel, kernel), (2, 3))
     want = np.einsum("nchwyx,ocyx->nohw", windows[:, :, ::stride, ::stride], b)
     np.testing.assert_array_equal(layouts[y].unpack(out), want)
-    if not words and ci % 4 == 0:
+    if ci % 4 == 0:
         loads = [n for n in walk(kernels[-1].function.body) if isinstance(n, Load)]
         data = [n for n in loads if n.buffer.name in ("X", "P")]
         assert data and all(n.indices[0].dtype.lanes == 4 for n in data)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from weft.compiler.build import build
 from weft.compiler.schedules import schedule
 from weft.compiler.schedules.common import Context
 from weft.compiler.schedules.contraction import Tile, choose_tile
@@ -175,3 +176,35 @@ def test_rows_of_any_length(shape, target):
     out = np.zeros(shape, np.float32)
     run(lower(schedule([y], target), [x, y], target, "softmax"), [a, out])
     np.testing.assert_allclose(out, want, rtol=1e-5)
+
+
+def test_deep_products_pack_the_operand_that_lies_across():
+    """Lines of B are far apart: B is copied once, panel by panel. Rows are taken in blocks that
+    stay in a private cache."""
+    _a, _b, c = matmul(1024, 1024, 1024)
+    s = schedule([c], WIDE)
+    copy = next(x for x in s.stages if x.name == "B.global")
+    assert copy.layout is not None and copy.layout.physical_shape == (64, 1024, 16)
+    names = [x.name for x in s[c].leaves]
+    assert names[:2] == ["i.outer.outer.j.outer.outer.fused", "i.outer.inner"]
+
+
+@pytest.mark.parametrize("shape", [(30, 70, 600), (61, 200, 1030), (450, 50, 700)])
+def test_packed_products_of_sizes_that_do_not_divide(shape):
+    n, m, depth = shape
+    a, b, c = matmul(n, m, depth)
+    kernel = build(schedule([c], Target.parse("llvm")), [a, b, c])
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(-3, 4, s).astype(np.float32) for s in ((n, depth), (depth, m)))
+    out = np.full((n, m), np.nan, np.float32)
+    kernel(x, y, out)
+    np.testing.assert_array_equal(out, x @ y)
+
+
+@pytest.mark.parametrize(("groups", "stages"), [(32, 0), (1, 1)])
+def test_padding_of_a_depthwise_window_is_no_copy(groups, stages):
+    x, _f, y = convolution(32, 32, 9, 9, 3, 1, 1, groups)
+    layouts = {t: Layout.blocked([int(e.value) for e in t.shape], 1, 16) for t in (x, y)}
+    s = schedule([y], WIDE, layouts)
+    stored = [t for t in s.stages if t.name == "P" and t.attach.kind != "inline"]
+    assert len(stored) == stages

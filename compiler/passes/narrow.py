@@ -1,0 +1,30 @@
+"""``narrow_concats``: no concatenation reads more tensors than a kernel can be given.
+
+concat(a, b, c, d, e)   ->   concat(concat(a, b, c), concat(d, e))        4 buffers at most
+"""
+
+from __future__ import annotations
+
+from ...ir.target import Target
+from ..graph import Graph, Node
+from .rewrite import Rewrite
+
+
+def narrow_concats(graph: Graph, target: Target) -> Graph:
+    """``graph`` with wide concatenations as trees of narrow ones, where the target limits the
+    buffers of a kernel."""
+    most = target.max_buffers - 1  # one is the result
+
+    def visit(r: Rewrite, n: Node) -> str | None:
+        if n.op != "concat" or len(n.inputs) <= most:
+            return None
+        parts = list(n.inputs)
+        while len(parts) > most:
+            groups = [parts[k : k + most] for k in range(0, len(parts), most)]
+            parts = [r.extra(n, "concat", g, n.attrs) if len(g) > 1 else g[0] for g in groups]
+        return r.add(n, "concat", parts, n.attrs)
+
+    return Rewrite(graph).run(visit) if most > 1 else graph
+
+
+__all__ = ["narrow_concats"]
