@@ -12,7 +12,6 @@ import pytest
 from weft import te
 from weft.codegen import llvm
 from weft.compiler.build import build
-from weft.compiler.passes.layout import blocked
 from weft.compiler.schedules import schedule
 from weft.ir.layout import Layout
 from weft.ir.lower import lower
@@ -56,7 +55,7 @@ def product(m: int, n: int, depth: int, packed: bool) -> Callable[[int], Made]:
         k = te.reduce_axis(depth, "k")
         c = te.compute((m, n), lambda i, j: te.sum(a[i, k] * b[k, j], k), name="C")
         d = te.compute((m, n), lambda i, j: te.maximum(c[i, j] + 1.0, 0.0), name="D")
-        layouts = {b: blocked((depth, n), 1, lanes)} if packed else {}
+        layouts = {b: Layout.blocked((depth, n), 1, lanes)} if packed else {}
         return [a, b, d], layouts, lambda x, y: np.maximum(x @ y + 1, 0)
 
     return make
@@ -87,8 +86,8 @@ def window(ci: int, co: int, h: int, w: int, stride: int, groups: int) -> Callab
         y = te.compute((1, co, oh, ow), sums, name="Y")
         z = te.compute((1, co, oh, ow), lambda *i: te.maximum(y[i], 0.0), name="Z")
         shapes = {x: (1, ci, h, w), z: (1, co, oh, ow)}
-        layouts = {t: blocked(s, 1, lanes) for t, s in shapes.items()}
-        layouts[f] = blocked((co, each, 3, 3), 0, lanes)
+        layouts = {t: Layout.blocked(s, 1, lanes) for t, s in shapes.items()}
+        layouts[f] = Layout.blocked((co, each, 3, 3), 0, lanes)
 
         def expected(data: np.ndarray, weights: np.ndarray) -> np.ndarray:
             wide = np.pad(data, ((0, 0), (0, 0), (1, 1), (1, 1)))
