@@ -156,10 +156,14 @@ class CLike(Expressions):
             self.analyzer.bind(s.var, known.lo, known.hi)
         self.stmt(s.body)
 
+    def condition(self, text: str) -> str:
+        """The condition of a branch."""
+        return text
+
     def _if(self, s: If) -> None:
         self.count(s.cond)
         cond = self.value(s.cond)
-        with self.scope(f"if ({bare(cond.text)})", branch=True):
+        with self.scope(f"if ({self.condition(bare(cond.text))})", branch=True):
             self.stmt(s.then)
         if s.otherwise is not None:
             with self.scope("else", branch=True):

@@ -41,6 +41,7 @@ from .clike_stmt import is_register, is_same
 from .opencl_expr import OpenCLExpressions, held_bits
 
 _SPACES = {"global": "__global", "shared": "__local"}
+TRUE = "one"  # a variable that is 1, of which compilers know nothing
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def emit(functions: Sequence[Function], target: Target) -> Kernel:
 class _Kernel(OpenCLExpressions):
     def __init__(self, f: Function, target: Target):
         super().__init__(f, target)
+        self.uses_true = False
         self.guards: list[Expr] = []  # vector conditions under which something is computed
 
     # -- the whole --------------------------------------------------------------------------------
@@ -110,10 +112,19 @@ class _Kernel(OpenCLExpressions):
             kind, _, axis = tag.partition(".")
             get = "get_group_id" if kind == "blockIdx" else "get_local_id"
             lines.append(f"  int {name} = (int){get}({'xyz'.index(axis)});")
+        if self.uses_true:
+            lines.append(f"  volatile int {TRUE} = 1;")
         for b, size in self.shared_arrays.items():
             lines.append(f"  __local {self._stored(b)} {self.names[b]}[{size}];")
         lines += ["  " + line for line in self.scopes[0].lines]
         return "\n".join([*lines, "}", ""])
+
+    def opaque(self, text: str) -> str:
+        """PoCL runs the threads of a workgroup one after another from barrier to barrier. It goes
+        wrong where its optimiser leads those that fail a condition past the next test of the same
+        condition, and so past the barriers in between: no test may tell about another."""
+        self.uses_true = True
+        return f"({text}) == {TRUE}"
 
     def _param(self, p: Buffer | Var) -> str:
         if isinstance(p, Var):

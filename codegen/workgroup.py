@@ -44,6 +44,7 @@ class Workgroup(CLike):
         self.indices: dict[str, str] = {}  # hardware index -> its variable
         self.shared_arrays: dict[Buffer, int] = {}  # shared memory -> elements
         self._epochs = Counter[Buffer]()
+        self.waits = any(isinstance(s, Barrier) for s in walk(f.body))
         self._varying: set[Var] = set()
         self._divergent: list[Stmt] = []
         self._limits()
@@ -171,6 +172,13 @@ class Workgroup(CLike):
                 ):
                     return True
         return False
+
+    def condition(self, text: str) -> str:
+        return self.opaque(text) if self.waits and self._divergent else text
+
+    def opaque(self, text: str) -> str:
+        """The condition ``text``, on which threads differ, in a kernel with barriers."""
+        return text
 
     def _let(self, s: Let) -> None:
         if self._differs(s.value):

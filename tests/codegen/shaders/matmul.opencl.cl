@@ -8,6 +8,7 @@ void matmul(
   int by = (int)get_group_id(1);
   int tx = (int)get_local_id(0);
   int ty = (int)get_local_id(1);
+  volatile int one = 1;
   __local float Pshared1[256];
   __local float Qshared1[256];
   float4 Clocal1_0;
@@ -74,25 +75,25 @@ void matmul(
       Clocal1_3 = Clocal1_3 + (t7 * t4);
     }
   }
-  if ((by * 8 + ty) < 18) {
-    if ((bx * 8 + tx) < 18) {
+  if (((by * 8 + ty) < 18) == one) {
+    if (((bx * 8 + tx) < 18) == one) {
       *(__global float4 *)(p2 + (by * 2304 + (ty * 288) + (bx * 32) + (tx * 4))) = Clocal1_0;
     }
   }
-  if ((by * 8 + ty) < 18) {
-    if ((bx * 8 + tx) < 18) {
+  if (((by * 8 + ty) < 18) == one) {
+    if (((bx * 8 + tx) < 18) == one) {
       int i17 = by * 2304 + (ty * 288) + (bx * 32) + (tx * 4);
       *(__global float4 *)(p2 + (i17 + 72)) = Clocal1_1;
     }
   }
-  if ((by * 8 + ty) < 17) {
-    if ((bx * 8 + tx) < 18) {
+  if (((by * 8 + ty) < 17) == one) {
+    if (((bx * 8 + tx) < 18) == one) {
       int i18 = by * 2304 + (ty * 288) + (bx * 32) + (tx * 4);
       *(__global float4 *)(p2 + (i18 + 144)) = Clocal1_2;
     }
   }
-  if ((by * 8 + ty) < 17) {
-    if ((bx * 8 + tx) < 18) {
+  if (((by * 8 + ty) < 17) == one) {
+    if (((bx * 8 + tx) < 18) == one) {
       int i19 = by * 2304 + (ty * 288) + (bx * 32) + (tx * 4);
       *(__global float4 *)(p2 + (i19 + 216)) = Clocal1_3;
     }

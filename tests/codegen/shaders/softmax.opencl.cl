@@ -8,6 +8,7 @@ void softmax(
 ) {
   int bx = (int)get_group_id(0);
   int tx = (int)get_local_id(0);
+  volatile int one = 1;
   __local float Mrf1[16];
   __local float Srf1[16];
   float M1_0;
@@ -15,7 +16,7 @@ void softmax(
   Mrf1[tx] = -INFINITY;
   for (int k1 = 0; k1 < 7; k1++) {
     barrier(CLK_LOCAL_MEM_FENCE);
-    if ((tx + (k1 * 16)) < 100) {
+    if (((tx + (k1 * 16)) < 100) == one) {
       float t1 = Mrf1[tx];
       int i1 = bx * 100 + tx;
       float t2 = p0[i1 + (k1 * 16)];
@@ -31,7 +32,7 @@ void softmax(
   Srf1[tx] = 0.0f;
   for (int k3 = 0; k3 < 7; k3++) {
     barrier(CLK_LOCAL_MEM_FENCE);
-    if ((tx + (k3 * 16)) < 100) {
+    if (((tx + (k3 * 16)) < 100) == one) {
       int i2 = bx * 100 + tx;
       float t4 = p0[i2 + (k3 * 16)];
       float v1 = t4 - M1_0;
@@ -69,7 +70,7 @@ void softmax(
     float v14 = b2 ? 0.0f : (((((v13 * v13) * ((((0.0013813142f * v13 + 0.008369419f) * v13 + 0.041668456f) * v13 + 0.16666515f) * v13 + 0.49999994f) + v13) + 1.0f) * as_float(as_int(as_uint(as_uint(i7) + 127u) << 23))) * as_float(as_int(as_uint(as_uint(as_uint(i6) - as_uint(i7)) + 127u) << 23)));
     p1[i5 + (k5 * 16)] = v14 / S1_0;
   }
-  if (tx < 4) {
+  if ((tx < 4) == one) {
     float t8 = p0[i5 + 96];
     float v15 = t8 - M1_0;
     bool b3 = v15 < (-104.0f);

@@ -181,7 +181,7 @@ def test_long_grids_are_folded():
 )
 def test_data_of_blocked_channels_comes_in_vectors(shape):
     ci, co, h, w, kernel, stride, pad = shape
-    target = Target.parse("webgpu")
+    target = WEBGPU
     x = te.placeholder((1, ci, h, w), name="X")
     f = te.placeholder((co, ci, kernel, kernel), name="F")
     p = te.compute(
