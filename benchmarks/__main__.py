@@ -3,8 +3,9 @@
 Each peer lives in a process of its own, so that no thread pool or environment variable of one
 disturbs another. The processes of one comparison take turns in short rounds: whatever slows the
 machine down for a while slows all of them. A peer whose numbers differ from ONNX Runtime's is
-reported as wrong, not timed. One model on all of weft's targets (``field.py``) and the runtimes of
-the browser (``benchmarks/web``), with sizes, follow; ``--no-web`` leaves them out.
+reported as wrong, not timed. Then single kernels beside the peaks of the machine (``kernels.py``),
+compile times and memory; one model on all of weft's targets (``field.py``) and the runtimes of the
+browser (``benchmarks/web``), with sizes, which ``--no-web`` leaves out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from .zoo import ARCHITECTURES, judge
+from .. import compile as compile_model
+from . import kernels
+from .zoo import ARCHITECTURES, judge, random_model, shapes
 
 MODELS = ("resnet18", "resnet50", "mobilenet_v2", "mnist_cnn", "encoder")
 PEER_NAMES = ("weft", "onnxruntime", "openvino", "torch")
@@ -113,6 +116,15 @@ def compile_times(model: str) -> dict[str, float]:
     return result
 
 
+def activation_memory(*models: str) -> dict[str, float]:
+    """MiB of activations at their peak, by model."""
+    found = {}
+    for name in models:
+        model = random_model(name)
+        found[name] = compile_model(model, "llvm", shapes(model)).program.arena / 2**20
+    return found
+
+
 def _cell(result: dict[str, Any], peer: str) -> str:
     if peer in result["failed"]:
         return "[red]failed[/]"
@@ -138,7 +150,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--rounds", type=int, default=10, help="turns of each peer (default 10)")
     p.add_argument("--seconds", type=float, default=0.3, help="length of a turn (default 0.3)")
     p.add_argument("--quick", action="store_true", help="ResNet-18 and MNIST, one thread, 4 turns")
-    p.add_argument("--no-compile-time", action="store_true", help="leave the compile times out")
+    p.add_argument("--no-compile-time", action="store_true", help="leave compile times and memory out")
+    p.add_argument("--no-kernels", action="store_true", help="leave the single kernels out")
     p.add_argument("--json", type=Path, help="write the numbers to this file")
     p.add_argument("--no-web", action="store_true", help="leave the browser out")
     args = p.parse_args(argv)
@@ -171,6 +184,15 @@ def main(argv: list[str] | None = None) -> int:
             f"compiling ResNet-18: {times['cold']:.1f} s with an empty cache, "
             f"{times['warm']:.1f} s from the disk cache"
         )
+        report["activation_mib"] = memory = activation_memory("alexnet", "resnet18")
+        console.print(
+            "activations at their peak: " + ", ".join(f"{k} {v:.1f} MiB" for k, v in memory.items())
+        )
+    if not args.no_kernels and "weft" in args.peers:
+        report["kernels"] = []
+        for threads in args.threads:
+            report["kernels"].append(kernels.measure(threads, max(1, args.rounds)))
+            console.print(kernels.table(report["kernels"][-1]))
     if not args.no_web:
         from . import field
         from .web.__main__ import main as web

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,9 @@ def run_away(jobs: Sequence[Job], where: str) -> list[Result]:
         if where == "node":
             return _under_node(folder, jobs)
         if where == "browser":
-            return _in_a_page(folder, jobs)
+            # Playwright refuses a thread that has an event loop, as a notebook's has.
+            with ThreadPoolExecutor(1, "weft-browser") as thread:
+                return thread.submit(_in_a_page, folder, jobs).result()
     raise InputError(f"programs run in a browser or under Node, not in {where!r}.")
 
 

@@ -20,6 +20,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
+    "--disable-dev-shm-usage",  # where /dev/shm is small, as in containers, pages crash
 )
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 

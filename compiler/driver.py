@@ -37,7 +37,8 @@ from .passes import GRAPH_PASSES
 from .passes.fuse import fuse
 from .passes.memory import MemoryPlan, plan_memory
 from .schedules.choices import Config, config_text
-from .tune.records import Records, default_records
+from .tune.known import KnownRecords, default_records
+from .tune.records import Records
 
 ACCURACIES = ("fast", "strict")
 
@@ -68,8 +69,8 @@ def compile(
     progress : called with a stage's name, how much of it is done, and how much there is.
     cache : whether to look kernels up in the cache of the environment, or a cache to use. With
         ``WEFT_DUMP`` or ``WEFT_DEBUG`` from 2 on, kernels are compiled anew to be looked at.
-    records : whether to schedule kernels as ``weft tune`` found best on this kind of machine, or
-        the records to look that up in.
+    records : whether to schedule kernels as ``weft tune`` found best, here or, for common kernels,
+        on a machine of the same kind of ours; or the records to look that up in.
     accuracy : ``"fast"`` allows convolutions by minimal filtering (Winograd), whose results differ
         from exact ones by up to 1e-4 of the largest one in a layer; ``"strict"`` does not.
 
@@ -182,7 +183,7 @@ def assemble(
     target: Target,
     cache: KernelCache | None = None,
     tell: Progress = lambda stage, done, total: None,
-    records: Records | None = None,
+    records: Records | KnownRecords | None = None,
 ) -> Executable:
     """The executable of a graph that is cut into ``groups``, for a resolved target."""
     if len(set(graph.outputs)) != len(graph.outputs):
@@ -223,7 +224,7 @@ def compile_groups(
     target: Target,
     cache: KernelCache | None = None,
     tell: Progress = lambda stage, done, total: None,
-    records: Records | None = None,
+    records: Records | KnownRecords | None = None,
 ) -> tuple[dict[str, CachedKernel], list[str]]:
     """Each distinct kernel by its symbol, and the symbol of each group.
 

@@ -52,6 +52,13 @@ class Target:
         n = max(1, self.vector_bits // max(8, dtype.bits))
         return min(n, self.max_lanes) if self.max_lanes else n
 
+    @property
+    def family(self) -> str:
+        """What schedules depend on, as text: the kind, the architecture, the capabilities. Tuning
+        records of one processor suit the others of its family."""
+        architecture = self.mtriple.split("-", maxsplit=1)[0]
+        return str(replace(self, mtriple=architecture, mcpu="", mattr="", opt_level=3))
+
     def __str__(self) -> str:
         default = _KINDS[self.kind]
         shown = [

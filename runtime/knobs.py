@@ -106,7 +106,7 @@ def emcc() -> str:
 def records_file() -> Path | None:
     """``WEFT_RECORDS``: the file of tuning records that compilations use and ``weft tune`` adds to
     (default ``$XDG_DATA_HOME/weft/records.sqlite``, else ``~/.local/share/weft/records.sqlite``);
-    0 for none."""
+    0 for none, not even those that come with weft."""
     text = os.environ.get("WEFT_RECORDS", "")
     if text == "0":
         return None

@@ -1,4 +1,5 @@
-"""The cost model: gradient-boosted trees over the features of loop nests.
+"""The cost model: gradient-boosted trees over the features of loop nests and the cycles that the
+analytical model (``estimate.py``) makes of them.
 
 It learns, from every measurement of a session and of the records it continues, how fast a candidate
 is beside the best of its task; the ranking is all that counts. LightGBM: small, no dependency but
@@ -16,6 +17,7 @@ import numpy as np
 from ...runtime.errors import TuneError
 from .features import NAMES
 
+COLUMNS = (*NAMES, "log2_cycles")
 ENOUGH = 12  # measurements before the first model
 
 
@@ -65,7 +67,7 @@ class CostModel:
                 x.append(f)
                 y.append(best / s if s is not None else 0.0)
         data = self._library.Dataset(
-            np.array(x), np.array(y), feature_name=list(NAMES), params={"verbosity": -1}
+            np.array(x), np.array(y), feature_name=list(COLUMNS), params={"verbosity": -1}
         )
         options = {
             "objective": "l2", "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 3,

@@ -296,18 +296,3 @@ def read_records(path: Path) -> Sequence[Record]:
                 hint="'weft tune --export' writes files that can be read",
             ) from None
     return found
-
-
-_shared: dict[Path, Records] = {}
-_shared_lock = threading.Lock()
-
-
-def default_records() -> Records | None:
-    """The records of this user, None as long as there are none."""
-    path = knobs.records_file()
-    if path is None or not path.exists():
-        return None
-    with _shared_lock:
-        if path not in _shared:
-            _shared[path] = Records(path)
-        return _shared[path]

@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...runtime.errors import WeftError
 from ..kernel import trace_hash
 from ..schedules.choices import Choice, Choices, Config, Value
+from .estimate import cycles
 from .features import NAMES, features
 from .task import Task
 
+SAMPLES = 200  # random candidates that seeds are chosen from
 
 @dataclass(frozen=True)
 class Candidate:
     """A configuration with every answer written out, the hash of the schedule that it gives, the
-    features of its loop nest, and the questions that have more than one answer."""
+    features of its loop nest, the questions that have more than one answer, and the cycles that
+    the analytical model estimates."""
 
     config: Config
     trace: str
     features: tuple[float, ...]
     open: tuple[Choice, ...] = ()
+    cycles: float = math.inf
+
+    @property
+    def row(self) -> tuple[float, ...]:
+        """What the learned model sees, ``model.COLUMNS``."""
+        return (*self.features, math.log2(self.cycles) if math.isfinite(self.cycles) else 0.0)
 
 
 class Space:
     """All schedules of a task that its rules allow."""
 
-    def __init__(self, task: Task, rng: random.Random):
-        self.task, self._rng = task, rng
+    def __init__(self, task: Task, rng: random.Random, threads: int = 1):
+        self.task, self._rng, self._threads = task, rng, threads
         self._known: dict[str, Candidate] = {}  # by trace
         self.default = self.candidate({})
         self.size = math.prod(len(c.options) for c in self.default.open)
@@ -47,8 +57,22 @@ class Space:
             except WeftError:
                 values = (0.0,) * len(NAMES)
             asked = tuple(c for c in choices.asked.values() if len(c.options) > 1)
-            self._known[trace] = Candidate(dict(choices.taken), trace, values, asked)
+            guess = cycles(values, self.task.target, self._threads)
+            self._known[trace] = Candidate(dict(choices.taken), trace, values, asked, guess)
         return self._known[trace]
+
+    def seeds(self, n: int, seconds: float) -> list[Candidate]:
+        """The ``n`` candidates that the analytical model likes best, of as many random ones as can
+        be made in so many ``seconds``, at most ``SAMPLES``; never the default."""
+        end = time.monotonic() + seconds
+        found: dict[str, Candidate] = {}
+        for _ in range(SAMPLES):
+            if time.monotonic() > end and len(found) >= n:
+                break
+            c = self.random()
+            found[c.trace] = c
+        found.pop(self.default.trace, None)
+        return sorted(found.values(), key=lambda c: c.cycles)[:n]
 
     def random(self) -> Candidate:
         return self.candidate({}, self._any)

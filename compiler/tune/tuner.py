@@ -1,10 +1,11 @@
 """The tuner: evolutionary search ranked by a learned model, one batch of measurements a round.
 
-A round of a task breeds configurations from the best ones known, lets the cost model rank them,
-measures the most promising (and, with probability ``EPSILON`` each, random others), and has the
-best newcomers compete with the champion in turns. Everything measured is stored at once: a tuner
+The first round of a task measures the rule's own schedule and those that an analytical model likes
+best of a random sample. Every later one breeds configurations from the best ones known, lets the
+cost model rank them, and measures the most promising (and, with probability ``EPSILON`` each,
+random others). Then the best newcomers compete with the champion in turns. Everything measured is stored at once: a tuner
 that is killed goes on where it stopped. After AutoTVM (Chen et al., NeurIPS'18, §3) and Ansor
-(Zheng et al., OSDI'20, §5), with the rule's own schedule as the first of all seeds.
+(Zheng et al., OSDI'20, §5).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ from .worker import Worker
 BATCH = 8  # measurements a round
 EPSILON = 0.15  # part of a batch that is random
 ELITE = 12  # parents of the next generation
+SEEDS = 4  # of a task's first round
 BREED_SECONDS = 1.5  # for the candidates of one round
 MARGIN = 0.01  # a schedule that is not faster than the default by this part is not worth a record
 RESUMED = 24  # old measurements of a task that the cost model learns from
@@ -137,7 +139,7 @@ def tune(
     rng = random.Random(seed)
     begin = time.monotonic()
     tasks = tasks_of(model, goal, shapes, constants)
-    states = [TaskState(t, Space(t, rng)) for t in tasks]
+    states = [TaskState(t, Space(t, rng, threads or knobs.num_threads())) for t in tasks]
     progress = Progress(states, trials=trials, limit=seconds)
     with Worker() as worker:
         job = _Search(records, cost, rng, worker, timeout, measure, threads, progress, tell, begin)
@@ -185,8 +187,11 @@ class _Search:
             self._resume(state)
             if state.space.default.trace not in state.known:
                 fresh.append(state.space.default)
+            seeds = state.space.seeds(SEEDS, BREED_SECONDS)
+            fresh += [c for c in seeds if c.trace not in state.known]
         state.rounds += 1
-        for c in [*fresh, *self._propose(state, BATCH - len(fresh))]:
+        taken = {state.space.default.trace, *(c.trace for c in fresh)}
+        for c in [*fresh, *self._propose(state, BATCH - len(fresh), taken)]:
             if self.over():
                 break
             self._try(state, c)
@@ -211,12 +216,13 @@ class _Search:
             if c.trace != r.trace:  # the rules have changed since
                 state.known.pop(r.trace, None)
                 continue
-            self.cost.add(task.key, c.features, r.seconds)
+            self.cost.add(task.key, c.row, r.seconds)
             if r.state == "ok":
                 state.parents[c.trace] = c
 
-    def _propose(self, state: TaskState, n: int) -> list[Candidate]:
-        """Up to ``n`` candidates that were not measured, the most promising first."""
+    def _propose(self, state: TaskState, n: int, taken: Collection[str]) -> list[Candidate]:
+        """Up to ``n`` candidates that were not measured and whose traces are not ``taken``, the most
+        promising first."""
         space, rng = state.space, self.rng
         order = sorted(state.parents, key=lambda t: state.known[t].seconds or math.inf)
         elite = [state.parents[t] for t in order[:ELITE]] or [space.default]
@@ -234,14 +240,16 @@ class _Search:
                 c = space.cross(parent, rng.choice(elite))
             else:
                 c = space.mutate(parent)
-            if c.trace not in state.known and c.trace != space.default.trace:
+            if c.trace not in state.known and c.trace not in taken:
                 pool[c.trace] = c
         if not pool:
             state.exhausted = True
             return []
         candidates = list(pool.values())
-        scores = self.cost.predict([c.features for c in candidates])
-        if scores is not None:
+        scores = self.cost.predict([c.row for c in candidates])
+        if scores is None:
+            candidates.sort(key=lambda c: c.cycles)
+        else:
             ranked = sorted(zip(scores, range(len(candidates))), reverse=True)
             candidates = [candidates[k] for _, k in ranked]
         chosen: list[Candidate] = []
@@ -268,7 +276,7 @@ class _Search:
         p.measured += 1
         p.states_count[m.state] = p.states_count.get(m.state, 0) + 1
         p.elapsed = time.monotonic() - self.begin
-        self.cost.add(state.task.key, c.features, m.seconds)
+        self.cost.add(state.task.key, c.row, m.seconds)
         self.tell(p)
 
     def _store(self, state: TaskState, c: Candidate, m: Measurement) -> None:

@@ -22,6 +22,7 @@ ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
+    "--disable-dev-shm-usage",  # where /dev/shm is small, as in containers, pages crash
 ]
 
 
@@ -86,14 +87,21 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def chromium():
+def launch():
+    """Starts a Chromium with given flags. There can be one Playwright in a process."""
     sync_api = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed (apt-get install chromium)")
     with sync_api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield browser
-        browser.close()
+        yield lambda *flags: p.chromium.launch(executable_path=CHROMIUM, args=flags)
+
+
+@pytest.fixture(scope="module")
+def chromium(launch):
+    """A browser for each module: what one does to it (lost devices, workers that spin) ends there."""
+    browser = launch(*ARGS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -166,9 +166,9 @@ def test_coded_weights(visit, served, colours, tmp_path, code):
     no_complaints(visit)
 
 
-def test_the_camera(served, colours, chromium):
+def test_the_camera(served, colours, launch):
     fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*ARGS, *fake])
+    browser = launch(*ARGS, *fake)
     visit = Visit(browser.new_context(permissions=["camera"]).new_page())
     visit.open(f"{served(colours)}?backend=wasm")
     visit.page.click("#camera")

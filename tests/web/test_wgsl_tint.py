@@ -8,8 +8,7 @@ import pytest
 from kernels.alu_cases import casts, converted, edges, expected, operators, pairs, wide
 from kernels.gpu_schedules import CASES, kernel
 from kernels.webgpu_run import words
-from playwright.sync_api import sync_playwright
-from web.conftest import CHROMIUM, RUNTIME
+from web.conftest import RUNTIME
 from web.site_server import Site
 from weft.codegen import wgsl
 from weft.ir import interp
@@ -72,16 +71,13 @@ COMPILE = """async ({ code, name, buffers, groups }) => {
 
 
 @pytest.fixture(scope="module")
-def gpu_page():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed (apt-get install chromium)")
+def gpu_page(launch):
     site = Site({"/runtime_js": RUNTIME})
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page()
-        page.goto(f"{site.url}/blank.html")
-        yield page
-        browser.close()
+    browser = launch(*FLAGS)
+    page = browser.new_page()
+    page.goto(f"{site.url}/blank.html")
+    yield page
+    browser.close()
     site.close()
 
 

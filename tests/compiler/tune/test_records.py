@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from weft.compiler.tune.records import Record, Records, default_records, here, read_records
+from weft.compiler.tune.known import KnownRecords, default_records
+from weft.compiler.tune.records import Record, Records, here, read_records
 from weft.runtime.errors import RecordError, WeftError
 
 ONE = Record("k1", "llvm -vector_bits=512", 2, {"c.tile": (14, 2), "c.pad": True}, "ok", 2e-3)
@@ -143,9 +144,9 @@ def test_a_success_without_a_time_is_no_record(tmp_path):
 def test_the_default_records_are_those_of_the_environment(tmp_path, monkeypatch):
     path = tmp_path / "mine.sqlite"
     monkeypatch.setenv("WEFT_RECORDS", str(path))
-    assert default_records() is None and not path.exists()
+    assert default_records() == KnownRecords(None) and not path.exists()
     Records(path).put(ONE)
     found = default_records()
-    assert found is not None and list(found) == [ONE]
+    assert found is not None and found.own is not None and list(found.own) == [ONE]
     monkeypatch.setenv("WEFT_RECORDS", "0")
     assert default_records() is None

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from weft.compiler.cache import KernelCache
 from weft.compiler.graph import GraphBuilder
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune import model as cost_model
+from weft.compiler.tune import tuner
 from weft.compiler.tune.features import NAMES
 from weft.compiler.tune.measure import _Bench, measure
 from weft.compiler.tune.model import ENOUGH, CostModel
@@ -236,10 +238,33 @@ def test_the_features_tell_tiles_apart():
         assert values["loads_per_step"] == pytest.approx((rows + vectors) / (rows * vectors))
 
 
+def test_the_analytical_model_tells_good_tiles_from_bad_ones():
+    """A row of accumulators waits for each addition; too many do not fit into the registers."""
+    (task,) = tasks_of(convolution(), replace(HOST, vector_bits=256, num_vector_registers=16))
+    space = Space(task, random.Random(0))
+    tiles = next(c.options for c in space.default.open if c.name == "conv.tile")
+    known = {t: space.candidate({"conv.tile": t}).cycles for t in tiles}
+    assert known[1, 1] > 1.5 * min(known.values())
+    best = min(known, key=lambda t: known[t])
+    assert best[0] * best[1] >= 8
+
+
+def test_a_search_begins_with_what_the_analytical_model_likes(monkeypatch):
+    monkeypatch.setattr(tuner, "BREED_SECONDS", 60.0)
+    store = Records(None)
+    tune(convolution(), records=store, trials=5, threads=1, measure=tune_hooks.quick)
+    (task,) = tasks_of(convolution(), HOST)
+    space = Space(task, random.Random(1))
+    usual = sorted(space.random().cycles for _ in range(40))
+    measured = [space.candidate(r.config) for r in store]
+    assert len(measured) == 5 and space.default in measured
+    assert all(c.cycles <= usual[10] for c in measured if c is not space.default)
+
+
 def test_the_cost_model_learns_a_ranking():
     rng = np.random.default_rng(0)
     cost = CostModel()
-    rows = rng.random((120, len(NAMES)))
+    rows = rng.random((120, len(cost_model.COLUMNS)))
     for k, row in enumerate(rows[:100]):
         if k < ENOUGH:
             assert cost.predict(rows[100:]) is None

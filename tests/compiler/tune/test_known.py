@@ -1,0 +1,99 @@
+"""What compilations know without having been told: the user's records, and those of weft."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import weft
+from weft.benchmarks import zoo
+from weft.codegen import llvm
+from weft.compiler.graph import GraphBuilder
+from weft.compiler.kernel import trace_hash
+from weft.compiler.schedules.choices import Choices
+from weft.compiler.tune import known
+from weft.compiler.tune.known import KnownRecords, default_records, shipped
+from weft.compiler.tune.records import Record, Records
+from weft.compiler.tune.task import tasks_of
+from weft.ir.target import Target
+
+OURS = "llvm -mtriple=x86_64-unknown-linux-gnu -mcpu=znver4"
+MODELS = ("resnet18", "mobilenet_v2", "mnist_cnn")
+
+
+def product():
+    b = GraphBuilder("g")
+    x = b.input("x", "float32", (64, 96))
+    w = np.random.default_rng(0).standard_normal((96, 80)).astype(np.float32)
+    (y,) = b.add("matmul", [x, b.constant(w)])
+    return b.finish([y])
+
+
+@pytest.fixture
+def other(monkeypatch):
+    """Makes a configuration that is not the default one the shipped record of ``product()``."""
+    host = llvm.resolve(Target("llvm"))
+    (task,) = tasks_of(product(), host)
+    choices = Choices({})
+    task.schedule(choices)
+    question = next(c for c in choices.asked.values() if c.name.endswith(".tile"))
+    config = {question.name: next(o for o in question.options if o != question.default)}
+    _, schedule, _ = task.schedule(Choices(config))
+    record = Record(
+        task.key, host.family, 2, config, "ok", 1e-6, winner=True, trace=trace_hash(schedule)
+    )
+    monkeypatch.setattr(known, "shipped", lambda: {(task.key, host.family): [record]})
+    return record
+
+
+def trace(**options) -> str:
+    exe = weft.compile(product(), cache=False, **options)
+    (facts,) = exe.program.meta["kernels"].values()
+    return facts["trace"]
+
+
+def test_compilations_use_what_is_shipped(monkeypatch, tmp_path, other):
+    monkeypatch.setenv("WEFT_RECORDS", str(tmp_path / "none.sqlite"))
+    assert trace() == other.trace
+    assert trace(records=False) != other.trace
+    monkeypatch.setenv("WEFT_RECORDS", "0")
+    assert trace() != other.trace
+
+
+def test_the_users_own_records_come_first(monkeypatch, tmp_path, other):
+    path = tmp_path / "mine.sqlite"
+    own = Records(path)
+    host = llvm.resolve(Target("llvm"))
+    mine = replace(other, target=str(host), config={}, trace="")
+    own.put(mine)
+    monkeypatch.setenv("WEFT_RECORDS", str(path))
+    assert trace() == trace(records=False)
+    found = default_records()
+    assert found is not None and found.best(other.key, str(host), 1) == mine
+
+
+def test_a_family_is_all_processors_with_the_same_registers(other):
+    def best(text: str) -> Record | None:
+        return KnownRecords(None).best(other.key, str(llvm.resolve(Target.parse(text))), 1)
+
+    host = llvm.resolve(Target("llvm"))
+    cousin = replace(host, mcpu="x86-64-v3" if "x86" in host.mtriple else "generic", mattr="+nothing")
+    assert KnownRecords(None).best(other.key, str(cousin), 1) == other
+    stranger = replace(host, vector_bits=2048)
+    assert KnownRecords(None).best(other.key, str(stranger), 1) is None
+    assert best("llvm -mtriple=riscv64-linux-gnu") is None
+
+
+def test_shipped_records_are_of_today():
+    """Each gives the schedule that was measured, and models of the zoo use them; otherwise
+    ``tools/ship_records.py`` has to be run again, after tuning."""
+    target = llvm.resolve(Target.parse(OURS))
+    keys = {key for key, family in shipped() if family == target.family}
+    used = set()
+    for name in MODELS:
+        model = zoo.random_model(name)
+        for task in tasks_of(model, target, zoo.shapes(model)):
+            for record in shipped().get((task.key, target.family), ()):
+                _, schedule, _ = task.schedule(Choices(record.config))
+                assert trace_hash(schedule) == record.trace, record.task
+                used.add(task.key)
+    assert used and used <= keys
