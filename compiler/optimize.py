@@ -14,6 +14,7 @@ from ..runtime import knobs
 from .graph import Graph
 from .passes import GRAPH_PASSES, GraphPass, eliminate_dead
 from .passes.algorithms import choose_algorithms
+from .passes.attention import fuse_attention
 from .passes.layout import choose_layouts
 from .passes.narrow import narrow_concats
 
@@ -45,8 +46,10 @@ def adapted(
 ) -> Graph:
     """A simplified graph with the algorithms and layouts that are best on ``target``."""
     passes: list[tuple[str, GraphPass]] = []
-    if accuracy == "fast" and not target.texture_memory and not target.max_threads:
-        passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
+    if not target.texture_memory and not target.max_threads:
+        passes.append(("fuse_attention", fuse_attention))
+        if accuracy == "fast":
+            passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
         passes.append(("eliminate_dead", eliminate_dead))
     if target.max_buffers:
         passes.append(("narrow_concats", lambda g: narrow_concats(g, target)))

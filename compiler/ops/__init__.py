@@ -22,6 +22,7 @@ _MODULES: tuple[str, ...] = (
     "matmul",
     "normalize",
     "softmax",
+    "attention",
     "quantize",
     "scan",
     "topk",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -207,7 +208,7 @@ def _roi_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     taps = [reduce_axis(samples, "ry"), reduce_axis(samples, "rx")]
     peak = attrs["mode"] == "max"
 
-    def place(r: Expr, axis: int, o: Expr, t: Expr) -> Expr:
+    def place(axis: int, r: Expr, o: Expr, t: Expr) -> Expr:
         """The position along y (axis 1) or x (axis 0) of sample ``t`` of output ``o``."""
         start = rois[r, axis].astype(acc) * attrs["scale"] - offset
         extent = rois[r, axis + 2].astype(acc) * attrs["scale"] - offset - start
@@ -217,8 +218,14 @@ def _roi_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         p = start + o.astype(acc) * step + (t.astype(acc) + 0.5) * step / float(samples)
         return minimum(maximum(p, -_FAR), _FAR)
 
+    # Stages of their own: all channels share them, and code for each lane would repeat them.
+    ys, xs = (
+        stage((*extents(batch), attrs["size"][1 - axis], samples), partial(place, axis), name)
+        for axis, name in ((1, "roi_align.y"), (0, "roi_align.x"))
+    )
+
     def value(r: Expr, c: Expr, oy: Expr, ox: Expr, ty: Expr, tx: Expr) -> Expr:
-        y, z = place(r, 1, oy, ty), place(r, 0, ox, tx)
+        y, z = ys[r, oy, ty], xs[r, ox, tx]
         n = wrapped_index(batch[(r,)], count)
         pixels, weights = [], []
         for p, m in ((y, height), (z, width)):

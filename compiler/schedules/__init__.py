@@ -14,6 +14,7 @@ from ...ir.layout import Layout
 from ...ir.schedule import Schedule, create_schedule
 from ...ir.target import Target
 from ...ir.tensor import Tensor
+from .attention import schedule_attention
 from .choices import Choices
 from .common import Context, constant_domain
 from .contraction import schedule_contraction
@@ -52,7 +53,7 @@ def schedule(
         if stage in done or not constant_domain(stage):
             continue
         if stage.reduce_axes:
-            done |= schedule_winograd(ctx, stage)
+            done |= schedule_winograd(ctx, stage) | schedule_attention(ctx, stage)
             if stage in done:
                 continue
             done |= schedule_contraction(ctx, stage) or schedule_reduction(ctx, stage)

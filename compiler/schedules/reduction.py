@@ -21,14 +21,15 @@ from .common import (
 UNROLLED = 32
 
 
-def schedule_reduction(ctx: Context, stage: Stage) -> set[Stage]:
-    """Vectorise along a data axis that is contiguous in the operand, else along the reduction.
+def schedule_reduction(ctx: Context, stage: Stage, parallel: bool = True) -> set[Stage]:
+    """Vectorise along a data axis that is contiguous in the operand, else along the reduction; run
+    in parallel where that pays, unless the stage is to be part of a loop that does.
 
     Gives the stages that are scheduled.
     """
     s, target = ctx.schedule, ctx.target
     layout = ctx.layout(stage)
-    operations = work(stage)
+    operations = work(stage) if parallel else 0
     lanes = target.lanes(stage.op.outputs[0].dtype)  # type: ignore[attr-defined]
     along = _contiguous_reduce_axis(ctx, stage)
     if along is not None and reduce_source(stage) is not None:
@@ -99,17 +100,17 @@ def _lane_position(t: Tensor) -> int:
 def _along_reduction(
     ctx: Context, stage: Stage, along: IterVar, lanes: int, operations: int
 ) -> set[Stage]:
-    """Partial results in the lanes of one vector, combined at the end."""
+    """Partial results in the lanes of vectors, combined at the end."""
     s = ctx.schedule
     result = stage.op.outputs[0]  # type: ignore[attr-defined]
     n = as_int(along.extent) or 1
-    if n > lanes:
-        _, inner = stage.split(along, factor=lanes)
+    width = _partial_results(n, lanes)
+    if n > width:
+        _, inner = stage.split(along, factor=width)
     else:
         inner = along
     parts = [_partial(s[s.rfactor(result, inner)])]
     # The lanes are added in halves, 16 -> 8 -> 4 -> 2: the latency of one addition each.
-    width = min(n, lanes)
     while width % 4 == 0:
         width //= 2
         (left,) = stage.reduce_axes
@@ -124,6 +125,16 @@ def _along_reduction(
         for part in reversed(parts):
             part.compute_at(stage, at)
     return {stage, *parts}
+
+
+def _partial_results(n: int, lanes: int) -> int:
+    """How many partial results a sum of ``n`` has: those of one vector, or of several, which do not
+    wait for each other and round less, where no more is left over at the end by that."""
+    for vectors in (4, 2):
+        width = vectors * lanes
+        if n >= 2 * width and n % width == n % lanes:
+            return width
+    return min(n, lanes)
 
 
 def _partial(stage: Stage) -> Stage:

@@ -1,0 +1,110 @@
+"""The rule for attention (``compiler/ops/attention.py``).
+
+    for heads and blocks of rows in parallel:
+      scores[rows, keys] = Q · K                          # register tiles
+      for row: max, exp, sum along the keys               # vectors of keys
+      product[rows, columns] = exp · V                    # register tiles
+      result[rows, columns] = epilogue(product / sum)
+
+A block of rows of all keys stays in the second-level cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...ir.expr import as_int
+from ...ir.stage import Stage
+from .common import Context, run_parallel, size, vectorize_along, work
+from .contraction import choose_tile, tile_contraction, tuned_tile
+from .reduction import schedule_reduction
+
+# Bytes of scores and exponentials that are worked on together.
+BLOCK_BYTES = 1 << 17
+# Blocks that there should be at least, for several threads.
+CHUNKS = 16
+ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+
+
+def part_of(stage: Stage) -> str:
+    """The part that a stage has in attention, or nothing."""
+    facts = getattr(stage.op, "attrs", {})
+    return str(facts.get("part", "")) if facts.get("kind") == "attention" else ""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    scores: Stage
+    top: Stage
+    exp: Stage
+    total: Stage
+    product: Stage
+    result: Stage
+
+
+def schedule_attention(ctx: Context, stage: Stage) -> set[Stage]:
+    """Schedule all stages of the attention that ``stage`` is the scores of; gives them, none for
+    any other stage."""
+    if part_of(stage) != "scores":
+        return set()
+    stages = {part_of(s): s for s in ctx.stored() if part_of(s)}
+    product = stages["product"]
+    result = ctx.takes_epilogue(product)
+    if result is None:
+        return set()
+    p = _Parts(stage, stages["max"], stages["exp"], stages["sum"], product, result)
+    if "logits" in stages:
+        stages["logits"].compute_inline()
+    *batch, row, column = result.axes
+    rows, keys = as_int(row.extent) or 1, as_int(p.scores.axes[-1].extent) or 1
+    lanes = ctx.target.lanes(p.product.op.outputs[0].dtype)  # type: ignore[attr-defined]
+    block = _block(ctx, p, rows, keys, size(batch))
+    outer, inner = (None, row) if block >= rows else result.split(row, factor=block)
+    wide = column
+    if (as_int(column.extent) or 0) > lanes:
+        wide, lane = result.split(column, factor=lanes)
+        loops = [*batch, *([outer] if outer is not None else []), inner, wide, lane]
+    else:
+        lane = column
+        loops = [*batch, *([outer] if outer is not None else []), inner, lane]
+    result.reorder(*loops)
+    result.vectorize(lane)
+    chunks = loops[: len(batch) + (outer is not None)]
+    at = None
+    if chunks:
+        at = result.fuse(*chunks) if len(chunks) > 1 else chunks[0]
+    done = {p.scores, p.top, p.exp, p.total, p.product, result}
+    for contraction in (p.scores, p.product):
+        done.add(_tiled(ctx, contraction, min(block, rows), lanes))
+    vectorize_along(p.exp, len(p.exp.axes) - 1, lanes, None)
+    for reduction in (p.top, p.total):
+        done |= schedule_reduction(ctx, reduction, parallel=False)
+    if at is not None:
+        for s in reversed(ctx.stored()):  # those that read before those that are read
+            if s in done and s is not result and s.attach.kind == "root":
+                s.compute_at(result, at)
+        run_parallel(ctx, result, [at], work(p.scores) + work(p.product))
+    return done
+
+
+def _block(ctx: Context, p: _Parts, rows: int, keys: int, batch: int) -> int:
+    """Rows that are worked on together: as many as fit, and leave something to all threads."""
+    fit = max(4, BLOCK_BYTES // (8 * keys))
+    fair = max(4, -(-rows * batch // CHUNKS))
+    best = max(k for k in ROWS if k <= max(4, min(fit, fair)))
+    options = sorted({*(k for k in ROWS if k < rows), rows, min(best, rows)})
+    chosen = ctx.choose(f"{p.scores.name}.rows", options, min(best, rows))
+    assert isinstance(chosen, int)
+    return chosen
+
+
+def _tiled(ctx: Context, stage: Stage, rows: int, lanes: int) -> Stage:
+    """Register tiles for one of the products; gives the stage of its accumulators."""
+    column = len(stage.axes) - 1
+    columns = as_int(stage.axes[column].extent) or 1
+    accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    depth = size(accumulate.reduce_axes)
+    tile = choose_tile(ctx, rows, columns, lanes, block=1, shares_vector=False, depth=depth)
+    tile = tuned_tile(ctx, accumulate, tile, rows, columns)
+    tile_contraction(ctx, stage, accumulate, column - 1, column, tile, operations=0)
+    return accumulate
