@@ -22,10 +22,20 @@ from ..ir.target import Target
 from ..runtime.errors import CodegenError, TargetError
 from .llvm_kernel import Module, kernel
 
-# Bytes that reach one core in a cycle from beyond its private caches, measured while it computes.
-# Many-core Intel processors wait longer for memory than AMD's of the Zen line.
-_MEMORY_BYTES = 8
-_MEMORY_BYTES_INTEL = 4
+# Bytes that reach one core in a cycle from beyond its private caches, measured while it computes;
+# the newest cores get more than the rest.
+_MEMORY_BYTES = 4
+_MEMORY_BYTES_NEW = 8
+_NEW = ("znver4", "znver5", "znver6", "apple-m")
+# KiB of the second-level cache that each core has, by the beginning of LLVM's name of a processor;
+# the longest that fits counts.
+_CACHES = {
+    "": 512, "znver4": 1024, "znver5": 1024, "znver6": 1024, "x86-64-v4": 1024,
+    "haswell": 256, "broadwell": 256, "skylake": 256, "skylake-avx512": 1024, "cascadelake": 1024,
+    "cooperlake": 1024, "icelake-server": 1280, "tigerlake": 1280, "alderlake": 1280,
+    "raptorlake": 2048, "sapphirerapids": 2048, "emeraldrapids": 2048, "graniterapids": 2048,
+    "neoverse": 1024, "apple-m": 1024,
+}  # fmt: skip
 _PREFETCHES = ("x86_64", "aarch64", "arm64")
 THREADS = ",+atomics"  # what wasm objects for a shared memory have besides
 
@@ -88,14 +98,17 @@ def resolve(target: Target) -> Target:
     return replace(
         filled, vector_bits=bits, num_vector_registers=facts.registers, has_fma=facts.fma,
         has_masked_memory=facts.masked, has_prefetch=arch in _PREFETCHES,
-        memory_bytes=_memory_bytes(arch, cpu),
+        memory_bytes=target.memory_bytes if arch == "wasm32" else _memory_bytes(cpu),
+        cache_bytes=target.cache_bytes if arch == "wasm32" else _cache_bytes(cpu),
     )  # fmt: skip
 
 
-def _memory_bytes(arch: str, cpu: str) -> int:
-    # LLVM's names: znver4, x86-64-v3 and the like; Intel's are those of its processors.
-    intel = arch == "x86_64" and not cpu.startswith(("znver", "x86-64", "generic"))
-    return _MEMORY_BYTES_INTEL if intel else _MEMORY_BYTES
+def _cache_bytes(cpu: str) -> int:
+    return _CACHES[max(filter(cpu.startswith, _CACHES), key=len)] << 10
+
+
+def _memory_bytes(cpu: str) -> int:
+    return _MEMORY_BYTES_NEW if cpu.startswith(_NEW) else _MEMORY_BYTES
 
 
 def emit(functions: Sequence[Function], target: Target) -> LLVMModule:

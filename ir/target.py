@@ -31,6 +31,7 @@ class Target:
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
     has_prefetch: bool = False  # instructions that bring a line into a cache ahead of its use
     memory_bytes: int = 8  # that reach one core in a cycle from beyond its private caches
+    cache_bytes: int = 1 << 20  # of the largest cache that a core has for itself
     threads: bool = False  # wasm: shared memory and a thread pool
     texture_memory: bool = False  # tensors lie in textures; a loop is bound to fragments
     max_draw_buffers: int = 0  # texels that one fragment can write

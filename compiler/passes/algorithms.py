@@ -23,8 +23,6 @@ from .rewrite import Rewrite
 
 # Measured on AVX-512 cores (Zen 5); they decide between algorithms, so ratios are what counts.
 FMA_PER_CYCLE = 2
-# Bytes of weights up to which they stay in a private cache from one use to the next.
-PRIVATE_CACHE = 1 << 20
 # Cycles to transform one vector of a data tile or back. Larger tiles have more of them in flight
 # than there are registers; small ones write and read more per result.
 TRANSFORM_CYCLES = {2: 8.0, 4: 4.0}
@@ -91,32 +89,39 @@ def choose_tile(shape: Shape, target: Target) -> int:
     lanes = target.lanes(FLOAT32)
     if lanes < 4 or min(shape.channels, shape.filters) < lanes:
         return 0
-    memory = target.memory_bytes
-    estimates = {m: winograd_cycles(shape, m, lanes, memory) for m in TRANSFORM_CYCLES}
+    far = Far(target.cache_bytes, target.memory_bytes)
+    estimates = {m: winograd_cycles(shape, m, lanes, far) for m in TRANSFORM_CYCLES}
     best = min(estimates, key=lambda m: estimates[m])
-    return best if estimates[best] <= WORTH * direct_cycles(shape, lanes, memory) else 0
+    return best if estimates[best] <= WORTH * direct_cycles(shape, lanes, far) else 0
 
 
-def direct_cycles(s: Shape, lanes: int, memory: int = 8) -> float:
-    """Estimated time of the direct convolution on one core to which ``memory`` bytes of weights
-    come in a cycle."""
+@dataclass(frozen=True)
+class Far:
+    """What does not fit into a core's own ``cache`` comes at ``speed`` bytes a cycle."""
+
+    cache: int = 1 << 20
+    speed: int = 8
+
+    def cycles(self, elements: int) -> float:
+        size = 4 * elements
+        return size / self.speed if size > self.cache else 0.0
+
+
+def direct_cycles(s: Shape, lanes: int, far: Far = Far()) -> float:
+    """Estimated time of the direct convolution on one core."""
     points = s.batch * s.rows * s.columns
     products = 9 * s.channels * s.filters
     cycles = products * points / lanes / FMA_PER_CYCLE
     cycles *= SHORT_ROWS_FACTOR if s.columns < SHORT_ROWS else 1.0
-    return max(cycles, _weights(products, memory))
+    return max(cycles, far.cycles(products))
 
 
-def winograd_cycles(s: Shape, m: int, lanes: int, memory: int = 8) -> float:
+def winograd_cycles(s: Shape, m: int, lanes: int, far: Far = Far()) -> float:
     """Estimated time of F(m×m, 3×3) on one core, as :func:`direct_cycles`."""
     n = m + 2
     tiles = s.batch * -(-s.rows // m) * -(-s.columns // m)
     products = n * n * s.channels * s.filters
-    cycles = max(products * tiles / lanes / FMA_PER_CYCLE, _weights(products, memory))
+    cycles = max(products * tiles / lanes / FMA_PER_CYCLE, far.cycles(products))
     vectors = n * n * tiles * (-(-s.channels // lanes) + -(-s.filters // lanes))
     return cycles + vectors * TRANSFORM_CYCLES[m]
 
-
-def _weights(elements: int, memory: int) -> float:
-    size = 4 * elements
-    return size / memory if size > PRIVATE_CACHE else 0.0

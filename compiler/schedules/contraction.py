@@ -26,8 +26,8 @@ from ...ir.tensor import PlaceholderOp, Tensor
 from ...ir.visit import walk
 from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
 
-# Bytes of an operand's rows that stay in a private cache from one panel to the next.
-ROWS_BYTES = 3 << 18
+# The part of a core's own cache that an operand may take to stay there until it is read again.
+CACHE_SHARE = 3 / 4
 # An operand of at least so many bytes and lines is packed if so many rows use it.
 PACK_BYTES = 1 << 17
 PACK_ROWS = 24
@@ -35,7 +35,9 @@ PACK_DEPTH = 512
 # What a panel may have to stay in the first-level cache for all rows, and the cycles of a line that
 # comes from the second one instead.
 NEAR_BYTES = 24 << 10
-LINE_CYCLES = 4.0
+LINE_BYTES, LINE_CYCLES = 64, 4.0
+# Cycles of a step of a tile: the latency of a multiply-add, and what keeps one from starting.
+STEP_CYCLES = 5.0
 # Statements of an unrolled window.
 UNROLLED = 256
 # Iterations that a parallel loop should have at least.
@@ -89,7 +91,8 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         block=_block(ctx, result, vector),
         shares_vector=shares_vector(stage, operands, vector),
         window=size(accumulate.reduce_axes),
-        depth=size(accumulate.reduce_axes) if plain else 0,
+        depth=size(accumulate.reduce_axes),
+        plain=plain,
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None
@@ -162,13 +165,15 @@ def choose_tile(
     shares_vector: bool,
     window: int = 1,
     depth: int = 0,
+    plain: bool = True,
 ) -> Tile:
     """The register tile with the least estimated time over the whole extent of both axes; for a
     depthwise product over ``window`` elements one that is small enough to unroll these, too.
-    ``depth``: how long the sums of a matrix product are.
+    ``depth``: how long the sums are; ``plain``: of a matrix product, whose rows have no neighbours
+    that read the same.
 
     Per reduction step a tile costs the larger of its multiply-adds and its loads, at two of each a
-    cycle, and never less than the latency of one multiply-add (4 cycles on current cores).
+    cycle, and never less than ``STEP_CYCLES``.
     """
     lanes = min(lanes, columns) if block == 1 else min(lanes, block)
     registers = ctx.target.num_vector_registers
@@ -187,10 +192,11 @@ def choose_tile(
         for r in range(1, min(rows, registers) + 1):
             if r * vectors + vectors + 1 > registers or r * vectors > accumulators:
                 break
-            cycles = max(r * vectors / 2, (r + vectors) / 2, 4.0)
+            cycles = max(r * vectors / 2, (r + vectors) / 2, STEP_CYCLES)
             if depth * vectors * lanes * 4 > NEAR_BYTES:
-                # Both operands stream through the first-level cache.
-                cycles = max(cycles, (vectors + r / lanes) * LINE_CYCLES)
+                # The panel streams through the first-level cache, and in a matrix product the rows.
+                streams = vectors * lanes + (r if plain else 0)
+                cycles = max(cycles, streams * 4 / LINE_BYTES * LINE_CYCLES)
             tiles = -(-rows // r) * -(-count // vectors)
             # Each tile also pays for its start and end; larger tiles win ties.
             cost = tiles * cycles - 1e-6 * r * vectors
@@ -248,10 +254,13 @@ def tile_contraction(
             loops[k] = loop
     # Rows last: their loop stays serial and the operand that they share stays in cache.
     default = [k for k in loops if k != row] + [k for k in loops if k == row]
+    if row is not None and _lines_first(ctx, acc, row, vector, tile):
+        default = [k for k in default if k not in (vector, row)]
+        default += [k for k in (vector, row) if k in loops]
     order = _outer_order(ctx, acc, result, loops, default)
     outer = [loops[k] for k in order]
     if outer_r is not None and outer_v is not None and outer[-1] is outer_r:
-        block = _row_block(result, acc, outer_r, tile)
+        block = _row_block(ctx, result, acc, outer_r, tile)
         if block:
             # So many rows that their operand stays in the second-level cache for all panels.
             outermost, inner = result.split(outer_r, factor=block)
@@ -297,12 +306,36 @@ def tile_contraction(
         acc.pragma(reduction[0], "unroll_max", most)
 
 
-def _row_block(result: Stage, acc: Stage, outer: IterVar, tile: Tile) -> int:
-    """How many tiles of rows to take together, so that what they read of the data operand fits into
-    ``ROWS_BYTES``; 0 when all do."""
+def _lines_first(ctx: Context, acc: Stage, row: int, vector: int, tile: Tile) -> bool:
+    """Whether to go through all vectors for a line of rows before the next line, and not through
+    all lines for a panel of vectors: what then comes from beyond the core's own cache is less. A
+    panel reads all data anew unless they stay there, a line all weights."""
+    v, r = acc.axes[vector], acc.axes[row]
+    data = weights = 0
+    for read in acc.reads():
+        used = {n for i in read.indices for n in walk(i)}
+        if v in used and r not in used:
+            weights += _bytes(read.tensor)
+        elif r in used and v not in used:
+            data += _bytes(read.tensor)
+    lines = size([a for k, a in enumerate(acc.axes) if k not in (row, vector)])
+    if not data or not weights or lines == 1:
+        return False
+    depth, kept = size(acc.reduce_axes), CACHE_SHARE * ctx.target.cache_bytes
+    panel = 4 * depth * tile.vectors * tile.lanes
+    panels = -(-size([v]) // (tile.vectors * tile.lanes))
+    line = min(data, 4 * depth * size([r]))
+    by_panels = weights + (data if data + panel <= kept else panels * data)
+    by_lines = data + (weights if weights + line <= kept else lines * weights)
+    return by_lines < by_panels
+
+
+def _row_block(ctx: Context, result: Stage, acc: Stage, outer: IterVar, tile: Tile) -> int:
+    """How many tiles of rows to take together, so that what they read of the data operand stays in
+    the core's cache; 0 when all do."""
     tiles = as_int(result.extents()[outer]) or 1
     bytes_of_tile = tile.rows * tile.lines * size(acc.reduce_axes) * 4
-    most = ROWS_BYTES // max(1, bytes_of_tile)
+    most = int(CACHE_SHARE * ctx.target.cache_bytes) // max(1, bytes_of_tile)
     if tiles <= most or most < 2:
         return 0
     return next((k for k in range(most, most // 2, -1) if tiles % k == 0), most)

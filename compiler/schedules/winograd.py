@@ -23,10 +23,9 @@ from ...ir.stage import Stage
 from .common import Context, run_parallel, work
 from .contraction import Tile, tile_contraction, tuned_tile
 
-# Bytes of V and M that are worked on together; some of the cache is left to the weights.
-BLOCK_BYTES = 3 << 17
-# V stays in a private cache up to this size.
-PRIVATE_CACHE = 1 << 20
+# The part of a core's own cache for what of V and M is worked on together; some of it is left to
+# the weights.
+BLOCK_SHARE = 3 / 8
 
 
 def part_of(stage: Stage) -> str:
@@ -57,11 +56,14 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     down, across = -(-rows // m), -(-columns // m)
     channels, filters = as_int(data.axes[3].extent) or 1, as_int(result.axes[1].extent) or 1
     width = 4 * (m + 2) ** 2 * across  # bytes of one channel of V or M in a row of tiles
-    # The whole of V is a detour through memory, unless it stays in the cache.
-    first = width * down * channels <= PRIVATE_CACHE
+    # The whole of V is a detour through memory, unless it stays in the cache; but weights that do
+    # not stay there, and are more, should not be read anew for each block of rows.
+    weights, v = 4 * (m + 2) ** 2 * channels * filters, width * down * channels
+    cache = ctx.target.cache_bytes
+    first = v <= cache or (weights > cache and v <= weights)
     first = bool(ctx.choose(f"{product.name}.transform_first", (False, True), first))
     bytes_of_row = width * (2 * lanes if first else channels + 2 * lanes)
-    together = _tile_rows(down, BLOCK_BYTES // bytes_of_row)
+    together = _tile_rows(down, int(BLOCK_SHARE * cache) // bytes_of_row)
     chosen = ctx.choose(f"{product.name}.tile_rows", tuple(range(1, down + 1)), together)
     assert isinstance(chosen, int)
     together = chosen
