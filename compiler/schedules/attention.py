@@ -6,7 +6,7 @@
       product[rows, columns] = exp · V                    # register tiles
       result[rows, columns] = epilogue(product / sum)
 
-A block of rows of all keys stays in the second-level cache.
+A block of rows stays in the first-level cache, as far as there is room for all keys.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from .common import Context, run_parallel, size, vectorize_along, work
 from .contraction import choose_tile, tile_contraction, tuned_tile
 from .reduction import schedule_reduction
 
-# Bytes of scores and exponentials that are worked on together.
-BLOCK_BYTES = 1 << 17
-# Blocks that there should be at least, for several threads.
-CHUNKS = 16
+# Bytes of scores and exponentials that are worked on together: they stay in the first-level cache.
+BLOCK_BYTES = 1 << 14
 ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -58,7 +56,7 @@ def schedule_attention(ctx: Context, stage: Stage) -> set[Stage]:
     *batch, row, column = result.axes
     rows, keys = as_int(row.extent) or 1, as_int(p.scores.axes[-1].extent) or 1
     lanes = ctx.target.lanes(p.product.op.outputs[0].dtype)  # type: ignore[attr-defined]
-    block = _block(ctx, p, rows, keys, size(batch))
+    block = _block(ctx, p, rows, keys, lanes)
     outer, inner = (None, row) if block >= rows else result.split(row, factor=block)
     wide = column
     if (as_int(column.extent) or 0) > lanes:
@@ -87,13 +85,13 @@ def schedule_attention(ctx: Context, stage: Stage) -> set[Stage]:
     return done
 
 
-def _block(ctx: Context, p: _Parts, rows: int, keys: int, batch: int) -> int:
-    """Rows that are worked on together: as many as fit, and leave something to all threads."""
-    fit = max(4, BLOCK_BYTES // (8 * keys))
-    fair = max(4, -(-rows * batch // CHUNKS))
-    best = max(k for k in ROWS if k <= max(4, min(fit, fair)))
-    options = sorted({*(k for k in ROWS if k < rows), rows, min(best, rows)})
-    chosen = ctx.choose(f"{p.scores.name}.rows", options, min(best, rows))
+def _block(ctx: Context, p: _Parts, rows: int, keys: int, lanes: int) -> int:
+    """Rows that are worked on together: whole register tiles, as many as fit."""
+    tile = choose_tile(ctx, rows, keys, lanes, block=1, shares_vector=False).rows
+    tiles = max(1, BLOCK_BYTES // (8 * keys * tile))
+    best = min(rows, tile * tiles)
+    options = sorted({*(k for k in ROWS if k < rows), rows, best})
+    chosen = ctx.choose(f"{p.scores.name}.rows", options, best)
     assert isinstance(chosen, int)
     return chosen
 

@@ -28,13 +28,14 @@ from .common import Context, lane_axis, orders, reduce_source, run_parallel, siz
 
 # The part of a core's own cache that an operand may take to stay there until it is read again.
 CACHE_SHARE = 3 / 4
+SCATTERED = 1.5  # how much dearer bytes of data are than bytes of weights
 # An operand of at least so many bytes and lines is packed if so many rows use it.
 PACK_BYTES = 1 << 17
 PACK_ROWS = 24
 PACK_DEPTH = 512
 # What a panel may have to stay in the first-level cache for all rows, and the cycles of a line that
 # comes from the second one instead.
-NEAR_BYTES = 24 << 10
+NEAR_BYTES = 16 << 10
 LINE_BYTES, LINE_CYCLES = 64, 4.0
 # Cycles of a step of a tile: the latency of a multiply-add, and what keeps one from starting.
 STEP_CYCLES = 5.0
@@ -325,7 +326,8 @@ def _lines_first(ctx: Context, acc: Stage, row: int, vector: int, tile: Tile) ->
     panel = 4 * depth * tile.vectors * tile.lanes
     panels = -(-size([v]) // (tile.vectors * tile.lanes))
     line = min(data, 4 * depth * size([r]))
-    by_panels = weights + (data if data + panel <= kept else panels * data)
+    # Weights come in the order in which they lie, data from many places.
+    by_panels = weights + (data if data + panel <= kept else SCATTERED * panels * data)
     by_lines = data + (weights if weights + line <= kept else lines * weights)
     return by_lines < by_panels
 

@@ -130,7 +130,7 @@ def _along_reduction(
 def _partial_results(n: int, lanes: int) -> int:
     """How many partial results a sum of ``n`` has: those of one vector, or of several, which do not
     wait for each other and round less, where no more is left over at the end by that."""
-    for vectors in (4, 2):
+    for vectors in (4, 2) if lanes > 1 else ():
         width = vectors * lanes
         if n >= 2 * width and n % width == n % lanes:
             return width
