@@ -107,7 +107,9 @@ def compile_times(model: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder:
         result = {}
         for kind in ("cold", "warm"):
-            worker = Worker("weft", 1, {"WEFT_CACHE_DIR": folder, "WEFT_CACHE": "1"})
+            # The second process has compiled Python modules, as with every installed package.
+            kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/python"}
+            worker = Worker("weft", 1, {"WEFT_CACHE_DIR": folder, "WEFT_CACHE": "1", **kept})
             answer = worker.ask(load=model)
             worker.close()
             if "error" in answer:

@@ -179,7 +179,8 @@ class Layout:
         widths = [(0, p - n) for p, n in zip(self.padded, self.shape)]
         digits = [d for ax in self.axes for d in ax]
         split, where = self._split_order(digits)
-        grid = np.pad(array, widths).reshape([d.extent for d in split])
+        whole = np.pad(array, widths) if any(after for _, after in widths) else array
+        grid = whole.reshape([d.extent for d in split])
         return np.ascontiguousarray(grid.transpose(where)).reshape(self.physical_shape)
 
     def unpack(self, array: np.ndarray) -> np.ndarray:

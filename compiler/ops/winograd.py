@@ -37,6 +37,7 @@ from .windows import extents, pad_stage, padded, reduced, stage
 # inverses, because the rounding error grows with the coefficients (ibid., §5.3).
 _POINTS = (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2))
 TILES = (2, 4, 6)
+_FILTERS = 16  # whose weights are transformed together
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,14 @@ def transform_weights(w: np.ndarray, m: int) -> np.ndarray:
     """``G g Gᵀ`` as [n, n, channel, filter] of weights [filter, channel, 3, 3]; in float64, rounded
     once."""
     g = transforms(m).g
-    u = np.einsum("ay,fcyx,bx->abcf", g, w.astype(np.float64), g, optimize=True)
-    return np.ascontiguousarray(u.astype(w.dtype))
+    both = np.kron(g, g)  # [(a, b), (y, x)]
+    filters, channels = w.shape[:2]
+    u = np.empty((len(both), channels, filters), w.dtype)
+    for k in range(0, filters, _FILTERS):  # what is turned around stays in a cache
+        some = w[k : k + _FILTERS].astype(np.float64)
+        taps = some.reshape(-1, channels, 9).transpose(2, 1, 0).reshape(9, -1)
+        u[:, :, k : k + _FILTERS] = (both @ taps).reshape(len(both), channels, -1)
+    return u.reshape(m + 2, m + 2, channels, filters)
 
 
 def _infer(types: Types, attrs: Attrs) -> list[TensorType]:
