@@ -37,6 +37,10 @@ PACK_DEPTH = 512
 # comes from the second one instead.
 NEAR_BYTES = 16 << 10
 LINE_BYTES, LINE_CYCLES = 64, 4.0
+# Bytes in a cycle that may come from the second-level cache all the time; where it would be more,
+# the part of a panel that all rows of a line read before the next part.
+STREAM_BYTES = 10.0
+BLOCK_BYTES = 10 << 10
 # Cycles of a step of a tile: the latency of a multiply-add, and what keeps one from starting.
 STEP_CYCLES = 5.0
 # Statements of an unrolled window.
@@ -103,7 +107,10 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         tile = replace(tile, lines=_lines(ctx, tile, as_int(result.axes[line].extent) or 1))
     operations = max(work(accumulate), work(result))
     shares = shares_vector(stage, operands, vector)
-    tile_contraction(ctx, result, accumulate, row, vector, tile, operations, line, shares=shares)
+    tile_contraction(
+        ctx, result, accumulate, row, vector, tile, operations, line, shares=shares,
+        cuts_depth=not plain and not shares,
+    )  # fmt: skip
     return {result, accumulate, stage}
 
 
@@ -233,11 +240,12 @@ def tile_contraction(
     line: int | None = None,
     ahead: tuple[int, int] | None = None,
     shares: bool = False,
+    cuts_depth: bool = False,
 ) -> None:
     """Order, unroll and vectorise the loops of ``result`` and of its accumulators ``acc``, and run
     the outer ones in parallel if so many ``operations`` are worth it. The next weights lie
     ``ahead``: (axis, how far), by default the next panel of vectors. ``shares``: both operands
-    depend on the vector axis."""
+    depend on the vector axis. ``cuts_depth``: a line of rows may take part of the sums at a time."""
     wide, lane = _split(result, result.axes[vector], tile.lanes)
     outer_v, inner_v = _split(result, wide, tile.vectors) if wide is not None else (None, None)
     row_axis = result.axes[row] if row is not None else None
@@ -265,7 +273,7 @@ def tile_contraction(
         if block:
             # So many rows that their operand stays in the second-level cache for all panels.
             outermost, inner = result.split(outer_r, factor=block)
-            outer[-1] = inner
+            outer[-1] = outer_r = inner
             outer.insert(outer.index(outer_v), outermost)
     inside = [a for a in (inner_l, inner_r, inner_v) if a is not None]
     result.reorder(*outer, *inside, lane)
@@ -280,18 +288,32 @@ def tile_contraction(
     chunks = ctx.choose(f"{acc.name}.parallel", tuple(range(max(free, len(result.axes)) + 1)), free)
     assert isinstance(chunks, int)
     loop = run_parallel(ctx, result, outer[:chunks], operations)
+    around = None  # the loop outside of the one over tiles of rows, if that is the innermost
     if outer:
         innermost = outer[-1] if outer[-1] in result.leaves else loop
         assert innermost is not None
         acc.compute_at(result, innermost)
+        if len(outer) > 1 and innermost is outer_r:
+            around = outer[-2] if outer[-2] in result.leaves else loop
     # The accumulators: same tile, the reduction outside of it.
     wide, lane = _split(acc, acc.axes[vector], tile.lanes)
     data = [a for k, a in enumerate(acc.axes) if k not in (row, line, vector)] if outer else []
+    rows = acc.axes[row] if row is not None else None
     inside = [acc.axes[k] for k in (line, row) if k is not None]
     inside += [wide] if wide is not None else []
     fetch = _fetch(ctx, acc, vector, tile, ahead)
     reduction = _reduce_order(ctx, acc, fetch=fetch is not None)
-    acc.reorder(*data, *reduction, *inside, lane)
+    loops_around = list(reduction)
+    if cuts_depth and rows is not None and around is not None and tile.lines == 1:
+        block = _depth_block(ctx, acc, reduction[0], rows, tile)
+        if block:
+            # The sums of a line stay in memory between the parts.
+            acc.compute_at(result, around)
+            far, reduction[0] = acc.split(reduction[0], factor=block)
+            tiles, inner = acc.split(rows, factor=tile.rows)
+            inside = [inner if a is rows else a for a in inside]
+            loops_around = [far, tiles, *reduction]
+    acc.reorder(*data, *loops_around, *inside, lane)
     for a in inside:
         acc.unroll(a)
     acc.vectorize(lane)
@@ -305,6 +327,26 @@ def tile_contraction(
     most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, UNROLLED), unroll)
     if most and reduction:
         acc.pragma(reduction[0], "unroll_max", most)
+
+
+def _depth_block(
+    ctx: Context, acc: Stage, outermost: IterVar, rows: IterVar, tile: Tile
+) -> int:
+    """How many iterations of the outermost reduction to take for a whole line of rows before the
+    next ones, so that their part of a panel stays in the first-level cache; 0 for all of them."""
+    n = as_int(acc.extents()[outermost]) or 1
+    panel = 4 * size(acc.reduce_axes) * tile.vectors * tile.lanes
+    streams = 4 * tile.vectors * tile.lanes / max(tile.rows * tile.vectors / 2, STEP_CYCLES)
+    best = 0
+    many = size([rows]) > 2 * tile.rows  # otherwise there is little to gain
+    if many and panel > NEAR_BYTES and streams > STREAM_BYTES:
+        most = max(2, BLOCK_BYTES * n // panel)
+        if most < n:
+            best = next((k for k in range(most, most // 2, -1) if n % k == 0), most)
+    options = sorted({0, best, *(k for k in (2, 4, 8, 16, 32, 64) if k < n)})
+    chosen = ctx.choose(f"{acc.name}.depth_block", options, best)
+    assert isinstance(chosen, int)
+    return chosen
 
 
 def _lines_first(ctx: Context, acc: Stage, row: int, vector: int, tile: Tile) -> bool:
