@@ -152,7 +152,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--rounds", type=int, default=10, help="turns of each peer (default 10)")
     p.add_argument("--seconds", type=float, default=0.3, help="length of a turn (default 0.3)")
     p.add_argument("--quick", action="store_true", help="ResNet-18 and MNIST, one thread, 4 turns")
-    p.add_argument("--no-compile-time", action="store_true", help="leave compile times and memory out")
+    p.add_argument(
+        "--no-compile-time", action="store_true", help="leave compile times and memory out"
+    )
     p.add_argument("--no-kernels", action="store_true", help="leave the single kernels out")
     p.add_argument("--json", type=Path, help="write the numbers to this file")
     p.add_argument("--no-web", action="store_true", help="leave the browser out")

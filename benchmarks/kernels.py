@@ -1,7 +1,7 @@
-"""Single kernels beside what the machine can do: direct 3×3 and depthwise convolutions of ResNet and
-MobileNet, a large matrix product. Each stands in a small network, so that its operands lie as they
-do in a model; peaks and kernels are measured in turns, and each one's share of the peak that binds
-it (Williams et al., "Roofline", CACM'09) is the median of the turns.
+"""Single kernels beside what the machine can do: direct 3×3 and depthwise convolutions of ResNet
+and MobileNet, a large matrix product. Each stands in a small network, so that its operands lie as
+they do in a model; peaks and kernels are measured in turns, and each one's share of the peak that
+binds it (Williams et al., "Roofline", CACM'09) is the median of the turns.
 """
 
 from __future__ import annotations
@@ -125,7 +125,6 @@ def table(result: dict[str, Any]) -> Table:
     for column in ("GFLOP/s", "GB/s", "of the peak that binds", "goal"):
         found.add_column(column, justify="right")
     for name, k in result["kernels"].items():
-        found.add_row(
-            name, f"{k['gflops']:.0f}", f"{k['gbytes']:.1f}", f"{k['share']:.0%}", f"{k['goal']:.0%}"
-        )
+        rates = f"{k['gflops']:.0f}", f"{k['gbytes']:.1f}"
+        found.add_row(name, *rates, f"{k['share']:.0%}", f"{k['goal']:.0%}")
     return found

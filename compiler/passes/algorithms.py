@@ -124,4 +124,3 @@ def winograd_cycles(s: Shape, m: int, lanes: int, far: Far = Far()) -> float:
     cycles = max(products * tiles / lanes / FMA_PER_CYCLE, far.cycles(products))
     vectors = n * n * tiles * (-(-s.channels // lanes) + -(-s.filters // lanes))
     return cycles + vectors * TRANSFORM_CYCLES[m]
-

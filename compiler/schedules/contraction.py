@@ -245,7 +245,8 @@ def tile_contraction(
     """Order, unroll and vectorise the loops of ``result`` and of its accumulators ``acc``, and run
     the outer ones in parallel if so many ``operations`` are worth it. The next weights lie
     ``ahead``: (axis, how far), by default the next panel of vectors. ``shares``: both operands
-    depend on the vector axis. ``cuts_depth``: a line of rows may take part of the sums at a time."""
+    depend on the vector axis. ``cuts_depth``: a line of rows may take part of the sums at a
+    time."""
     wide, lane = _split(result, result.axes[vector], tile.lanes)
     outer_v, inner_v = _split(result, wide, tile.vectors) if wide is not None else (None, None)
     row_axis = result.axes[row] if row is not None else None
@@ -329,9 +330,7 @@ def tile_contraction(
         acc.pragma(reduction[0], "unroll_max", most)
 
 
-def _depth_block(
-    ctx: Context, acc: Stage, outermost: IterVar, rows: IterVar, tile: Tile
-) -> int:
+def _depth_block(ctx: Context, acc: Stage, outermost: IterVar, rows: IterVar, tile: Tile) -> int:
     """How many iterations of the outermost reduction to take for a whole line of rows before the
     next ones, so that their part of a panel stays in the first-level cache; 0 for all of them."""
     n = as_int(acc.extents()[outermost]) or 1

@@ -1,8 +1,8 @@
 """Where a compilation looks for the best schedule of a kernel: the user's own records, then those
 that come with weft.
 
-Shipped records (``shipped/*.jsonl``, written by ``tools/ship_records.py``) are winners that beat the
-default schedule of their kernel on a machine of ours. They hold for the whole family of a
+Shipped records (``shipped/*.jsonl``, written by ``tools/ship_records.py``) are winners that beat
+the default schedule of their kernel on a machine of ours. They hold for the whole family of a
 processor (``Target.family``), which is what their ``target`` says.
 """
 
@@ -41,7 +41,7 @@ class KnownRecords:
 def shipped() -> Mapping[tuple[str, str], Sequence[Record]]:
     """The records that come with weft, by the key of the computation and the family of targets."""
     found: dict[tuple[str, str], list[Record]] = {}
-    with resources.as_file(resources.files(__package__) / "shipped") as folder:
+    with resources.as_file(resources.files("weft.compiler.tune") / "shipped") as folder:
         for file in sorted(folder.glob("*.jsonl")):
             for r in read_records(file):
                 found.setdefault((r.key, r.target), []).append(r)

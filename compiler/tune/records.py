@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...runtime import knobs
 from ...runtime.errors import RecordError
 from ..schedules.choices import Config, config_of, config_text
 

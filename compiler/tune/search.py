@@ -17,6 +17,7 @@ from .task import Task
 
 SAMPLES = 200  # random candidates that seeds are chosen from
 
+
 @dataclass(frozen=True)
 class Candidate:
     """A configuration with every answer written out, the hash of the schedule that it gives, the

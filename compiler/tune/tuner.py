@@ -3,9 +3,9 @@
 The first round of a task measures the rule's own schedule and those that an analytical model likes
 best of a random sample. Every later one breeds configurations from the best ones known, lets the
 cost model rank them, and measures the most promising (and, with probability ``EPSILON`` each,
-random others). Then the best newcomers compete with the champion in turns. Everything measured is stored at once: a tuner
-that is killed goes on where it stopped. After AutoTVM (Chen et al., NeurIPS'18, §3) and Ansor
-(Zheng et al., OSDI'20, §5).
+random others). Then the best newcomers compete with the champion in turns. Everything measured is
+stored at once: a tuner that is killed goes on where it stopped. After AutoTVM (Chen et al.,
+NeurIPS'18, §3) and Ansor (Zheng et al., OSDI'20, §5).
 """
 
 from __future__ import annotations
@@ -221,8 +221,8 @@ class _Search:
                 state.parents[c.trace] = c
 
     def _propose(self, state: TaskState, n: int, taken: Collection[str]) -> list[Candidate]:
-        """Up to ``n`` candidates that were not measured and whose traces are not ``taken``, the most
-        promising first."""
+        """Up to ``n`` candidates that were not measured and have no trace of those ``taken``, the
+        most promising first."""
         space, rng = state.space, self.rng
         order = sorted(state.parents, key=lambda t: state.known[t].seconds or math.inf)
         elite = [state.parents[t] for t in order[:ELITE]] or [space.default]

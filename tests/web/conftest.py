@@ -9,21 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from web.site_server import Site
+from weft.compiler.browser import FLAGS
 from weft.compiler.serve import serving
 
 RUNTIME = Path(__file__).parents[2] / "runtime_js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGS = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--disable-dev-shm-usage",  # where /dev/shm is small, as in containers, pages crash
-]
 
 
 class Visit:
@@ -98,8 +88,8 @@ def launch():
 
 @pytest.fixture(scope="module")
 def chromium(launch):
-    """A browser for each module: what one does to it (lost devices, workers that spin) ends there."""
-    browser = launch(*ARGS)
+    """A browser for each module: what tests do to it (lost devices, busy workers) ends there."""
+    browser = launch(*FLAGS)
     yield browser
     browser.close()
 

@@ -13,7 +13,8 @@ import pytest
 import weft
 from PIL import Image as PIL
 from web.colours import IMAGE, LABELS, SIDE, model, needs_emscripten, picture
-from web.conftest import ARGS, CHROMIUM, Visit
+from web.conftest import Visit
+from weft.compiler.browser import FLAGS
 from weft.compiler.bundle import bundle, prepare
 from weft.compiler.graph import GraphBuilder
 from weft.compiler.process import Classes
@@ -168,7 +169,7 @@ def test_coded_weights(visit, served, colours, tmp_path, code):
 
 def test_the_camera(served, colours, launch):
     fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    browser = launch(*ARGS, *fake)
+    browser = launch(*FLAGS, *fake)
     visit = Visit(browser.new_context(permissions=["camera"]).new_page())
     visit.open(f"{served(colours)}?backend=wasm")
     visit.page.click("#camera")

@@ -51,9 +51,7 @@ def test_any_size_is_right(kernel, block, tile):
     # Small integers: every sum is exact, in whatever order.
     arrays = [rng.integers(-2, 3, shape).astype(np.float32) for shape in shapes[:-1]]
     (want,) = evaluate([out], dict(zip(expr.placeholders, arrays)))
-    stored = [
-        layouts[t].pack(a) if t in layouts else a for t, a in zip(expr.placeholders, arrays)
-    ]
+    stored = [layouts[t].pack(a) if t in layouts else a for t, a in zip(expr.placeholders, arrays)]
     result = np.full(layouts[out].physical_shape, 7, np.float32)
     run(fn, [*stored, result])
     np.testing.assert_array_equal(layouts[out].unpack(result), want)

@@ -75,7 +75,9 @@ def test_a_family_is_all_processors_with_the_same_registers(other):
         return KnownRecords(None).best(other.key, str(llvm.resolve(Target.parse(text))), 1)
 
     host = llvm.resolve(Target("llvm"))
-    cousin = replace(host, mcpu="x86-64-v3" if "x86" in host.mtriple else "generic", mattr="+nothing")
+    cousin = replace(
+        host, mcpu="x86-64-v3" if "x86" in host.mtriple else "generic", mattr="+nothing"
+    )
     assert KnownRecords(None).best(other.key, str(cousin), 1) == other
     stranger = replace(host, vector_bits=2048)
     assert KnownRecords(None).best(other.key, str(stranger), 1) is None
