@@ -194,3 +194,8 @@ COLUMNS = {
         Column("wasm -threads", "wasm -threads", away("node"), _probe("wasm"), 600, whole=True),
     )
 }
+
+if __name__ == "__main__":  # for tools/test.sh; those that take longest first
+    order = ("opencl", "webgl", "opengl", "llvm", "webgpu", "wasm", "wasm -threads", "interp")
+    assert set(order) == set(COLUMNS)
+    print(*order, "table", sep="\n")

@@ -79,25 +79,23 @@ def batches():
 def grid() -> list:
     return [
         pytest.param(
-            op, name, id=f"{op}-{name}",
-            marks=[pytest.mark.xdist_group(f"grid {name}")]
-            + ([] if name in QUICK else [pytest.mark.slow]),
+            op, name, id=f"{op}-{name}", marks=[] if name in QUICK else [pytest.mark.slow]
         )
         for name in COLUMNS
         for op in OPS
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("op, name", grid())
-def test_operator(op: str, name: str, batches) -> None:
-    column = COLUMNS[name]
-    made, wrong = batches(column), []
-    for case in (c for c in all_cases() if c.op == op and runs(c, column)):
+@pytest.mark.parametrize("op, column", grid())
+def test_operator(op: str, column: str, batches) -> None:
+    target = COLUMNS[column]
+    made, wrong = batches(target), []
+    for case in (c for c in all_cases() if c.op == op and runs(c, target)):
         got = made.outcome(case)
         try:
             if isinstance(got, WeftError):
                 raise AssertionError(str(got))
-            column.judge(case, got)
+            target.judge(case, got)
         except AssertionError as e:
             wrong.append(f"{case.id}: {str(e).strip()[:400]}")
     assert not wrong, f"{len(wrong)} cases:\n" + "\n".join(wrong[:20])

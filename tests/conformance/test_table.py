@@ -6,7 +6,6 @@ from conformance import table
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("grid opengl")  # whose kernels are in memory there
 def test_the_document_is_current():
     assert table.FILE.is_file(), "make docs"
     assert table.FILE.read_text("utf-8") == table.table(), "run 'make docs' and commit the result"

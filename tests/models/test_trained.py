@@ -30,7 +30,6 @@ def classifier():
     return model, weft.compile(model, shapes={"N": 1})
 
 
-@pytest.mark.xdist_group("lite0")
 @pytest.mark.parametrize(
     "photo, answers",
     [
@@ -46,7 +45,6 @@ def test_efficientnet_lite0_knows_photographs(classifier, photo, answers):
     assert real.class_names()[logits[0].argmax()] in answers
 
 
-@pytest.mark.xdist_group("lite0")
 def test_efficientnet_lite0_in_a_batch():
     model = real.efficientnet_lite0()
     exe = weft.compile(model, shapes={"image": (2, 3, 224, 224)})
