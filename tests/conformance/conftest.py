@@ -1,5 +1,5 @@
-"""``WEFT_TEST_COLUMN=opencl pytest tests/conformance`` runs one column of the grid; ``table`` is what
-belongs to none."""
+"""``WEFT_TEST_COLUMN=opencl pytest tests/conformance`` runs one column of the grid; ``table`` is
+what belongs to none."""
 
 from __future__ import annotations
 
