@@ -37,9 +37,6 @@ LANES = 4  # of a texel
 # Statements that the unrolled reduction loops may expand to: more only lengthens compilation.
 MAX_UNROLLED = 208
 WHOLE_WINDOW = 8  # a reduction this short is unrolled as a whole
-# Reads of an element that is a small program of its own (a sample between pixels, say): each copy
-# takes some hundred lines, beside which the loop costs nothing.
-MANY_READS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,8 +287,6 @@ def _schedule_accumulator(kernel: _Kernel, acc: Stage, last: Stage, at: IterVar)
     loops: list[IterVar] = []
     unrolled: list[IterVar] = []
     copies = size(layers) * max(1, len(acc.body))
-    if sum(isinstance(n, Read) for b in acc.body for n in walk(b)) > MANY_READS:
-        copies = MAX_UNROLLED
     along = [a for a in acc.reduce_axes if _contiguous(kernel, acc, a)]
     order = sorted(acc.reduce_axes, key=lambda a: a in along)
     for a in reversed(order):
