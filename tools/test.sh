@@ -2,8 +2,8 @@
 # Run the tests with one process per core: tools/test.sh [pytest arguments]
 #
 # First everything but the grid of operators, then the grid, a process for each of its columns: what
-# a graphics driver does to a process stays there. Kernels are cached in a folder of this run alone:
-# nothing of an older compiler can leak in.
+# a graphics driver does to a process stays there. Where the arguments name files or folders, just
+# these. Kernels are cached in a folder of this run alone: nothing of an older compiler can leak in.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d -t weft-test.XXXXXX)
@@ -11,25 +11,33 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 export WEFT_CACHE_DIR=$scratch/cache
 export WEFT_RECORDS=0 # nor what somebody tuned here
-export COLUMNS=${COLUMNS:-100}
 cores=$(nproc 2>/dev/null || echo 1)
 parallel=()
 # Not loadgroup: when a worker dies, xdist's grouping schedulers wait for its tests for ever.
 [ "$cores" -ge 2 ] && parallel=(-n "$cores" --dist worksteal)
 none=5 # pytest's exit code where the arguments select nothing
-failed=0
+
+for argument in "$@"; do
+  if [ -e "${argument%%::*}" ]; then
+    .venv/bin/python -m pytest "${parallel[@]}" "$@"
+    exit
+  fi
+done
+
+columns=$(PYTHONPATH=tests .venv/bin/python -m conformance.columns) || exit
+[ -n "$columns" ] || { echo "test: the grid has no columns" >&2; exit 1; }
 
 .venv/bin/python -m pytest "${parallel[@]}" --ignore=tests/conformance "$@"
 code=$?
-[ $code -eq 0 ] || [ $code -eq $none ] || failed=1
 [ $code -ne 2 ] || exit 2 # interrupted
+[ $code -eq 0 ] || [ $code -eq $none ] || touch "$scratch/failed"
 
 # column NAME [pytest arguments]: one column of the grid; its output is shown where it fails.
 column() {
   local name=$1 code
   shift
-  WEFT_TEST_COLUMN=$name .venv/bin/python -m pytest -p no:cacheprovider --color=no tests/conformance "$@" \
-    > "$scratch/$name.log" 2>&1
+  WEFT_TEST_COLUMN=$name .venv/bin/python -m pytest -p no:cacheprovider --color=no tests/conformance \
+    "$@" > "$scratch/$name.log" 2>&1
   code=$?
   [ $code -ne $none ] || return 0
   [ $code -eq 0 ] || { cat "$scratch/$name.log"; touch "$scratch/failed"; }
@@ -39,7 +47,6 @@ column() {
 while IFS= read -r name; do
   while [ "$(jobs -rp | wc -l)" -ge "$cores" ]; do wait -n; done
   column "$name" "$@" &
-done < <(PYTHONPATH=tests .venv/bin/python -m conformance.columns)
+done <<< "$columns"
 wait
-[ ! -e "$scratch/failed" ] || failed=1
-exit $failed
+[ ! -e "$scratch/failed" ]

@@ -12,9 +12,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = os.environ.get("WEFT_TEST_COLUMN")
     if wanted is None:
         return
-    kept = [i for i in items if _column(i) == wanted]
-    config.hook.pytest_deselected(items=[i for i in items if _column(i) != wanted])
-    items[:] = kept
+    out = [i for i in items if _column(i) != wanted]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [i for i in items if _column(i) == wanted]
 
 
 def _column(item: pytest.Item) -> str:
