@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from .. import compile as compile_model
@@ -109,8 +108,8 @@ def measure(threads: int, rounds: int, cases: tuple[Case, ...] = CASES) -> dict[
     }
     return {
         "threads": threads,
-        "peak_gflops": float(np.median(flops)) * 1e-9,
-        "peak_gbytes": float(np.median(bandwidth)) * 1e-9,
+        "peak_gflops": statistics.median(flops) * 1e-9,
+        "peak_gbytes": statistics.median(bandwidth) * 1e-9,
         "kernels": kernels,
     }
 

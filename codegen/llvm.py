@@ -22,19 +22,16 @@ from ..ir.target import Target
 from ..runtime.errors import CodegenError, TargetError
 from .llvm_kernel import Module, kernel
 
-# Bytes that reach one core in a cycle from beyond its private caches, measured while it computes;
-# the newest cores get more than the rest.
-_MEMORY_BYTES = 4
-_MEMORY_BYTES_NEW = 8
-_NEW = ("znver4", "znver5", "znver6", "apple-m")
-# KiB of the second-level cache that each core has, by the beginning of LLVM's name of a processor;
-# the longest that fits counts.
-_CACHES = {
-    "": 512, "znver4": 1024, "znver5": 1024, "znver6": 1024, "x86-64-v4": 1024,
-    "haswell": 256, "broadwell": 256, "skylake": 256, "skylake-avx512": 1024, "cascadelake": 1024,
-    "cooperlake": 1024, "icelake-server": 1280, "tigerlake": 1280, "alderlake": 1280,
-    "raptorlake": 2048, "sapphirerapids": 2048, "emeraldrapids": 2048, "graniterapids": 2048,
-    "neoverse": 1024, "apple-m": 1024,
+# What each core has, by the beginning of LLVM's name of a processor; the longest that fits counts:
+# KiB of its second-level cache, and bytes that reach it in a cycle from beyond, measured while it
+# computes.
+_CORES = {
+    "": (512, 4), "znver4": (1024, 8), "znver5": (1024, 8), "znver6": (1024, 8),
+    "x86-64-v4": (1024, 4), "haswell": (256, 4), "broadwell": (256, 4), "skylake": (256, 4),
+    "skylake-avx512": (1024, 4), "cascadelake": (1024, 4), "cooperlake": (1024, 4),
+    "icelake-server": (1280, 4), "tigerlake": (1280, 4), "alderlake": (1280, 4),
+    "raptorlake": (2048, 4), "sapphirerapids": (2048, 4), "emeraldrapids": (2048, 4),
+    "graniterapids": (2048, 4), "neoverse": (1024, 4), "apple-m": (1024, 8),
 }  # fmt: skip
 _PREFETCHES = ("x86_64", "aarch64", "arm64")
 THREADS = ",+atomics"  # what wasm objects for a shared memory have besides
@@ -96,19 +93,17 @@ def resolve(target: Target) -> Target:
     facts = _probe(triple, cpu, attributes)
     bits = target.vector_bits if target.vector_bits != 128 else facts.vector_bits
     return replace(
-        filled, vector_bits=bits, num_vector_registers=facts.registers, has_fma=facts.fma,
-        has_masked_memory=facts.masked, has_prefetch=arch in _PREFETCHES,
-        memory_bytes=target.memory_bytes if arch == "wasm32" else _memory_bytes(cpu),
-        cache_bytes=target.cache_bytes if arch == "wasm32" else _cache_bytes(cpu),
+        _with_core(filled), vector_bits=bits, num_vector_registers=facts.registers,
+        has_fma=facts.fma, has_masked_memory=facts.masked, has_prefetch=arch in _PREFETCHES,
     )  # fmt: skip
 
 
-def _cache_bytes(cpu: str) -> int:
-    return _CACHES[max(filter(cpu.startswith, _CACHES), key=len)] << 10
-
-
-def _memory_bytes(cpu: str) -> int:
-    return _MEMORY_BYTES_NEW if cpu.startswith(_NEW) else _MEMORY_BYTES
+def _with_core(target: Target) -> Target:
+    """``target`` with what is known of its processor's cores; a browser's may be any."""
+    if target.mtriple.startswith("wasm32"):
+        return target
+    kib, speed = _CORES[max(filter(target.mcpu.startswith, _CORES), key=len)]
+    return replace(target, cache_bytes=kib << 10, memory_bytes=speed)
 
 
 def emit(functions: Sequence[Function], target: Target) -> LLVMModule:

@@ -28,10 +28,11 @@ from .common import (
     stretch,
     wide,
 )
+from .matmul import product, wide_operand
 from .opdef import Attr, Kind, OpDef, Types
 
 
-def facts(part: str) -> dict[str, object]:
+def _facts(part: str) -> dict[str, object]:
     """What marks a stage for the schedule."""
     return {"kind": "attention", "part": part}
 
@@ -59,14 +60,12 @@ def _compute(inputs, a, out):
     q, k, v = inputs[:3]
     mask = inputs[3] if len(inputs) > 3 else None
     d, scale = wide(out[0].dtype), a["scale"]
-    depth, keys = ints(k.shape)[-2:]
+    keys = ints(k.shape)[-1]
     scores_shape = (*ints(q.shape)[:-1], keys)
 
-    def score(*i):
-        r = reduce_axis(depth, "d")
-        return reducers.sum(cast(q[(*i[:-1], r)], d) * cast(k[(*i[:-2], r, i[-1])], d), axis=r)
-
-    scores = make(scores_shape, score, "attention.scores", facts("scores"))
+    scores = product(
+        q, k, scores_shape, wide_operand, wide_operand, "attention.scores", _facts("scores")
+    )
 
     def logit(*i) -> Expr:
         value = scores[i] if scale == 1 else scores[i] * scale
@@ -75,7 +74,7 @@ def _compute(inputs, a, out):
         at = i[len(i) - mask.ndim :]
         return value + cast(stretch(mask, at, scores_shape[len(i) - mask.ndim :]), d)
 
-    logits = make(scores_shape, logit, "attention.logits", facts("logits"))
+    logits = make(scores_shape, logit, "attention.logits", _facts("logits"))
 
     def over_keys(fn, reducer):
         def body(*i):
@@ -85,17 +84,15 @@ def _compute(inputs, a, out):
         return body
 
     rows = scores_shape[:-1]
-    top = make(rows, over_keys(lambda *i: logits[i], reducers.max), "attention.max", facts("max"))
+    top = make(rows, over_keys(lambda *i: logits[i], reducers.max), "attention.max", _facts("max"))
     e = make(
-        scores_shape, lambda *i: te.exp(logits[i] - top[i[:-1]]), "attention.exp", facts("exp")
+        scores_shape, lambda *i: te.exp(logits[i] - top[i[:-1]]), "attention.exp", _facts("exp")
     )
-    total = make(rows, over_keys(lambda *i: e[i], reducers.sum), "attention.sum", facts("sum"))
+    total = make(rows, over_keys(lambda *i: e[i], reducers.sum), "attention.sum", _facts("sum"))
 
-    def mix(*i):
-        r = reduce_axis(keys, "j")
-        return reducers.sum(e[(*i[:-1], r)] * cast(v[(*i[:-2], r, i[-1])], d), axis=r)
-
-    mixed = make(out[0].shape, mix, "attention.product", facts("product"))
+    mixed = product(
+        e, v, out[0].shape, wide_operand, wide_operand, "attention.product", _facts("product")
+    )
     return [
         make(
             out[0].shape,

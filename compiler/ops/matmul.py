@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -45,7 +45,15 @@ def matmul_shape(name: str, a: Sequence[int], b: Sequence[int]) -> tuple[int, ..
     return (*batch, *a[-2:-1], *(b[-1:] if len(b) > 1 else ()))
 
 
-def product(a: Tensor, b: Tensor, shape: Sequence[int], left: Fn, right: Fn, name: str) -> Tensor:
+def product(
+    a: Tensor,
+    b: Tensor,
+    shape: Sequence[int],
+    left: Fn,
+    right: Fn,
+    name: str,
+    attrs: Mapping[str, object] = MATMUL,
+) -> Tensor:
     """``sum(left(a[…, i, k], index) * right(b[…, k, j], index))`` over k."""
     has_row, has_column = a.ndim > 1, b.ndim > 1
     batch = len(shape) - has_row - has_column
@@ -60,7 +68,7 @@ def product(a: Tensor, b: Tensor, shape: Sequence[int], left: Fn, right: Fn, nam
         y = stretch(b, at_b, (*outer, *ints(b.shape)[-1 - has_column :]))
         return reducers.sum(left(x, at_a) * right(y, at_b), axis=k)
 
-    return make(shape, body, name, MATMUL)
+    return make(shape, body, name, attrs)
 
 
 def _matmul_infer(types, a):
@@ -69,13 +77,13 @@ def _matmul_infer(types, a):
     return [TensorType(d, matmul_shape("matmul", types[0].shape, types[1].shape))]
 
 
-def _wide_operand(x: Expr, index: Sequence[Expr]) -> Expr:
+def wide_operand(x: Expr, index: Sequence[Expr]) -> Expr:
     return cast(x, wide(x.dtype))
 
 
 def _matmul(inputs, a, out):
     x, y = inputs
-    t = product(x, y, out[0].shape, _wide_operand, _wide_operand, "matmul")
+    t = product(x, y, out[0].shape, wide_operand, wide_operand, "matmul")
     return [round_to(t, out[0].dtype, "matmul.round")]
 
 

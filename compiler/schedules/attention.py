@@ -15,19 +15,13 @@ from dataclasses import dataclass
 
 from ...ir.expr import as_int
 from ...ir.stage import Stage
-from .common import Context, run_parallel, size, vectorize_along, work
+from .common import Context, part_of, run_parallel, size, vectorize_along, work
 from .contraction import choose_tile, tile_contraction, tuned_tile
 from .reduction import schedule_reduction
 
 # Bytes of scores and exponentials that are worked on together: they stay in the first-level cache.
 BLOCK_BYTES = 1 << 14
 ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-
-
-def part_of(stage: Stage) -> str:
-    """The part that a stage has in attention, or nothing."""
-    facts = getattr(stage.op, "attrs", {})
-    return str(facts.get("part", "")) if facts.get("kind") == "attention" else ""
 
 
 @dataclass(frozen=True)
@@ -43,9 +37,9 @@ class _Parts:
 def schedule_attention(ctx: Context, stage: Stage) -> set[Stage]:
     """Schedule all stages of the attention that ``stage`` is the scores of; gives them, none for
     any other stage."""
-    if part_of(stage) != "scores":
+    if part_of(stage, "attention") != "scores":
         return set()
-    stages = {part_of(s): s for s in ctx.stored() if part_of(s)}
+    stages = {part: s for s in ctx.stored() if (part := part_of(s, "attention"))}
     product = stages["product"]
     result = ctx.takes_epilogue(product)
     if result is None:

@@ -76,6 +76,13 @@ class Context:
         return reader if reads and all(r.indices == reader.axes for r in reads) else None
 
 
+def part_of(stage: Stage, kind: str) -> str:
+    """The part that a stage has in an operator of several stages which has a rule of its own
+    (``kind``, as its attributes say), or nothing."""
+    facts = getattr(stage.op, "attrs", {})
+    return str(facts.get("part", "")) if facts.get("kind") == kind else ""
+
+
 def inlined_body(ctx: Context, stage: Stage) -> tuple[Expr, ...]:
     """The body of a stage with inlined producers written out."""
     from ...ir.bounds import inline_bodies

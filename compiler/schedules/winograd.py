@@ -20,7 +20,7 @@ from __future__ import annotations
 from ...ir.expr import IterVar, as_int
 from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
-from .common import Context, run_parallel, work
+from .common import Context, part_of, run_parallel, work
 from .contraction import Tile, tile_contraction, tuned_tile
 
 # The part of a core's own cache for what of V and M is worked on together; some of it is left to
@@ -28,25 +28,19 @@ from .contraction import Tile, tile_contraction, tuned_tile
 BLOCK_SHARE = 3 / 8
 
 
-def part_of(stage: Stage) -> str:
-    """The part that a stage has in a convolution by minimal filtering, or nothing."""
-    facts = getattr(stage.op, "attrs", {})
-    return str(facts.get("part", "")) if facts.get("kind") == "winograd" else ""
-
-
 def keeps_registers(stage: Stage) -> bool:
     """Whether a stage is half of a transform: sums that are shared by several results."""
-    return part_of(stage) in ("transform", "data")
+    return part_of(stage, "winograd") in ("transform", "data")
 
 
 def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     """Schedule the products and the transforms around them; gives the stages."""
-    if part_of(product) != "product":
+    if part_of(product, "winograd") != "product":
         return set()
     (back,) = ctx.schedule.consumers(product)
     readers = ctx.readers(back)
-    data = next(s for s in product.producers() if part_of(s) == "data")
-    forth = next(s for s in data.producers() if part_of(s) == "transform")
+    data = next(s for s in product.producers() if part_of(s, "winograd") == "data")
+    forth = next(s for s in data.producers() if part_of(s, "winograd") == "transform")
     if len(readers) != 1 or len(readers[0].axes) != 4 or len(readers[0].body) != 1:
         return set()
     result = readers[0]

@@ -4,8 +4,7 @@ It seeds the search of a task before anything of it was measured, and is one mor
 learned model. A register tile costs the largest of its multiply-adds, its loads and the latency of
 one multiply-add; what does not stay in a cache costs its way from the next one (Williams et al.,
 "Roofline", CACM'09, for each level, as in Li et al., "Analytical characterization and design space
-exploration for optimization of CNNs", ASPLOS'21). The caches are those of common processors:
-between candidates of one task only ratios count.
+exploration for optimization of CNNs", ASPLOS'21). Between candidates of one task only ratios count.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from .features import LEVELS, NAMES, OPERANDS
 FMA_PER_CYCLE = 2
 LOADS_PER_CYCLE = 2
 LATENCY = 4.0  # cycles of a multiply-add
-L1_BYTES, L2_BYTES = 32 << 10, 512 << 10
-L2_BYTES_PER_CYCLE = 32.0
+L1_BYTES, L2_BYTES_PER_CYCLE = 32 << 10, 32.0
 SPILL = 3.0  # how much slower a tile is that has more accumulators than there are registers
 GUARD, SELECT = 0.1, 0.5  # what they add: guards are peeled, but for the last tiles
 SCALAR = 4.0  # cycles of a load or an operation that is not part of a vector
@@ -54,7 +52,7 @@ def cycles(features: Sequence[float], target: Target, threads: int = 1) -> float
     guards = 1.0 + GUARD * plain("guards") + SELECT * plain("selects")
     compute = vectors / tile * step * guards
     near = trips * _bytes_per_trip(features, L1_BYTES) / L2_BYTES_PER_CYCLE
-    far = trips * _bytes_per_trip(features, L2_BYTES) / target.memory_bytes
+    far = trips * _bytes_per_trip(features, target.cache_bytes) / target.memory_bytes
     rest = amount("other_work") / max(1, target.vector_bits // 32)
     rest += amount("other_scalar_work") * SCALAR
     chunks = max(1.0, amount("parallel"))

@@ -135,11 +135,12 @@ def tune(
             f"kernels for {goal.mtriple} cannot be timed on this machine.",
             hint="tune on the machine that will run them, and merge its records",
         )
+    threads = threads or knobs.num_threads()
     cost = CostModel(seed)
     rng = random.Random(seed)
     begin = time.monotonic()
     tasks = tasks_of(model, goal, shapes, constants)
-    states = [TaskState(t, Space(t, rng, threads or knobs.num_threads())) for t in tasks]
+    states = [TaskState(t, Space(t, rng, threads)) for t in tasks]
     progress = Progress(states, trials=trials, limit=seconds)
     with Worker() as worker:
         job = _Search(records, cost, rng, worker, timeout, measure, threads, progress, tell, begin)
@@ -163,15 +164,14 @@ class _Search:
         worker: Worker,
         timeout: float,
         measure: Measure,
-        threads: int | None,
+        threads: int,
         progress: Progress,
         tell: Callable[[Progress], None],
         begin: float,
     ):
         self.records, self.cost, self.rng, self.worker = records, cost, rng, worker
         self.timeout, self.measure, self.progress, self.tell = timeout, measure, progress, tell
-        self.threads = threads or knobs.num_threads()
-        self.begin = begin
+        self.threads, self.begin = threads, begin
 
     def over(self) -> bool:
         p = self.progress

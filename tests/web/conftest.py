@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from web.site_server import Site
-from weft.compiler.browser import FLAGS
+from weft.compiler.browser import FLAGS, playwright
+from weft.compiler.browser import chromium as chromium_path
 from weft.compiler.serve import serving
+from weft.runtime.errors import DeviceError
 
 RUNTIME = Path(__file__).parents[2] / "runtime_js"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Visit:
@@ -79,11 +79,12 @@ class Visit:
 @pytest.fixture(scope="session")
 def launch():
     """Starts a Chromium with given flags. There can be one Playwright in a process."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed (apt-get install chromium)")
+    try:
+        sync_api, executable = playwright(), chromium_path()
+    except DeviceError as e:
+        pytest.skip(str(e))
     with sync_api.sync_playwright() as p:
-        yield lambda *flags: p.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield lambda *flags: p.chromium.launch(executable_path=executable, args=flags)
 
 
 @pytest.fixture(scope="module")
