@@ -24,6 +24,7 @@ from ..runtime import knobs
 from ..runtime.artifact import Param
 from ..runtime.errors import CodegenError, LoweringError, WeftError
 from .cache import CachedKernel
+from .flatten import flatten_places
 from .graph import TensorType
 from .group import Group, GroupExpr, express
 from .launches import compile_draws, compile_launches
@@ -111,6 +112,8 @@ def schedule_group(
     group: Group, types: Types, constants: Constants, target: Target, choices: Choices
 ) -> tuple[GroupExpr, Schedule, dict[Tensor, Layout]]:
     """The computation of a group, its schedule, and the layouts of what lies in memory."""
+    if not target.max_threads:
+        types = flatten_places(group, types)
     expr = express(group, types, constants)
     layouts = layouts_of(expr, group, types)
     return expr, schedule(expr.outputs, target, layouts, choices), layouts

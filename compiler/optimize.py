@@ -17,6 +17,7 @@ from .passes.algorithms import choose_algorithms
 from .passes.attention import fuse_attention
 from .passes.layout import choose_layouts
 from .passes.narrow import narrow_concats
+from .passes.strided import gather_strided
 
 Progress = Callable[[str, int, int], None]
 
@@ -50,6 +51,7 @@ def adapted(
         passes.append(("fuse_attention", fuse_attention))
         if accuracy == "fast":
             passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
+        passes.append(("gather_strided", gather_strided))
         passes.append(("eliminate_dead", eliminate_dead))
     if target.max_buffers:
         passes.append(("narrow_concats", lambda g: narrow_concats(g, target)))

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from ...ir.expr import as_int
 from ...ir.stage import Stage
+from .blocking import choose_tile, tuned_tile
 from .common import Context, part_of, run_parallel, size, vectorize_along, work
-from .contraction import choose_tile, tile_contraction, tuned_tile
+from .contraction import tile_contraction
 from .reduction import schedule_reduction
 
 # Bytes of scores and exponentials that are worked on together: they stay in the first-level cache.

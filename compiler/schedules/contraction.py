@@ -17,49 +17,33 @@ Georganas et al., SC'18). The tile is unrolled, the reduction is not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ...ir.expr import Binary, Expr, IterVar, Op, Read, as_int
+from ...ir.expr import Binary, IterVar, Op, Read, as_int
 from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
 from ...ir.tensor import PlaceholderOp, Tensor
 from ...ir.visit import walk
+from .blocking import (
+    CHUNKS,
+    UNROLLED,
+    Tile,
+    blocked_reduce_axis,
+    bytes_of,
+    choose_tile,
+    depth_block,
+    lines_first,
+    row_block,
+    tuned_tile,
+)
 from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
 
-# The part of a core's own cache that an operand may take to stay there until it is read again.
-CACHE_SHARE = 3 / 4
-SCATTERED = 1.5  # how much dearer bytes of data are than bytes of weights
 # An operand of at least so many bytes and lines is packed if so many rows use it.
 PACK_BYTES = 1 << 17
 PACK_ROWS = 24
 PACK_DEPTH = 512
-# What a panel may have to stay in the first-level cache for all rows, and the cycles of a line that
-# comes from the second one instead.
-NEAR_BYTES = 16 << 10
-LINE_BYTES, LINE_CYCLES = 64, 4.0
-# Bytes in a cycle that may come from the second-level cache all the time; where it would be more,
-# the part of a panel that all rows of a line read before the next part.
-STREAM_BYTES = 10.0
-BLOCK_BYTES = 10 << 10
-# Cycles of a step of a tile: the latency of a multiply-add, and what keeps one from starting.
-STEP_CYCLES = 5.0
-# Statements of an unrolled window.
-UNROLLED = 256
-# Iterations that a parallel loop should have at least.
-CHUNKS = 16
 # Operands of fewer bytes are not fetched ahead: they come soon enough.
 FETCH_BYTES = 1 << 15
-
-
-@dataclass(frozen=True)
-class Tile:
-    """``rows`` × ``vectors`` accumulators of ``lanes`` elements each; ``lines`` times as many where
-    the rows of the tile are all there are, and there is a second axis of rows."""
-
-    rows: int
-    vectors: int
-    lanes: int
-    lines: int = 1
 
 
 def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
@@ -109,7 +93,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     shares = shares_vector(stage, operands, vector)
     tile_contraction(
         ctx, result, accumulate, row, vector, tile, operations, line, shares=shares,
-        cuts_depth=not plain and not shares,
+        cuts_depth=not shares and (not plain or blocked_reduce_axis(ctx, accumulate)[1] > 0),
     )  # fmt: skip
     return {result, accumulate, stage}
 
@@ -163,72 +147,6 @@ def _block(ctx: Context, result: Stage, vector: int) -> int:
     return layout.block(vector) if layout is not None else 1
 
 
-def choose_tile(
-    ctx: Context,
-    rows: int,
-    columns: int,
-    lanes: int,
-    *,
-    block: int,
-    shares_vector: bool,
-    window: int = 1,
-    depth: int = 0,
-    plain: bool = True,
-) -> Tile:
-    """The register tile with the least estimated time over the whole extent of both axes; for a
-    depthwise product over ``window`` elements one that is small enough to unroll these, too.
-    ``depth``: how long the sums are; ``plain``: of a matrix product, whose rows have no neighbours
-    that read the same.
-
-    Per reduction step a tile costs the larger of its multiply-adds and its loads, at two of each a
-    cycle, and never less than ``STEP_CYCLES``.
-    """
-    lanes = min(lanes, columns) if block == 1 else min(lanes, block)
-    registers = ctx.target.num_vector_registers
-    if shares_vector:
-        # Nothing is broadcast: more vectors side by side save no load, more rows save weights.
-        most = max(1, min(registers // 2 - 2, UNROLLED // max(1, window)))
-        return Tile(-(-rows // -(-rows // most)), 1, lanes)
-    # Without a fused multiply-add every accumulator has a product in flight beside it.
-    accumulators = registers - 4 if ctx.target.has_fma else registers // 2
-    count = -(-columns // lanes)
-    best, least = Tile(1, 1, lanes), float("inf")
-    # One row (a product with a vector) waits for memory whatever its tile: it leaves panels to
-    # several threads.
-    widest = max(1, min(4, count // 4)) if rows == 1 else min(count, 8)
-    for vectors in range(1, widest + 1):
-        for r in range(1, min(rows, registers) + 1):
-            if r * vectors + vectors + 1 > registers or r * vectors > accumulators:
-                break
-            cycles = max(r * vectors / 2, (r + vectors) / 2, STEP_CYCLES)
-            if depth * vectors * lanes * 4 > NEAR_BYTES:
-                # The panel streams through the first-level cache, and in a matrix product the rows.
-                streams = vectors * lanes + (r if plain else 0)
-                cycles = max(cycles, streams * 4 / LINE_BYTES * LINE_CYCLES)
-            tiles = -(-rows // r) * -(-count // vectors)
-            # Each tile also pays for its start and end; larger tiles win ties.
-            cost = tiles * cycles - 1e-6 * r * vectors
-            if cost < least:
-                best, least = Tile(r, vectors, lanes), cost
-    return best
-
-
-def tuned_tile(ctx: Context, acc: Stage, best: Tile, rows: int, columns: int) -> Tile:
-    """The tile that a tuner chose; it has every tile that fits into the registers."""
-    registers = ctx.target.num_vector_registers
-    count = -(-columns // best.lanes)
-    options = {
-        (r, v)
-        for v in range(1, min(count, 8) + 1)
-        for r in range(1, min(rows, registers) + 1)
-        if r * v + 2 <= registers
-    }
-    options.add((best.rows, best.vectors))
-    chosen = ctx.choose(f"{acc.name}.tile", sorted(options), (best.rows, best.vectors))
-    assert isinstance(chosen, tuple)
-    return Tile(chosen[0], chosen[1], best.lanes)
-
-
 def tile_contraction(
     ctx: Context,
     result: Stage,
@@ -264,17 +182,22 @@ def tile_contraction(
             loops[k] = loop
     # Rows last: their loop stays serial and the operand that they share stays in cache.
     default = [k for k in loops if k != row] + [k for k in loops if k == row]
-    if row is not None and _lines_first(ctx, acc, row, vector, tile):
+    if row is not None and lines_first(ctx, acc, row, vector, tile):
         default = [k for k in default if k not in (vector, row)]
         default += [k for k in (vector, row) if k in loops]
     order = _outer_order(ctx, acc, result, loops, default)
     outer = [loops[k] for k in order]
+    around_rows = size([row_axis]) if row_axis is not None else 1
     if outer_r is not None and outer_v is not None and outer[-1] is outer_r:
-        block = _row_block(ctx, result, acc, outer_r, tile)
+        assert row is not None
+        lengths = result.extents()
+        tiles, *others = (as_int(lengths[a]) or 1 for a in reversed(outer))
+        block = row_block(ctx, acc, row, vector, tiles, math.prod(others), tile)
         if block:
             # So many rows that their operand stays in the second-level cache for all panels.
             outermost, inner = result.split(outer_r, factor=block)
             outer[-1] = outer_r = inner
+            around_rows = block * tile.rows
             outer.insert(outer.index(outer_v), outermost)
     inside = [a for a in (inner_l, inner_r, inner_v) if a is not None]
     result.reorder(*outer, *inside, lane)
@@ -306,7 +229,7 @@ def tile_contraction(
     reduction = _reduce_order(ctx, acc, fetch=fetch is not None)
     loops_around = list(reduction)
     if cuts_depth and rows is not None and around is not None and tile.lines == 1:
-        block = _depth_block(ctx, acc, reduction[0], rows, tile)
+        block = depth_block(ctx, acc, reduction[0], rows, tile, around_rows)
         if block:
             # The sums of a line stay in memory between the parts.
             acc.compute_at(result, around)
@@ -330,60 +253,6 @@ def tile_contraction(
         acc.pragma(reduction[0], "unroll_max", most)
 
 
-def _depth_block(ctx: Context, acc: Stage, outermost: IterVar, rows: IterVar, tile: Tile) -> int:
-    """How many iterations of the outermost reduction to take for a whole line of rows before the
-    next ones, so that their part of a panel stays in the first-level cache; 0 for all of them."""
-    n = as_int(acc.extents()[outermost]) or 1
-    panel = 4 * size(acc.reduce_axes) * tile.vectors * tile.lanes
-    streams = 4 * tile.vectors * tile.lanes / max(tile.rows * tile.vectors / 2, STEP_CYCLES)
-    best = 0
-    many = size([rows]) > 2 * tile.rows  # otherwise there is little to gain
-    if many and panel > NEAR_BYTES and streams > STREAM_BYTES:
-        most = max(2, BLOCK_BYTES * n // panel)
-        if most < n:
-            best = next((k for k in range(most, most // 2, -1) if n % k == 0), most)
-    options = sorted({0, best, *(k for k in (2, 4, 8, 16, 32, 64) if k < n)})
-    chosen = ctx.choose(f"{acc.name}.depth_block", options, best)
-    assert isinstance(chosen, int)
-    return chosen
-
-
-def _lines_first(ctx: Context, acc: Stage, row: int, vector: int, tile: Tile) -> bool:
-    """Whether to go through all vectors for a line of rows before the next line, and not through
-    all lines for a panel of vectors: what then comes from beyond the core's own cache is less. A
-    panel reads all data anew unless they stay there, a line all weights."""
-    v, r = acc.axes[vector], acc.axes[row]
-    data = weights = 0
-    for read in acc.reads():
-        used = {n for i in read.indices for n in walk(i)}
-        if v in used and r not in used:
-            weights += _bytes(read.tensor)
-        elif r in used and v not in used:
-            data += _bytes(read.tensor)
-    lines = size([a for k, a in enumerate(acc.axes) if k not in (row, vector)])
-    if not data or not weights or lines == 1:
-        return False
-    depth, kept = size(acc.reduce_axes), CACHE_SHARE * ctx.target.cache_bytes
-    panel = 4 * depth * tile.vectors * tile.lanes
-    panels = -(-size([v]) // (tile.vectors * tile.lanes))
-    line = min(data, 4 * depth * size([r]))
-    # Weights come in the order in which they lie, data from many places.
-    by_panels = weights + (data if data + panel <= kept else SCATTERED * panels * data)
-    by_lines = data + (weights if weights + line <= kept else lines * weights)
-    return by_lines < by_panels
-
-
-def _row_block(ctx: Context, result: Stage, acc: Stage, outer: IterVar, tile: Tile) -> int:
-    """How many tiles of rows to take together, so that what they read of the data operand stays in
-    the core's cache; 0 when all do."""
-    tiles = as_int(result.extents()[outer]) or 1
-    bytes_of_tile = tile.rows * tile.lines * size(acc.reduce_axes) * 4
-    most = int(CACHE_SHARE * ctx.target.cache_bytes) // max(1, bytes_of_tile)
-    if tiles <= most or most < 2:
-        return 0
-    return next((k for k in range(most, most // 2, -1) if tiles % k == 0), most)
-
-
 def _pack(ctx: Context, acc: Stage, vector: int) -> None:
     """Copy an operand that is used for many rows, panel after panel, if it lies across them: lines
     of a large power of two apart share few places in a cache. Constants are packed already."""
@@ -400,7 +269,7 @@ def _pack(ctx: Context, acc: Stage, vector: int) -> None:
         reused = size([a for a in acc.axes if a not in used])
         if inside[0] != len(shape) - 1 or len(shape) < 2 or shape[-1] < 2 * lanes:
             continue
-        if reused < PACK_ROWS or _bytes(r.tensor) < PACK_BYTES or shape[-2] < PACK_DEPTH:
+        if reused < PACK_ROWS or bytes_of(r.tensor) < PACK_BYTES or shape[-2] < PACK_DEPTH:
             continue
         if not ctx.choose(f"{acc.name}.pack", (False, True), True):
             continue
@@ -447,7 +316,7 @@ def _fetch(
         inside = [i for i in r.indices if any(n is v for n in walk(i))]
         if inside != [v] or not isinstance(r.tensor.op, PlaceholderOp):
             continue
-        if _bytes(r.tensor) < FETCH_BYTES:
+        if bytes_of(r.tensor) < FETCH_BYTES:
             continue
         used = {n for i in r.indices for n in walk(i)}
         if size([a for a in acc.axes if a not in used]) == 1:
@@ -457,13 +326,6 @@ def _fetch(
         panel = tile.vectors * tile.lanes
         return (r.tensor, v, panel) if size([v]) > panel else None
     return None
-
-
-def _bytes(t: Tensor) -> int:
-    n = t.dtype.bytes
-    for e in t.shape:
-        n *= as_int(e) or 1
-    return n
 
 
 def _reduce_order(ctx: Context, acc: Stage, fetch: bool = False) -> list[IterVar]:
@@ -487,18 +349,3 @@ def _reduce_order(ctx: Context, acc: Stage, fetch: bool = False) -> list[IterVar
     chosen = ctx.choose(f"{acc.name}.reduce_order", orders(default), default)
     assert isinstance(chosen, tuple)
     return [loops[k] for k in chosen]
-
-
-def blocked_reduce_axis(ctx: Context, acc: Stage) -> tuple[IterVar | None, int]:
-    """The reduce axis along which an operand is stored in blocks, and the block; (None, 0) when
-    there is none longer than its block."""
-    for r in acc.reads():
-        layout = ctx.layout_of(r.tensor)
-        if layout is None or layout.block(layout.lane.axis) == 1:
-            continue
-        index: Expr = r.indices[layout.lane.axis]
-        if isinstance(index, IterVar) and index in acc.reduce_axes:
-            block = layout.block(layout.lane.axis)
-            if (as_int(index.extent) or 0) > block:
-                return index, block
-    return None, 0

@@ -20,8 +20,9 @@ from __future__ import annotations
 from ...ir.expr import IterVar, as_int
 from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
+from .blocking import Tile, tuned_tile
 from .common import Context, part_of, run_parallel, work
-from .contraction import Tile, tile_contraction, tuned_tile
+from .contraction import tile_contraction
 
 # The part of a core's own cache for what of V and M is worked on together; some of it is left to
 # the weights.

@@ -19,8 +19,9 @@ from __future__ import annotations
 from ....ir.expr import IterVar, Read, as_int
 from ....ir.stage import Stage
 from ....ir.visit import walk
+from ..blocking import blocked_reduce_axis
 from ..common import Context, lane_axis, size
-from ..contraction import blocked_reduce_axis, operands_of, row_axis, shares_vector
+from ..contraction import operands_of, row_axis, shares_vector
 from .bind import LANES, bind_flat
 
 # Vector registers that a tile may take: a thread of a GPU has room for some more, and compilers for
