@@ -17,6 +17,7 @@ from .passes.algorithms import choose_algorithms
 from .passes.attention import fuse_attention
 from .passes.layout import choose_layouts
 from .passes.narrow import narrow_concats
+from .passes.results import detach_results
 from .passes.strided import gather_strided
 
 Progress = Callable[[str, int, int], None]
@@ -49,6 +50,7 @@ def adapted(
     passes: list[tuple[str, GraphPass]] = []
     if not target.texture_memory and not target.max_threads:
         passes.append(("fuse_attention", fuse_attention))
+        passes.append(("detach_results", lambda g: detach_results(g, target)))
         if accuracy == "fast":
             passes.append(("choose_algorithms", lambda g: choose_algorithms(g, target)))
         passes.append(("gather_strided", gather_strided))

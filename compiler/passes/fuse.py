@@ -20,11 +20,11 @@ their roots' order is an order for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
-from ..graph import Graph, Node
+from ..graph import Graph, Node, TensorType
 from ..group import Group
 from ..ops import Kind, get
 
@@ -58,7 +58,7 @@ class _Fusion:
     def __init__(self, graph: Graph, max_buffers: int):
         self.graph, self.max_buffers = graph, max_buffers
         self.nodes = graph.nodes
-        self.kinds = [_kind(n) for n in graph.nodes]
+        self.kinds = [_kind(n, graph.types) for n in graph.nodes]
         position = {id(n): k for k, n in enumerate(graph.nodes)}
         outputs = set(graph.outputs)
         self.readers: list[list[int]] = []
@@ -191,9 +191,14 @@ class _Fusion:
         return self._type(self.nodes[k].outputs[0]).size
 
 
-def _kind(node: Node) -> Kind:
-    """The operator's kind; what has several results stays alone."""
-    return Kind.OPAQUE if len(node.outputs) != 1 or not node.outputs[0] else get(node.op).kind
+def _kind(node: Node, types: Mapping[str, TensorType]) -> Kind:
+    """The operator's kind; what has several results stays alone, and so does a copy that is there
+    to change the layout: what it copies is computed in a layout of its own."""
+    if len(node.outputs) != 1 or not node.outputs[0]:
+        return Kind.OPAQUE
+    if node.op == "identity" and types[node.inputs[0]].layout != types[node.outputs[0]].layout:
+        return Kind.OPAQUE
+    return get(node.op).kind
 
 
 def _cheap(node: Node, kind: Kind) -> bool:

@@ -53,7 +53,7 @@ def choose_layouts(graph: Graph, target: Target) -> Graph:
     return graph.replace(types=types, constants=constants)
 
 
-def _worth(channels: int, lanes: int) -> bool:
+def worth_blocking(channels: int, lanes: int) -> bool:
     """Blocking pads channels up to a multiple of the lanes: at most half may be padding."""
     return lanes > 1 and 2 * channels >= lanes
 
@@ -73,7 +73,7 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
     else:
         return []
     readers = {(n.op, n.attrs.get("trans_b")) for n in graph.consumers[node.inputs[1]]}
-    if len(readers) > 1 or w.size <= 1 or not _worth(w.shape[axis], lanes):
+    if len(readers) > 1 or w.size <= 1 or not worth_blocking(w.shape[axis], lanes):
         return []
     layout = Layout.blocked(w.shape, axis, lanes)
     extents = list(w.shape)
@@ -106,7 +106,7 @@ def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> 
     out = types[node.outputs[0]]
     if node.op in CHANNEL_PRODUCERS:
         lanes = target.lanes(out.dtype)
-        if not _worth(out.shape[1], lanes):
+        if not worth_blocking(out.shape[1], lanes):
             return None
         if node.attrs.get("groups", 1) > 1 and types[node.inputs[0]].layout is None:
             return None  # vectors along channels would gather from a row-major operand

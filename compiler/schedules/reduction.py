@@ -8,6 +8,7 @@ from ...ir.tensor import Tensor
 from ...ir.visit import walk
 from .common import (
     Context,
+    inlined_body,
     lane_axis,
     reduce_source,
     run_parallel,
@@ -69,8 +70,9 @@ def _outer(stage: Stage) -> list[IterVar]:
 
 
 def _contiguous_reduce_axis(ctx: Context, stage: Stage) -> IterVar | None:
-    """The reduce axis along which the largest operand lies in memory, if there is one."""
-    reads = [n for b in stage.body for n in walk(b) if isinstance(n, Read)]
+    """The reduce axis along which the largest operand lies in memory, if there is one. Not that of
+    a window that moves by one: neighbours of the result are neighbours there, too."""
+    reads = [n for b in inlined_body(ctx, stage) for n in walk(b) if isinstance(n, Read)]
     reads = [r for r in reads if r.indices]
     if not reads:
         return None
@@ -85,6 +87,8 @@ def _contiguous_reduce_axis(ctx: Context, stage: Stage) -> IterVar | None:
     layout = ctx.layout_of(largest.tensor)
     position = _lane_position(largest.tensor) if layout is None else layout.lane.axis
     index = largest.indices[position]
+    if any(stride(index, a) == 1 and size([a]) > 1 for a in stage.axes):
+        return None
     for a in stage.reduce_axes:
         if stride(index, a) == 1:
             return a

@@ -1,0 +1,48 @@
+"""``detach_results``: convolutions that give a result of the graph are computed in blocks of channels,
+too.
+
+conv(x, w) -> y   ->   conv(x, w) -> t,  identity(t) -> y
+
+Results are row major: a convolution that wrote one would have its vectors along a line of the
+picture, and read blocked data element by element. The copy is the change of layout, a kernel of its
+own: ``fuse`` leaves an ``identity`` between two layouts alone.
+"""
+
+from __future__ import annotations
+
+from ...ir.target import Target
+from ..graph import Graph, Node
+from ..ops import Kind, get
+from .layout import CHANNEL_PRODUCERS, worth_blocking
+from .rewrite import Rewrite
+
+DEPTH = 32  # products of an element from which on its copy is a small price
+
+
+def detach_results(graph: Graph, target: Target) -> Graph:
+    """``graph`` with copies behind results that convolutions make."""
+    wanted = {o for o in graph.outputs if _is_convolved(graph, o, target)}
+
+    def visit(r: Rewrite, n: Node) -> str | None:
+        if n.outputs[0] not in wanted:
+            return None
+        return r.add(n, "identity", [r.extra(n, n.op, n.inputs, n.attrs)])
+
+    return Rewrite(graph).run(visit) if wanted else graph
+
+
+def _is_convolved(graph: Graph, name: str, target: Target) -> bool:
+    """Whether ``name`` is a convolution's result, but for what followed element by element."""
+    shape = graph.types[name].shape
+    node = graph.producer.get(name)
+    while node is not None and len(node.outputs) == 1:
+        if node.op in CHANNEL_PRODUCERS:
+            w = graph.types[node.inputs[1]]
+            depth = w.size // max(1, shape[1])
+            lanes = target.lanes(graph.types[name].dtype)
+            return depth >= DEPTH and worth_blocking(shape[1], lanes)
+        if get(node.op).kind > Kind.BROADCAST:
+            return False
+        same = [i for i in node.inputs if i and graph.types[i].shape == shape]
+        node = next((graph.producer[i] for i in same if i in graph.producer), None)
+    return False
