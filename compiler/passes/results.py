@@ -1,5 +1,4 @@
-"""``detach_results``: convolutions that give a result of the graph are computed in blocks of channels,
-too.
+"""``detach_results``: results of the graph that convolutions make are computed in blocks, too.
 
 conv(x, w) -> y   ->   conv(x, w) -> t,  identity(t) -> y
 

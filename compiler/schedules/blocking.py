@@ -21,6 +21,8 @@ NEAR_BYTES = 16 << 10
 LINE_BYTES, LINE_CYCLES = 64, 4.0
 # Cycles of a step of a tile: the latency of a multiply-add, and what keeps one from starting.
 STEP_CYCLES = 5.0
+# How much dearer a step is where the last panel of vectors has to be guarded.
+GUARDED = 1.5
 # Statements of an unrolled window.
 UNROLLED = 256
 # The part of a core's own cache that an operand may take to stay there until it is read again. Data
@@ -60,11 +62,13 @@ def choose_tile(
     window: int = 1,
     depth: int = 0,
     plain: bool = True,
+    stored: int = 0,
 ) -> Tile:
     """The register tile with the least estimated time over the whole extent of both axes; for a
     depthwise product over ``window`` elements one that is small enough to unroll these, too.
     ``depth``: how long the sums are; ``plain``: of a matrix product, whose rows have no neighbours
-    that read the same.
+    that read the same; ``stored``: columns that the operand with the vectors has in storage, up to
+    which a tile may go.
 
     Per reduction step a tile costs the larger of its multiply-adds and its loads, at two of each a
     cycle, and never less than ``STEP_CYCLES``.
@@ -92,6 +96,8 @@ def choose_tile(
                 streams = vectors * lanes + (r if plain else 0)
                 cycles = max(cycles, streams * 4 / LINE_BYTES * LINE_CYCLES)
             tiles = -(-rows // r) * -(-count // vectors)
+            if -(-count // vectors) * vectors * lanes > max(stored, count * lanes):
+                cycles *= GUARDED
             # Each tile also pays for its start and end; larger tiles win ties.
             cost = tiles * cycles - 1e-6 * r * vectors
             if cost < least:
@@ -152,12 +158,19 @@ def row_block(
         most = int(part * cache) // max(1, bytes_of_tile)
         if most >= 2:
             best = next((k for k in range(most, most // 2, -1) if tiles % k == 0), most)
-    if lines * -(-tiles // (best or tiles)) < CHUNKS and tiles * lines >= 2 * CHUNKS:
-        best = tiles * lines // CHUNKS
+    blocks = -(-tiles // (best or tiles))
+    if lines * blocks < CHUNKS and tiles * lines >= 2 * CHUNKS:
+        best = _even_part(tiles, -(-CHUNKS // lines))
     options = {0, best, *(k for k in (2, 4, 8, 16, 32, 64, 128) if k < tiles)}
     chosen = ctx.choose(f"{acc.name}.row_block", sorted(options), best)
     assert isinstance(chosen, int)
     return chosen
+
+
+def _even_part(n: int, parts: int) -> int:
+    """The size of ``parts`` parts of ``n``; somewhat less where that makes all alike."""
+    most = -(-n // parts)
+    return next((k for k in range(most, 3 * most // 4, -1) if n % k == 0), most)
 
 
 def depth_block(
@@ -193,6 +206,17 @@ def blocked_reduce_axis(ctx: Context, acc: Stage) -> tuple[IterVar | None, int]:
             if (as_int(index.extent) or 0) > block:
                 return index, block
     return None, 0
+
+
+def stored_columns(ctx: Context, acc: Stage, vector: int) -> int:
+    """How far the vector axis of the operand that is read in vectors goes in storage; 0 where
+    nobody knows."""
+    found = [0]
+    for r in acc.reads():
+        layout = ctx.layout_of(r.tensor)
+        if layout is not None and acc.axes[vector] in r.indices:
+            found.append(layout.padded[r.indices.index(acc.axes[vector])])
+    return max(found)
 
 
 def operand_bytes(acc: Stage, row: int, vector: int) -> tuple[int, int]:

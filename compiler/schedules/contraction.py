@@ -34,6 +34,7 @@ from .blocking import (
     depth_block,
     lines_first,
     row_block,
+    stored_columns,
     tuned_tile,
 )
 from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
@@ -82,6 +83,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         window=size(accumulate.reduce_axes),
         depth=size(accumulate.reduce_axes),
         plain=plain,
+        stored=stored_columns(ctx, accumulate, vector),
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from weft.compiler.build import build
+from weft.compiler.graph import GraphBuilder
+from weft.compiler.ops import get
 from weft.compiler.schedules import schedule
+from weft.compiler.schedules.blocking import Tile, choose_tile
 from weft.compiler.schedules.common import Context
-from weft.compiler.schedules.contraction import Tile, choose_tile
 from weft.ir import te
 from weft.ir.evaluate import evaluate
 from weft.ir.interp import run
@@ -50,12 +52,26 @@ def test_matmul_is_a_register_tile():
 
 @pytest.mark.parametrize(
     ("rows", "columns", "tile"),
-    [(56, 64, Tile(14, 2, 16)), (7, 512, Tile(7, 2, 16)), (1, 1000, Tile(1, 4, 16))],
+    [(56, 64, Tile(14, 2, 16)), (7, 512, Tile(7, 2, 16)), (1, 1000, Tile(1, 3, 16))],
 )
 def test_register_tiles_fill_the_registers(rows, columns, tile):
     _, _, c = matmul(4, 4, 4)
     ctx = Context(create_schedule(c), WIDE, {})
     assert choose_tile(ctx, rows, columns, 16, block=16, shares_vector=False) == tile
+
+
+def test_register_tiles_divide_the_vectors_or_end_in_padding():
+    """A guarded last panel is dearer than a smaller tile: 29 vectors stay single, 30 are pairs."""
+    _, _, c = matmul(4, 4, 4)
+    ctx = Context(create_schedule(c), WIDE, {})
+
+    def vectors(stored):
+        return choose_tile(
+            ctx, 56, 16 * 29, 16, block=16, shares_vector=False, stored=stored
+        ).vectors
+
+    assert vectors(16 * 29) == 1
+    assert vectors(16 * 30) == 2
 
 
 def test_few_rows_are_joined_by_lines():
@@ -208,3 +224,30 @@ def test_padding_of_a_depthwise_window_is_no_copy(groups, stages):
     s = schedule([y], WIDE, layouts)
     stored = [t for t in s.stages if t.name == "P" and t.attach.kind != "inline"]
     assert len(stored) == stages
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 5, 7])
+def test_windows_over_blocks_have_vectors_of_channels(kernel):
+    """Padding is a stage of its own, but it lies nowhere: what it reads decides."""
+    b = GraphBuilder("pool")
+    x = b.input("x", "float32", (1, 32, 9, 9))
+    pads = ((kernel - 1) // 2,) * 2 + (kernel // 2,) * 2
+    graph = b.finish(b.add("max_pool", [x], {"kernel": (kernel, kernel), "pads": pads}))
+    (node,) = graph.nodes
+    p = te.placeholder((1, 32, 9, 9), name="p")
+    (y,) = get("max_pool").compute([p], node.attrs, [graph.types[graph.outputs[0]]])
+    layout = Layout.blocked((1, 32, 9, 9), 1, 16)
+    layouts = {p: layout, y: layout}
+    text = str(lower(schedule([y], WIDE, layouts), [p, y], WIDE, "pool", layouts))
+    assert "alloc max_pool.local: float32[16]" in text  # one register, no partial results
+
+
+def test_windows_in_rows_that_move_by_one_have_vectors_of_places():
+    b = GraphBuilder("pool")
+    x = b.input("x", "float32", (1, 3, 40, 40))
+    graph = b.finish(b.add("average_pool", [x], {"kernel": (5, 5)}))
+    (node,) = graph.nodes
+    p = te.placeholder((1, 3, 40, 40), name="p")
+    (y,) = get("average_pool").compute([p], node.attrs, [graph.types[graph.outputs[0]]])
+    text = str(lower(schedule([y], WIDE), [p, y], WIDE, "pool"))
+    assert ".rf" not in text
