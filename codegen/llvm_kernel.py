@@ -12,7 +12,7 @@ The bodies are not inlined: ``noalias`` on parameters is the strongest form LLVM
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..ir.expr import Expr, Load, Var, as_int
@@ -81,6 +81,7 @@ class Body(Expressions):
         self.entry: list[str] = []  # allocas
         self.parts = 0
         self.sizes: dict[Buffer, int] = {}
+        self.overlap: Collection[Buffer] = ()  # parameters that may be one and the same
         self.types: dict[Var, str] = {}
         self._statements: dict[type, Callable[[Any], None]] = {
             Store: self._store,
@@ -212,7 +213,7 @@ class Body(Expressions):
         written = {n.buffer for n in nodes if isinstance(n, Store)}
         inner = Body(self.module, f"{name}.body", self.kernel, parallel=True)
         inner.where, inner.ranges = self.where, self.ranges
-        inner.sizes = self.sizes
+        inner.sizes, inner.overlap = self.sizes, self.overlap
         for v in scalars:
             inner.define(v, f"%{_name(v.name)}.s{len(inner.vars)}")
         low, high = self.index(s.minimum), self.index(s.extent)
@@ -302,7 +303,8 @@ class Body(Expressions):
             operand = f"%{_name(b.name)}.p{len(self.buffers)}"
             self.buffers[b] = operand
             size = self.sizes.get(b, 0)
-            facts = f"noalias nocapture nonnull align {b.alignment}"
+            apart = "" if b in self.overlap else "noalias "
+            facts = f"{apart}nocapture nonnull align {b.alignment}"
             if size:
                 facts += f" dereferenceable({size})"
             params.append(f"ptr {facts}{'' if b in written else ' readonly'} {operand}")
@@ -329,6 +331,7 @@ def kernel(module: Module, f: Function) -> None:
             n = as_int(extent)
             size = 0 if n is None else size * n
         body.sizes[b] = size
+    body.overlap = f.attrs.get("overlap", ())  # type: ignore[assignment]
     pointers = iter(body.pointers(list(f.buffers), written))
     params, lines, args = [], [], []
     for k, p in enumerate(f.params):

@@ -27,6 +27,7 @@ from .cache import CachedKernel
 from .flatten import flatten_places
 from .graph import TensorType
 from .group import Group, GroupExpr, express
+from .in_place import overwritable
 from .launches import compile_draws, compile_launches
 from .schedules import schedule
 from .schedules.choices import Choices, Config
@@ -58,6 +59,8 @@ def compile_kernel(
             kernel = compile_launches(expr, group, types, layouts, s, target, symbol)
             return replace(kernel, facts=_facts(expr, group, types, choices, trace))
         function = lower_group(expr, s, layouts, target, symbol)
+        if target.in_place:
+            function = _overlapping(function, expr, group, types)
         code = for_target(target).emit([function], target).object
     except WeftError as e:
         other = fallback(target)
@@ -138,6 +141,18 @@ def lower_group(
 ) -> Function:
     """The loop nest of a scheduled group."""
     return lower(s, (*expr.placeholders, *expr.outputs), target, symbol, layouts)
+
+
+def _overlapping(f: Function, expr: GroupExpr, group: Group, types: Types) -> Function:
+    """``f``, told which of its parameters the memory plan may give the same bytes."""
+    inputs = set(overwritable(group, types))
+    if not inputs:
+        return f
+    names = (*expr.inputs, *group.outputs)
+    shared = frozenset(
+        p for p, n in zip(f.params, names, strict=True) if n in inputs or n in group.outputs
+    )
+    return replace(f, attrs={**f.attrs, "overlap": shared})
 
 
 def physical_shape(t: TensorType) -> tuple[int, ...]:

@@ -158,7 +158,8 @@ class Function:
     """A kernel: parameters (buffers and scalar variables, in calling order) and a body.
 
     ``writes`` are the parameters that the kernel writes. ``attrs`` carries what passes tell the
-    code generator: ``"launch"`` (tag -> extent of the hardware loops of a device kernel).
+    code generator: ``"launch"`` (tag -> extent of the hardware loops of a device kernel) and
+    ``"overlap"`` (parameters that may be given the same memory; all others lie apart).
     """
 
     name: str

@@ -42,6 +42,7 @@ class Target:
     max_threads: int = 0  # threads of a workgroup; 0: loops are not bound to blocks and threads
     max_blocks: int = 0  # workgroups along one axis of a launch
     shared_bytes: int = 0  # memory that the threads of a workgroup share
+    in_place: bool = False  # a kernel's result may take the bytes of an operand
     max_buffers: int = 0  # buffers that one kernel can be given; 0: any number
     has_float16: bool = False  # 16-bit floats in memory and arithmetic (elsewhere kept in 32 bits)
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
@@ -131,8 +132,8 @@ def _fragments(kind: str, fallback: str) -> Target:
 
 
 _KINDS: dict[str, Target] = {
-    "llvm": Target("llvm"),
-    "wasm": Target("wasm"),
+    "llvm": Target("llvm", in_place=True),
+    "wasm": Target("wasm", in_place=True),
     # What every device has: OpenCL 1.2 full profile promises 32 KiB, WebGPU the numbers below.
     # Vectors of 16 are part of OpenCL: a processor has registers of that width or takes several,
     # and on a GPU, where a vector is so many scalars, they are a tile of 16 columns.

@@ -12,8 +12,10 @@ Deep Neural Net Inference*, 2020, §5.3, "Greedy by Size for Offset Calculation"
       |  |        |         |     add       |
       +--+--------+---------+---------------+--> step
 
-A reshape of a row-major tensor moves no byte: it becomes an alias and needs no kernel. Results are
-never computed in place, although some could be: kernels rely on their buffers not overlapping.
+A reshape of a row-major tensor moves no byte: it becomes an alias and needs no kernel. Where a
+device allows it, a result takes the bytes of an operand that nobody needs any more and that its
+kernel reads where it writes (``compiler/in_place.py``): the sum of a residual block that of the
+block's input.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import numpy as np
 
 from ..graph import Graph, TensorType
 from ..group import Group
+from ..in_place import overwritable
 from ..ops import get
 
 ALIGNMENT = 64  # bytes
@@ -57,8 +60,9 @@ class MemoryPlan:
         return self.roots.get(name, name)
 
 
-def plan_memory(graph: Graph, groups: Sequence[Group]) -> MemoryPlan:
-    """The plan for the groups of a graph in execution order."""
+def plan_memory(graph: Graph, groups: Sequence[Group], *, in_place: bool = False) -> MemoryPlan:
+    """The plan for the groups of a graph in execution order; ``in_place``: kernels may be given
+    one buffer as an operand and as their result."""
     roots: dict[str, str] = {}
     steps: list[Group] = []
     for group in groups:
@@ -67,9 +71,10 @@ def plan_memory(graph: Graph, groups: Sequence[Group]) -> MemoryPlan:
             steps.append(group)
         else:
             roots[group.outputs[0]] = roots.get(source, source)
-    lives = lifetimes(graph, steps, roots)
-    offsets, arena = place(lives)
-    total = sum(_round(t.nbytes) for t in lives)
+    total = sum(_round(t.nbytes) for t in lifetimes(graph, steps, roots))
+    if in_place:
+        roots |= _overwritten(graph, steps, roots)
+    offsets, arena = place(lifetimes(graph, steps, roots))
     return MemoryPlan(tuple(steps), roots, offsets, arena, total)
 
 
@@ -86,6 +91,29 @@ def alias_source(graph: Graph, group: Group) -> str | None:
     return node.inputs[0] if plain and same else None
 
 
+def _overwritten(graph: Graph, steps: Sequence[Group], views: Mapping[str, str]) -> dict[str, str]:
+    """The tensors that take the bytes of another one, and that one. ``views`` are the reshapes."""
+
+    def storage(name: str) -> str:
+        return views.get(name, name)
+
+    last = {storage(i): k for k, group in enumerate(steps) for i in group.inputs}
+    public = {storage(o) for o in graph.outputs}
+    made: set[str] = set()  # by steps, for themselves
+    owner: dict[str, str] = {}
+    for k, group in enumerate(steps):
+        for name in overwritable(group, graph.types):
+            (out,) = group.outputs
+            source = storage(name)
+            alone = sum(storage(i) == source for i in group.inputs) == 1
+            if alone and source in made and last[source] == k and out not in public:
+                owner[out] = owner.get(source, source)
+                break
+        made |= {o for o in group.outputs if o not in public}
+    views_of = {v: owner[s] for v, s in views.items() if s in owner}
+    return {**owner, **views_of}
+
+
 def _row_major(t: TensorType) -> bool:
     return t.layout is None or t.layout.is_row_major
 
@@ -100,8 +128,10 @@ def lifetimes(
     last: dict[str, int] = {}
     for k, group in enumerate(steps):
         for o in group.outputs:
-            if o not in public:
-                first[o] = last[o] = k
+            root = roots.get(o, o)
+            if root not in public:
+                first.setdefault(root, k)
+                last[root] = k
         for i in group.inputs:
             root = roots.get(i, i)
             if root in first:

@@ -1,11 +1,22 @@
 """The memory plan: no two live tensors overlap, peaks are small, reshapes cost nothing."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
+import weft
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from weft.codegen import llvm
 from weft.compiler.graph import GraphBuilder
 from weft.compiler.group import Group
+from weft.compiler.in_place import overwritable
 from weft.compiler.passes.memory import ALIGNMENT, Lifetime, place, plan_memory
+from weft.ir import te
+from weft.ir.lower import lower
+from weft.ir.target import Target
+
+HOST = llvm.resolve(Target("llvm"))
 
 
 @st.composite
@@ -121,3 +132,157 @@ def test_a_result_that_nobody_reads_still_has_its_bytes_while_it_is_made():
     unread = Group(g.nodes[:1], ("x",), ("a",))
     plan = plan_memory(g, [unread])
     assert plan.offsets == {"a": 0} and plan.arena == 128
+
+
+# ---- results in place of operands ---------------------------------------------------------------
+
+
+def in_place(graph):
+    return plan_memory(graph, [Group.of(graph, [n]) for n in graph.nodes], in_place=True)
+
+
+def test_a_result_takes_the_bytes_of_an_operand_that_nobody_needs_any_more():
+    g = chain(
+        ("relu", ["x"], {}, "a"),
+        ("neg", ["a"], {}, "b"),
+        ("reshape", ["b"], {"shape": (24,)}, "flat"),
+        ("abs", ["flat"], {}, "k"),
+        ("softmax", ["k"], {"axis": 0}, "d"),
+        ("exp", ["d"], {}, "e"),
+        ("neg", ["e"], {}, "y"),
+        outputs=["y"],
+    )
+    plan = in_place(g)
+    assert plan.roots == {"b": "a", "flat": "a", "k": "a", "e": "d"}
+    assert plan.offsets.keys() == {"a", "d"}  # y is the caller's
+    assert plan.without_reuse == planned(g).without_reuse == 5 * 128
+    assert plan.arena <= planned(g).arena
+
+
+@pytest.mark.parametrize(
+    ("nodes", "why"),
+    [
+        ([("neg", ["x"], {}, "b"), ("abs", ["b"], {}, "y")], "an input"),
+        ([("neg", ["c"], {}, "b"), ("abs", ["b"], {}, "y")], "a constant"),
+        (
+            [("relu", ["x"], {}, "a"), ("neg", ["a"], {}, "b"), ("add", ["a", "b"], {}, "y")],
+            "read again",
+        ),
+        (
+            [
+                ("relu", ["x"], {}, "a"),
+                ("reshape", ["a"], {"shape": (24,)}, "flat"),
+                ("neg", ["a"], {}, "b"),
+                ("concat", ["flat", "flat"], {"axis": 0}, "y"),
+                ("abs", ["b"], {}, "z"),
+            ],
+            "read again through a reshape",
+        ),
+        (
+            [
+                ("relu", ["x"], {}, "a"),
+                ("cumsum", ["a"], {"axis": 0}, "b"),
+                ("abs", ["b"], {}, "y"),
+            ],
+            "not element by element",
+        ),
+        (
+            [
+                ("relu", ["x"], {}, "a"),
+                ("transpose", ["a"], {"perm": (1, 0)}, "b"),
+                ("abs", ["b"], {}, "y"),
+            ],
+            "another order",
+        ),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_what_is_not_overwritten(nodes, why):
+    outputs = [n[3] for n in nodes if n[3] in "yz"]
+    plan = in_place(chain(*nodes, outputs=outputs))
+    assert {k for k in plan.roots if k != "flat"} == set(), why
+
+
+def test_a_residual_is_overwritten_unless_the_convolution_reads_it():
+    b = GraphBuilder("residual")
+    x = b.input("x", "float32", (1, 8, 4, 4))
+    w = b.constant(np.ones((8, 8, 1, 1), np.float32), "w")
+    b.add("relu", [x], outputs=["r"])
+    b.add("conv", ["r", w], outputs=["p"])
+    b.add("add", ["p", "r"], outputs=["a"])
+    b.add("conv", ["a", w], outputs=["q"])
+    b.add("add", ["q", "p"], outputs=["s"])
+    b.add("conv", ["s", w], outputs=["y"])
+    g = b.finish(["y"])
+    relu, conv1, add1, conv2, add2, conv3 = g.nodes
+    groups = [Group.of(g, n) for n in ([relu], [conv1], [add1], [conv2, add2], [conv3])]
+    assert overwritable(groups[3], g.types) == ("p",)
+    plan = plan_memory(g, groups, in_place=True)
+    assert plan.roots == {"a": "r", "s": "p"}
+    whole = Group.of(g, [conv1, add1])
+    assert overwritable(whole, g.types) == ()
+    both = Group(whole.nodes, whole.inputs, ("a",))
+    assert overwritable(both, g.types) == ()
+
+
+def test_an_operand_that_is_read_twice():
+    """x·sigmoid(x) reads one element twice; x + reverse(x) reads another one."""
+    b = GraphBuilder("twice")
+    x = b.input("x", "float32", (3, 4))
+    b.add("sigmoid", [x], outputs=["s"])
+    b.add("mul", [x, "s"], outputs=["y"])
+    b.add("slice", [x], {"starts": (2, 0), "shape": (3, 4), "steps": (-1, 1)}, outputs=["v"])
+    b.add("add", [x, "v"], outputs=["z"])
+    g = b.finish(["y", "z"])
+    sigmoid, mul, reverse, add = g.nodes
+    assert overwritable(Group.of(g, [sigmoid, mul]), g.types) == ("x",)
+    assert overwritable(Group.of(g, [reverse, add]), g.types) == ()
+
+
+def test_stretched_operands_stay():
+    b = GraphBuilder("stretched")
+    x = b.input("x", "float32", (4, 6))
+    r = b.input("r", "float32", (6,))
+    b.add("add", [x, r], outputs=["y"])
+    g = b.finish(["y"])
+    assert overwritable(Group.of(g, g.nodes), g.types) == ("x",)
+
+
+def test_networks_whose_results_are_in_place_give_the_same():
+    """Residual blocks, against kernels whose results all lie apart."""
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("blocks")
+    x = b.input("x", "float32", (1, 24, 9, 11))
+    (y,) = b.add("relu", [x])
+    for _ in range(5):
+        z = y
+        for kernel in (3, 1):
+            w = rng.standard_normal((24, 24, kernel, kernel)).astype(np.float32) / 10
+            (z,) = b.add("conv", [z, b.constant(w)], {"pads": (kernel // 2,) * 4})
+        (z,) = b.add("add", [z, y])
+        (y,) = b.add("relu", [z])
+    g = b.finish([y])
+    exe = weft.compile(g)
+    assert sum(s.kind == "alias" for s in exe.program.slots) >= 3
+    feed = {"x": rng.standard_normal((1, 24, 9, 11)).astype(np.float32)}
+    apart = weft.compile(g, "llvm -in_place=0")
+    assert not any(s.kind == "alias" for s in apart.program.slots)
+    for _ in range(2):  # the second run finds what the first one left
+        (got,), (want,) = exe.run(feed).values(), apart.run(feed).values()
+        np.testing.assert_array_equal(got, want)
+
+
+def test_only_what_may_overlap_loses_the_promise():
+    """``noalias`` stays on all parameters but the operand and the result that may be one."""
+    x, r = (te.placeholder((64,), "float32", n) for n in "xr")
+    y = te.compute((64,), lambda i: x[i] * 2.0 + r[i], name="y")
+    f = lower(te.create_schedule(y), [x, r, y], HOST, "f")
+    plain = llvm.emit([f], HOST).source
+    shared = replace(f, attrs={"overlap": frozenset(f.buffers[1:])})
+    text = llvm.emit([shared], HOST).source
+
+    def body(source):
+        return next(line for line in source.splitlines() if "@f.body(" in line and "define" in line)
+
+    assert body(plain).count("noalias") == 3
+    assert body(text).count("noalias") == 1
