@@ -214,12 +214,10 @@ def tile_contraction(
     chunks = ctx.choose(f"{acc.name}.parallel", tuple(range(max(free, len(result.axes)) + 1)), free)
     assert isinstance(chunks, int)
     loop = run_parallel(ctx, result, outer[:chunks], operations)
-    around = None  # the loop outside of the one over tiles of rows, if that is the innermost
+    at = around = None  # the innermost loop; the one outside of it, if that is over tiles of rows
     if outer:
-        innermost = outer[-1] if outer[-1] in result.leaves else loop
-        assert innermost is not None
-        acc.compute_at(result, innermost)
-        if len(outer) > 1 and innermost is outer_r:
+        at = outer[-1] if outer[-1] in result.leaves else loop
+        if len(outer) > 1 and at is outer_r:
             around = outer[-2] if outer[-2] in result.leaves else loop
     # The accumulators: same tile, the reduction outside of it.
     wide, lane = _split(acc, acc.axes[vector], tile.lanes)
@@ -234,11 +232,13 @@ def tile_contraction(
         block = depth_block(ctx, acc, reduction[0], rows, tile, around_rows)
         if block:
             # The sums of a line stay in memory between the parts.
-            acc.compute_at(result, around)
+            at = around
             far, reduction[0] = acc.split(reduction[0], factor=block)
             tiles, inner = acc.split(rows, factor=tile.rows)
             inside = [inner if a is rows else a for a in inside]
             loops_around = [far, tiles, *reduction]
+    if at is not None:
+        acc.compute_at(result, at)
     acc.reorder(*data, *loops_around, *inside, lane)
     for a in inside:
         acc.unroll(a)
