@@ -189,7 +189,7 @@ def assemble(
     if len(set(graph.outputs)) != len(graph.outputs):
         raise GraphError("two outputs have the same name.", where=graph.name)
     groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
-    plan = plan_memory(graph, groups, in_place=target.in_place)
+    plan = plan_memory(graph, groups, in_place=not target.distinct_buffers)
     compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell, records)
     codes, holders = link([k for k in compiled.values() if not k.device], target, cache)
     elsewhere = [k for k in compiled.values() if k.device]

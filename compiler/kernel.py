@@ -59,7 +59,7 @@ def compile_kernel(
             kernel = compile_launches(expr, group, types, layouts, s, target, symbol)
             return replace(kernel, facts=_facts(expr, group, types, choices, trace))
         function = lower_group(expr, s, layouts, target, symbol)
-        if target.in_place:
+        if not target.distinct_buffers:
             function = _overlapping(function, expr, group, types)
         code = for_target(target).emit([function], target).object
     except WeftError as e:

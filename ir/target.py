@@ -42,7 +42,7 @@ class Target:
     max_threads: int = 0  # threads of a workgroup; 0: loops are not bound to blocks and threads
     max_blocks: int = 0  # workgroups along one axis of a launch
     shared_bytes: int = 0  # memory that the threads of a workgroup share
-    in_place: bool = False  # a kernel's result may take the bytes of an operand
+    distinct_buffers: bool = False  # a kernel's result cannot take the bytes of an operand
     max_buffers: int = 0  # buffers that one kernel can be given; 0: any number
     has_float16: bool = False  # 16-bit floats in memory and arithmetic (elsewhere kept in 32 bits)
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
@@ -127,13 +127,13 @@ def _fragments(kind: str, fallback: str) -> Target:
     """What every usual device has; WebGL 2 itself promises 4 draw buffers, 2048 and 16 units."""
     return Target(
         kind, texture_memory=True, max_draw_buffers=8, max_texture_size=4096, texture_units=16,
-        fallback=fallback,
+        distinct_buffers=True, fallback=fallback,
     )  # fmt: skip
 
 
 _KINDS: dict[str, Target] = {
-    "llvm": Target("llvm", in_place=True),
-    "wasm": Target("wasm", in_place=True),
+    "llvm": Target("llvm"),
+    "wasm": Target("wasm"),
     # What every device has: OpenCL 1.2 full profile promises 32 KiB, WebGPU the numbers below.
     # Vectors of 16 are part of OpenCL: a processor has registers of that width or takes several,
     # and on a GPU, where a vector is so many scalars, they are a tile of 16 columns.
@@ -142,6 +142,7 @@ _KINDS: dict[str, Target] = {
         vector_bits=512,
         max_lanes=16,
         max_threads=256,
+        distinct_buffers=True,
         max_blocks=2**31 - 1,
         shared_bytes=32768,
         fallback="none",
@@ -150,6 +151,7 @@ _KINDS: dict[str, Target] = {
         "webgpu",
         max_lanes=4,
         max_threads=256,
+        distinct_buffers=True,
         max_blocks=65535,
         shared_bytes=16384,
         max_buffers=8,

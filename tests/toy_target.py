@@ -84,4 +84,4 @@ class ToyProgram:
         return [slots[k].view(s.dtype.numpy).reshape(s.shape) for k, s in outputs]
 
 
-TARGET, GENERATOR = Target("toyc", vector_bits=8), TextGenerator(source)
+TARGET, GENERATOR = Target("toyc", distinct_buffers=True, vector_bits=8), TextGenerator(source)

@@ -265,7 +265,7 @@ def test_networks_whose_results_are_in_place_give_the_same():
     exe = weft.compile(g)
     assert sum(s.kind == "alias" for s in exe.program.slots) >= 3
     feed = {"x": rng.standard_normal((1, 24, 9, 11)).astype(np.float32)}
-    apart = weft.compile(g, "llvm -in_place=0")
+    apart = weft.compile(g, "llvm -distinct_buffers")
     assert not any(s.kind == "alias" for s in apart.program.slots)
     for _ in range(2):  # the second run finds what the first one left
         (got,), (want,) = exe.run(feed).values(), apart.run(feed).values()
