@@ -27,6 +27,10 @@ from .contraction import tile_contraction
 # The part of a core's own cache for what of V and M is worked on together; some of it is left to
 # the weights.
 BLOCK_SHARE = 3 / 8
+# What a core may count on of a cache that it shares: V is read for each block of filters in pieces
+# of a few lines, for which memory is much too far.
+SHARED_BYTES = 4 << 20
+FEWEST_BLOCKS = 4  # of rows, to be dealt out to threads
 
 
 def keeps_registers(stage: Stage) -> bool:
@@ -55,10 +59,15 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     # not stay there, and are more, should not be read anew for each block of rows.
     weights, v = 4 * (m + 2) ** 2 * channels * filters, width * down * channels
     cache = ctx.target.cache_bytes
-    first = v <= cache or (weights > cache and v <= weights)
+    first = v <= cache or (weights > cache and v <= min(weights, SHARED_BYTES))
     first = bool(ctx.choose(f"{product.name}.transform_first", (False, True), first))
     bytes_of_row = width * (2 * lanes if first else channels + 2 * lanes)
-    together = _tile_rows(down, int(BLOCK_SHARE * cache) // bytes_of_row)
+    most = int(BLOCK_SHARE * cache) // bytes_of_row
+    passes = -(-filters // (2 * lanes))
+    if most == 0 and not first and weights > passes * bytes_of_row:
+        # V comes from afar in any case, and less of that is read than of the weights.
+        most = min(SHARED_BYTES // bytes_of_row, -(-down // FEWEST_BLOCKS))
+    together = _tile_rows(down, most)
     chosen = ctx.choose(f"{product.name}.tile_rows", tuple(range(1, down + 1)), together)
     assert isinstance(chosen, int)
     together = chosen
