@@ -1,10 +1,13 @@
 """The schedule of convolutions by minimal filtering, at awkward sizes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from weft.compiler.graph import TensorType
 from weft.compiler.ops import get
 from weft.compiler.schedules import schedule
+from weft.compiler.schedules.choices import Choices
 from weft.ir import te
 from weft.ir.evaluate import evaluate
 from weft.ir.interp import run
@@ -72,3 +75,21 @@ def test_transforms_are_sums_without_choices():
     assert "winograd.in[ramp(240, 1, 16)] = " in text  # unrolled
     for left in ("==", "select", "if ", "broadcast(1.0", "broadcast(-1.0"):
         assert left not in text, left
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "first", "rows"),
+    [(256, 14, True, 4), (512, 28, True, 7), (64, 56, False, 1), (256, 56, False, 2)],
+    ids=["weights are read once", "all data first", "rows in the cache", "several rows"],
+)
+def test_what_is_read_from_afar(channels, size, first, rows):
+    """512 KiB for a core: V goes first where it stays near, and else block by block; blocks of a
+    row that no cache of the core holds are made larger, so that weights are read less often."""
+    target = replace(WIDE, vector_bits=256, num_vector_registers=16, cache_bytes=1 << 19)
+    x, u, z = filtering(1, channels, channels, size, size, 4, (1, 1, 1, 1))
+    layouts = {u: Layout.blocked((6, 6, channels, channels), 3, 8)}
+    layouts |= {t: Layout.blocked((1, channels, size, size), 1, 8) for t in (x, z)}
+    choices = Choices()
+    schedule([z], target, layouts, choices)
+    taken = {k.rpartition(".")[2]: v for k, v in choices.taken.items()}
+    assert (taken["transform_first"], taken["tile_rows"]) == (first, rows)
