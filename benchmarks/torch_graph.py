@@ -125,7 +125,8 @@ _OPS: dict[str, Any] = {
     ),
     "ReduceSum": lambda at, x, axes: x.sum([int(a) for a in axes], bool(at["keepdims"])),
     "Relu": lambda at, x: F.relu(x),
-    "Reshape": lambda at, x, shape: x.reshape([int(n) for n in shape]),
+    # A 0 keeps the extent of the same axis.
+    "Reshape": lambda at, x, shape: x.reshape([int(n) or x.shape[k] for k, n in enumerate(shape)]),
     "Shape": _shape,
     "Slice": _slice,
     "Softmax": lambda at, x: F.softmax(x, at["axis"]),

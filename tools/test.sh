@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run the tests with one process per core: tools/test.sh [pytest arguments]
+# Run the tests with three processes for two cores, as they often wait for browsers and drivers:
+# tools/test.sh [pytest arguments]
 #
 # First everything but the grid of operators, then the grid, a process for each of its columns: what
 # a graphics driver does to a process stays there. Where the arguments name files or folders, just
@@ -12,9 +13,13 @@ trap 'exit 130' INT TERM
 export WEFT_CACHE_DIR=$scratch/cache
 export WEFT_RECORDS=0 # nor what somebody tuned here
 cores=$(nproc 2>/dev/null || echo 1)
+# Each takes up to 2 GB.
+room=$(awk '/^MemAvailable/ {print int($2 / 2000000)}' /proc/meminfo 2>/dev/null || echo 2)
+workers=$((cores + cores / 2))
+[ "$workers" -le "$room" ] || workers=$((room > 1 ? room : 1))
 parallel=()
 # Not loadgroup: when a worker dies, xdist's grouping schedulers wait for its tests for ever.
-[ "$cores" -ge 2 ] && parallel=(-n "$cores" --dist worksteal)
+[ "$workers" -ge 2 ] && parallel=(-n "$workers" --dist worksteal)
 none=5 # pytest's exit code where the arguments select nothing
 
 for argument in "$@"; do
@@ -45,7 +50,7 @@ column() {
 }
 
 while IFS= read -r name; do
-  while [ "$(jobs -rp | wc -l)" -ge "$cores" ]; do wait -n; done
+  while [ "$(jobs -rp | wc -l)" -ge "$workers" ]; do wait -n; done
   column "$name" "$@" &
 done <<< "$columns"
 wait
