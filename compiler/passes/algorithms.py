@@ -26,7 +26,8 @@ FMA_PER_CYCLE = 2
 # Cycles to transform one vector of a data tile or back. Larger tiles have more of them in flight
 # than there are registers; small ones write and read more per result. Tiles of 6 are no candidates:
 # their 64 matrix products per tile save a fifth of the multiplications of tiles of 4 where all
-# divides, and on every layer of VGG-11 and of a U-Net they took 1.0 to 1.3 times as long (Zen 3).
+# divides, but their transforms cost more: on the layers of VGG-11 and of a U-Net they took 0.94 to
+# 1.35 times as long (Zen 3), and few gained.
 TRANSFORM_CYCLES = {2: 8.0, 4: 4.0}
 # What the direct convolution loses on rows too short for its register tile.
 SHORT_ROWS = 12

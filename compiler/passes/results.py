@@ -27,7 +27,7 @@ def detach_results(graph: Graph, target: Target) -> Graph:
             return None
         return r.add(n, "identity", [r.extra(n, n.op, n.inputs, n.attrs)])
 
-    return Rewrite(graph).run(visit) if wanted else graph
+    return Rewrite(graph).run(visit)
 
 
 def _is_convolved(graph: Graph, name: str, target: Target) -> bool:

@@ -13,7 +13,7 @@ from ...ir.expr import Expr, IterVar, as_int
 from ...ir.stage import Stage
 from ...ir.tensor import Tensor
 from ...ir.visit import walk
-from .common import Context, size
+from .common import Context, even_part, size
 
 # What a panel may have to stay in the first-level cache for all rows, and the cycles of a line that
 # comes from the second one instead.
@@ -59,14 +59,13 @@ def choose_tile(
     *,
     block: int,
     shares_vector: bool,
-    window: int = 1,
     depth: int = 0,
     plain: bool = True,
     stored: int = 0,
 ) -> Tile:
     """The register tile with the least estimated time over the whole extent of both axes; for a
-    depthwise product over ``window`` elements one that is small enough to unroll these, too.
-    ``depth``: how long the sums are; ``plain``: of a matrix product, whose rows have no neighbours
+    depthwise product one that is small enough to unroll the window, too. ``depth``: how long the
+    sums are; ``plain``: of a matrix product, whose rows have no neighbours
     that read the same; ``stored``: columns that the operand with the vectors has in storage, up to
     which a tile may go.
 
@@ -77,7 +76,7 @@ def choose_tile(
     registers = ctx.target.num_vector_registers
     if shares_vector:
         # Nothing is broadcast: more vectors side by side save no load, more rows save weights.
-        most = max(1, min(registers // 2 - 2, UNROLLED // max(1, window)))
+        most = max(1, min(registers // 2 - 2, UNROLLED // max(1, depth)))
         return Tile(-(-rows // -(-rows // most)), 1, lanes)
     # Without a fused multiply-add every accumulator has a product in flight beside it.
     accumulators = registers - 4 if ctx.target.has_fma else registers // 2
@@ -95,11 +94,11 @@ def choose_tile(
                 # The panel streams through the first-level cache, and in a matrix product the rows.
                 streams = vectors * lanes + (r if plain else 0)
                 cycles = max(cycles, streams * 4 / LINE_BYTES * LINE_CYCLES)
-            tiles = -(-rows // r) * -(-count // vectors)
-            if -(-count // vectors) * vectors * lanes > max(stored, count * lanes):
+            panels = -(-count // vectors)
+            if panels * vectors * lanes > max(stored, count * lanes):
                 cycles *= GUARDED
             # Each tile also pays for its start and end; larger tiles win ties.
-            cost = tiles * cycles - 1e-6 * r * vectors
+            cost = -(-rows // r) * panels * cycles - 1e-6 * r * vectors
             if cost < least:
                 best, least = Tile(r, vectors, lanes), cost
     return best
@@ -157,36 +156,30 @@ def row_block(
     if tiles * bytes_of_tile > whole * cache:
         most = int(part * cache) // max(1, bytes_of_tile)
         if most >= 2:
-            best = next((k for k in range(most, most // 2, -1) if tiles % k == 0), most)
+            best = even_part(tiles, most, most // 2)
     blocks = -(-tiles // (best or tiles))
     if lines * blocks < CHUNKS and tiles * lines >= 2 * CHUNKS:
-        best = _even_part(tiles, -(-CHUNKS // lines))
+        most = -(-tiles // -(-CHUNKS // lines))
+        best = even_part(tiles, most, 3 * most // 4)
     options = {0, best, *(k for k in (2, 4, 8, 16, 32, 64, 128) if k < tiles)}
     chosen = ctx.choose(f"{acc.name}.row_block", sorted(options), best)
     assert isinstance(chosen, int)
     return chosen
 
 
-def _even_part(n: int, parts: int) -> int:
-    """The size of ``parts`` parts of ``n``; somewhat less where that makes all alike."""
-    most = -(-n // parts)
-    return next((k for k in range(most, 3 * most // 4, -1) if n % k == 0), most)
-
-
-def depth_block(
-    ctx: Context, acc: Stage, outermost: IterVar, rows: IterVar, tile: Tile, around: int
-) -> int:
-    """How many iterations of the outermost reduction to take for a whole line of rows before the
-    next ones, so that their part of a panel stays in the first-level cache; 0 for all of them."""
+def depth_block(ctx: Context, acc: Stage, outermost: IterVar, tile: Tile, rows: int) -> int:
+    """How many iterations of the outermost reduction to take for a line, or a block, of ``rows``
+    before the next ones, so that their part of a panel stays in the first-level cache; 0 for all of
+    them."""
     n = as_int(acc.extents()[outermost]) or 1
     panel = 4 * size(acc.reduce_axes) * tile.vectors * tile.lanes
     streams = 4 * tile.vectors * tile.lanes / max(tile.rows * tile.vectors / 2, STEP_CYCLES)
     best = 0
-    many = around > 2 * tile.rows  # otherwise there is little to gain
+    many = rows > 2 * tile.rows  # otherwise there is little to gain
     if many and panel > NEAR_BYTES and streams > STREAM_BYTES:
         most = max(2, BLOCK_BYTES * n // panel)
         if most < n:
-            best = next((k for k in range(most, most // 2, -1) if n % k == 0), most)
+            best = even_part(n, most, most // 2)
     options = sorted({0, best, *(k for k in (2, 4, 8, 16, 32, 64) if k < n)})
     chosen = ctx.choose(f"{acc.name}.depth_block", options, best)
     assert isinstance(chosen, int)

@@ -154,6 +154,12 @@ def run_parallel(
     return loop
 
 
+def even_part(n: int, most: int, least: int) -> int:
+    """The largest part of ``n`` from ``most`` down to above ``least`` that divides it; ``most``
+    where none does."""
+    return next((k for k in range(most, least, -1) if n % k == 0), most)
+
+
 def orders(items: Sequence[int]) -> list[tuple[int, ...]]:
     """Options for an order of loops, the given one first: all orders of up to four, else those
     that move one of them to the front or to the back."""

@@ -73,26 +73,25 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     rows = as_int(result.axes[row].extent) or 1 if row is not None else 1
     columns = as_int(result.axes[vector].extent) or 1
     plain = row is not None and row_axis(stage, operands, vector, without=row) is None
+    shares = shares_vector(stage, operands, vector)
     tile = choose_tile(
         ctx,
         rows,
         columns,
         ctx.target.lanes(accumulate.op.outputs[0].dtype),  # type: ignore[attr-defined]
         block=_block(ctx, result, vector),
-        shares_vector=shares_vector(stage, operands, vector),
-        window=size(accumulate.reduce_axes),
+        shares_vector=shares,
         depth=size(accumulate.reduce_axes),
         plain=plain,
         stored=stored_columns(ctx, accumulate, vector),
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None
-    if row is not None and tile.rows >= rows and not shares_vector(stage, operands, vector):
+    if row is not None and tile.rows >= rows and not shares:
         line = row_axis(stage, operands, vector, without=row)
     if line is not None:
         tile = replace(tile, lines=_lines(ctx, tile, as_int(result.axes[line].extent) or 1))
     operations = max(work(accumulate), work(result))
-    shares = shares_vector(stage, operands, vector)
     tile_contraction(
         ctx, result, accumulate, row, vector, tile, operations, line, shares=shares,
         cuts_depth=not shares and (not plain or blocked_reduce_axis(ctx, accumulate)[1] > 0),
@@ -229,7 +228,7 @@ def tile_contraction(
     reduction = _reduce_order(ctx, acc, fetch=fetch is not None)
     loops_around = list(reduction)
     if cuts_depth and rows is not None and around is not None and tile.lines == 1:
-        block = depth_block(ctx, acc, reduction[0], rows, tile, around_rows)
+        block = depth_block(ctx, acc, reduction[0], tile, around_rows)
         if block:
             # The sums of a line stay in memory between the parts.
             at = around

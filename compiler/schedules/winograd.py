@@ -21,7 +21,7 @@ from ...ir.expr import IterVar, as_int
 from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
 from .blocking import Tile, tuned_tile
-from .common import Context, part_of, run_parallel, work
+from .common import Context, even_part, part_of, run_parallel, work
 from .contraction import tile_contraction
 
 # The part of a core's own cache for what of V and M is worked on together; some of it is left to
@@ -67,7 +67,7 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     if most == 0 and not first and weights > passes * bytes_of_row:
         # V comes from afar in any case, and less of that is read than of the weights.
         most = min(SHARED_BYTES // bytes_of_row, -(-down // FEWEST_BLOCKS))
-    together = _tile_rows(down, most)
+    together = even_part(down, max(1, min(most, down)), 0)  # all blocks alike
     chosen = ctx.choose(f"{product.name}.tile_rows", tuple(range(1, down + 1)), together)
     assert isinstance(chosen, int)
     together = chosen
@@ -104,11 +104,6 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
         data.compute_at(result, chunks)
     run_parallel(ctx, result, [chunks], operations)
     return {forth, data, product, accumulate, back, result}
-
-
-def _tile_rows(down: int, most: int) -> int:
-    """How many rows of tiles are worked on together: at most ``most``, all blocks alike."""
-    return next(k for k in range(max(1, min(most, down)), 0, -1) if down % k == 0)
 
 
 def _register_tile(ctx: Context, rows: int, count: int, lanes: int) -> Tile:

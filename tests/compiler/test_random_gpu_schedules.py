@@ -76,7 +76,7 @@ def test_fixed_seeds_on_devices(kind, device):
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["opencl", "webgpu"])
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=24, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_kernels_equal_the_interpreter(kind, device, seed):
     found = probe(device)
