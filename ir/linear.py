@@ -322,6 +322,9 @@ def _order(an: Analyzer, op: Op, a: Expr, b: Expr, origin: Expr | None) -> Expr 
         return FALSE
     g = gcd(*slack.terms.values())
     slack = Linear({t: k // g for t, k in slack.terms.items()}, slack.constant // g)
+    part = _small(an, slack, 0)
+    if part is not None:  # g*big + small >= 0 is big >= 0: what is left out decides nothing
+        slack = part[1]
     return _compared(an, op, slack.plus(1) if op is Op.LT else slack, a, b, origin)
 
 

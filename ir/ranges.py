@@ -89,8 +89,8 @@ class Ranges:
         return None if low is None else -low
 
     def nonnegative(self, form: Linear, depth: int = 4) -> bool:
-        """Whether the form is certainly >= 0: by intervals, by a fact, or with a variable replaced
-        by its symbolic bound."""
+        """Whether the form is certainly >= 0: by intervals, by a multiple of a fact, or with a
+        variable replaced by its symbolic bound."""
         low = self.lower(form)
         if low is not None:
             if low >= 0:
@@ -98,9 +98,12 @@ class Ranges:
             if not self.facts:
                 return False
         for fact in self.facts:
-            low = self.lower(lin.difference(form, fact))
-            if low is not None and low >= 0:
-                return True
+            # As often as one term of it is in the form: then that term is gone.
+            times = {1, *(form.terms.get(t, 0) // k for t, k in fact.terms.items())}
+            for n in times:
+                low = self.lower(lin.total(form, fact, -n)) if n > 0 else None
+                if low is not None and low >= 0:
+                    return True
         if depth and self._symbolic:
             for t, k in form.terms.items():
                 low_high = self._symbolic.get(t)  # type: ignore[arg-type]

@@ -27,7 +27,6 @@ CHANNEL_WISE = frozenset(
         "identity", "cast", "instance_norm", "lrn", "slice",
     }
 )  # fmt: skip
-MANY_BLOCKS = 7  # so many that one more costs little
 
 
 def choose_layouts(graph: Graph, target: Target) -> Graph:
@@ -84,23 +83,7 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
         # A block of columns (filters) is read from its begin to its end, row after row.
         *outer, lane = layout.axes
         layout = replace(layout, axes=(outer.pop(axis), *outer, lane))
-    tiled = node.op in ("matmul", "gemm") or (node.op == "conv" and node.attrs["groups"] == 1)
-    if tiled and not target.max_threads:
-        layout = _even(layout, axis)
     return [(1, layout)]
-
-
-def _even(layout: Layout, axis: int) -> Layout:
-    """``layout`` with a block more where the blocks of an axis are so many that neither pairs nor
-    threes of them cover it: register tiles then need no guards."""
-    n = -(-layout.shape[axis] // layout.block(axis))
-    if n < MANY_BLOCKS or n % 2 == 0 or n % 3 == 0:
-        return layout
-    wide = [
-        tuple(d._replace(extent=n + 1) if d.axis == axis and d.stride > 1 else d for d in digits)
-        for digits in layout.axes
-    ]
-    return replace(layout, axes=tuple(wide))
 
 
 def _streamed(shape: Sequence[int], block: int) -> Layout:

@@ -18,13 +18,15 @@ from .common import Context, even_part, size
 # What a panel may have to stay in the first-level cache for all rows, and the cycles of a line that
 # comes from the second one instead.
 NEAR_BYTES = 16 << 10
-LINE_BYTES, LINE_CYCLES = 64, 4.0
+LINE_BYTES, LINE_CYCLES = 64, 4.6
 # Cycles of a step of a tile: the latency of a multiply-add, and what keeps one from starting.
 STEP_CYCLES = 5.0
-# How much dearer a step is where the last panel of vectors has to be guarded.
-GUARDED = 1.5
+# Loads in a cycle: two, less what prefetches and bank conflicts take.
+LOADS = 1.75
 # Statements of an unrolled window.
 UNROLLED = 256
+# What smaller tiles at the ends cost beside their steps.
+UNEVEN = 1.01
 # The part of a core's own cache that an operand may take to stay there until it is read again. Data
 # in blocks of channels come from many places at once: a block of rows of them gets less, all rows
 # together more where smaller blocks would read weights anew that no cache of the core holds.
@@ -60,17 +62,15 @@ def choose_tile(
     block: int,
     shares_vector: bool,
     depth: int = 0,
-    plain: bool = True,
-    stored: int = 0,
+    apart: bool = False,
 ) -> Tile:
     """The register tile with the least estimated time over the whole extent of both axes; for a
     depthwise product one that is small enough to unroll the window, too. ``depth``: how long the
-    sums are; ``plain``: of a matrix product, whose rows have no neighbours
-    that read the same; ``stored``: columns that the operand with the vectors has in storage, up to
-    which a tile may go.
+    sums are; ``apart``: the rows of the operand without vectors lie each in a place of its own, as
+    those of a matrix do.
 
-    Per reduction step a tile costs the larger of its multiply-adds and its loads, at two of each a
-    cycle, and never less than ``STEP_CYCLES``.
+    Per reduction step a tile costs the larger of its multiply-adds, at two a cycle, and its loads,
+    and never less than ``STEP_CYCLES``; tiles at the ends cost what they are.
     """
     lanes = min(lanes, columns) if block == 1 else min(lanes, block)
     registers = ctx.target.num_vector_registers
@@ -89,19 +89,29 @@ def choose_tile(
         for r in range(1, min(rows, registers) + 1):
             if r * vectors + vectors + 1 > registers or r * vectors > accumulators:
                 break
-            cycles = max(r * vectors / 2, (r + vectors) / 2, STEP_CYCLES)
-            if depth * vectors * lanes * 4 > NEAR_BYTES:
-                # The panel streams through the first-level cache, and in a matrix product the rows.
-                streams = vectors * lanes + (r if plain else 0)
-                cycles = max(cycles, streams * 4 / LINE_BYTES * LINE_CYCLES)
-            panels = -(-count // vectors)
-            if panels * vectors * lanes > max(stored, count * lanes):
-                cycles *= GUARDED
-            # Each tile also pays for its start and end; larger tiles win ties.
-            cost = -(-rows // r) * panels * cycles - 1e-6 * r * vectors
+            # Tiles at the ends are as small as what is left for them.
+            cost = sum(
+                n * m * _step_cycles(v, c, lanes, depth, apart)
+                for n, v in ((rows // r, r), (1, rows % r))
+                for m, c in ((count // vectors, vectors), (1, count % vectors))
+                if v and c
+            )
+            if rows % r or count % vectors:
+                cost *= UNEVEN
+            cost -= 1e-6 * r * vectors  # each tile also pays for its start and end
             if cost < least:
                 best, least = Tile(r, vectors, lanes), cost
     return best
+
+
+def _step_cycles(rows: int, vectors: int, lanes: int, depth: int, apart: bool) -> float:
+    """Cycles of a step of the reduction in a tile."""
+    cycles = max(rows * vectors / 2, (rows + vectors) / LOADS, STEP_CYCLES)
+    if depth * vectors * lanes * 4 > NEAR_BYTES:
+        # The panel streams through the first-level cache, and so do rows that lie apart.
+        streams = vectors * lanes + (rows if apart else 0)
+        cycles = max(cycles, 4 * streams / LINE_BYTES * LINE_CYCLES)
+    return cycles
 
 
 def tuned_tile(ctx: Context, acc: Stage, best: Tile, rows: int, columns: int) -> Tile:
@@ -199,17 +209,6 @@ def blocked_reduce_axis(ctx: Context, acc: Stage) -> tuple[IterVar | None, int]:
             if (as_int(index.extent) or 0) > block:
                 return index, block
     return None, 0
-
-
-def stored_columns(ctx: Context, acc: Stage, vector: int) -> int:
-    """How far the vector axis of the operand that is read in vectors goes in storage; 0 where
-    nobody knows."""
-    found = [0]
-    for r in acc.reads():
-        layout = ctx.layout_of(r.tensor)
-        if layout is not None and acc.axes[vector] in r.indices:
-            found.append(layout.padded[r.indices.index(acc.axes[vector])])
-    return max(found)
 
 
 def operand_bytes(acc: Stage, row: int, vector: int) -> tuple[int, int]:

@@ -155,9 +155,10 @@ def run_parallel(
 
 
 def even_part(n: int, most: int, least: int) -> int:
-    """The largest part of ``n`` from ``most`` down to above ``least`` that divides it; ``most``
-    where none does."""
-    return next((k for k in range(most, least, -1) if n % k == 0), most)
+    """The largest part of ``n`` from ``most`` down to above ``least`` that divides it; where none
+    does, one that leaves parts of about the same length, and as few of them as possible."""
+    balanced = -(-n // -(-n // most))
+    return next((k for k in range(most, least, -1) if n % k == 0), balanced)
 
 
 def orders(items: Sequence[int]) -> list[tuple[int, ...]]:

@@ -34,7 +34,6 @@ from .blocking import (
     depth_block,
     lines_first,
     row_block,
-    stored_columns,
     tuned_tile,
 )
 from .common import Context, lane_axis, orders, reduce_source, run_parallel, size, strip_casts, work
@@ -74,6 +73,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     columns = as_int(result.axes[vector].extent) or 1
     plain = row is not None and row_axis(stage, operands, vector, without=row) is None
     shares = shares_vector(stage, operands, vector)
+    blocked = blocked_reduce_axis(ctx, accumulate)[1] > 0
     tile = choose_tile(
         ctx,
         rows,
@@ -82,8 +82,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         block=_block(ctx, result, vector),
         shares_vector=shares,
         depth=size(accumulate.reduce_axes),
-        plain=plain,
-        stored=stored_columns(ctx, accumulate, vector),
+        apart=plain and not blocked,
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None
@@ -94,7 +93,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     operations = max(work(accumulate), work(result))
     tile_contraction(
         ctx, result, accumulate, row, vector, tile, operations, line, shares=shares,
-        cuts_depth=not shares and (not plain or blocked_reduce_axis(ctx, accumulate)[1] > 0),
+        cuts_depth=not shares and (not plain or blocked),
     )  # fmt: skip
     return {result, accumulate, stage}
 

@@ -24,6 +24,7 @@ from ..expr import (
     all_of,
     as_int,
     binary,
+    const,
     is_const,
 )
 from ..layout import Digit, Layout
@@ -218,6 +219,9 @@ class _Builder:
             both = (binary(Op.LE, ZERO, index), binary(Op.LT, index, a.extent))
             edges = [e for e in both if not an.prove(e)]
             if edges and not self._harmless(s, b, a, an):
+                stored = self._stored(s, a)
+                if stored is not None:
+                    edges = [binary(Op.LT, index, stored) if e is both[1] else e for e in edges]
                 guards += [(a, e) for e in edges]
         return [(a, g) for a, g in guards if not an.prove(g)]
 
@@ -241,6 +245,27 @@ class _Builder:
                     if span.lo < 0 or span.hi >= limit:
                         return False
         return True
+
+    def _stored(self, s: Stage, axis: IterVar) -> Expr | None:
+        """How far ``s`` may compute along ``axis`` because storage of all that it reads there goes
+        on with padding; None when not beyond the domain. A guard at the end of whole blocks is the
+        same for all lanes of a vector."""
+        if any(t in self.schedule.outputs for t in s.op.outputs):  # type: ignore[attr-defined]
+            return None
+        found: int | None = None
+        for body in self.bounds[s].body:
+            for n in walk(body):
+                if not isinstance(n, Read):
+                    continue
+                for k, i in enumerate(n.indices):
+                    if not any(v is axis for v in walk(i)):
+                        continue
+                    low, limit = self._room(n.tensor, k)
+                    if i is not axis or limit is None or not is_const(low, 0):
+                        return None
+                    found = limit if found is None else min(found, limit)
+        extent = as_int(axis.extent)
+        return const(found) if found and extent is not None and found > extent else None
 
     def _room(self, t: Tensor, k: int) -> tuple[Expr, int | None]:
         """The first index that storage has along a logical axis, and how many elements from there,

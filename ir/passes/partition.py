@@ -28,7 +28,7 @@ from .affine import affine
 from .guards import Condition, Drop, conditions_of, conjuncts, margin, worst_margin
 from .scoped import ScopedMutator, trip_count
 
-MAX_COPIES = 8  # of one statement, over all partitioned loops around it
+MAX_COPIES = 16  # of one statement, over all partitioned loops around it
 
 
 def partition_loops(f: Function, target: Target) -> Function:
@@ -148,7 +148,9 @@ class _Partition(ScopedMutator):
                 continue
             d = self.analyzer.simplify(d)
             bound = self._bound(d, v)
-            if bound is not None:
+            if bound is not None and self._misses(s, *bound):
+                plan.refused.add((id(c.node), id(c.conjunct)))
+            elif bound is not None:
                 _add((plan.lows if bound[0] else plan.highs), bound[1])
                 plan.decide(c)
             elif c.inner and v in variables(d):
@@ -158,6 +160,13 @@ class _Partition(ScopedMutator):
                 plan.refused.add((id(c.node), id(c.conjunct)))
         plan.proved = {n: cs for n, cs in plan.without_refused().items() if cs}
         return plan
+
+    def _misses(self, s: For, low: bool, bound: Expr) -> bool:
+        """Whether no iteration of ``s`` is within the bound."""
+        last = s.minimum + (s.extent - 1)
+        return self.analyzer.prove(
+            binary(Op.LT, last, bound) if low else binary(Op.LT, bound, s.minimum)
+        )
 
     def _split(self, s: For, plan: _Plan) -> Stmt | None:
         """The loop in parts; None when its range does not hold the guards true anywhere."""
@@ -195,9 +204,19 @@ class _Partition(ScopedMutator):
         self.copies *= parts
         main = self._part(s, begin, length, free)
         before = self._part(s, lo, head, s.body)
-        after = self._part(s, stop, tail, s.body)
+        after = self._rest(s, stop, tail)
         self.copies = outer
         return seq(before, main, after)
+
+    def _rest(self, s: For, first: Expr, extent: Expr) -> Stmt:
+        """The iterations after those in which all guards are true: some may be true for longer."""
+        rest = For(s.var, first, extent, s.kind, s.body, s.tag, s.pragmas)
+        if as_int(extent) not in (0, 1) and self.copies * 2 <= MAX_COPIES:
+            plan = self._plan(rest)
+            split = self._split(rest, plan) if plan else None
+            if split is not None:
+                return split
+        return self._part(s, first, extent, s.body)
 
     def _part(self, s: For, first: Expr, extent: Expr, body: Stmt) -> Stmt:
         """One part of a loop, looked at again; it may have come to nothing or one iteration."""
@@ -213,19 +232,27 @@ class _Partition(ScopedMutator):
             return Seq(())
         return For(s.var, first, extent, s.kind, inner, s.tag, s.pragmas)
 
-    def _versions(self, s: For, test: list[Expr], free: Stmt) -> Stmt:
-        """The loop with an unguarded copy of its body where ``test`` holds."""
+    def _versions(self, s: For, tests: list[Expr], free: Stmt) -> Stmt:
+        """The loop with an unguarded copy of its body where all ``tests`` hold, and a copy for each
+        way in which some do not: what decides a test decides the guards that it stands for."""
         outer = self.copies
-        if not test:
-            inner = self(free)
-            return For(s.var, s.minimum, s.extent, s.kind, inner, s.tag, s.pragmas)
-        self.copies *= 2
-        cond = test[0]
-        for t in test[1:]:
-            cond = binary(Op.AND, cond, t)
-        body = If(self.analyzer.simplify(cond), self(free), self(s.body))
+        body = self._branches(tests, True, free, s.body)
         self.copies = outer
         return For(s.var, s.minimum, s.extent, s.kind, body, s.tag, s.pragmas)
+
+    def _branches(self, tests: list[Expr], all_hold: bool, free: Stmt, guarded: Stmt) -> Stmt:
+        if not tests or self.copies * 2 > MAX_COPIES:
+            return self(free if all_hold and not tests else guarded)
+        cond = self.analyzer.simplify(tests[0])
+        if isinstance(cond, Const):
+            return self._branches(tests[1:], all_hold and bool(cond.value), free, guarded)
+        self.copies *= 2
+        with self.analyzer.assuming(cond):
+            then = self._branches(tests[1:], all_hold, free, guarded)
+        with self.analyzer.assuming(self.analyzer.unary(Op.NOT, cond)):
+            otherwise = self._branches(tests[1:], False, free, guarded)
+        self.copies //= 2
+        return If(cond, then, otherwise)
 
     # ------------------------------------------------------------------ guards
 

@@ -324,6 +324,10 @@ def _an() -> Analyzer:
         (k - 2 >= 0, "2 <= k"),
         (co * 16 + ci < 64, "True"),
         (co * 16 + ci < 63, "co * 16 + ci < 63"),
+        (k * 16 + ci < 48, "k < 3"),
+        (k * 16 + ci > 47, "2 < k"),
+        (k * 32 + i * 16 + ci < n * 16, "k * 2 + i < n"),
+        (k * 16 + ci < 47, "k * 16 + ci < 47"),
         (equal(k * 2, n * 2 + 1), "False"),
         (not_equal(co, 4), "True"),
         (Select(ci < 16, k, n), "k"),
@@ -407,6 +411,9 @@ def test_rebinding_forgets() -> None:
         assert an.prove(k <= n + 1)
         assert an.prove(n < 7)
     assert not an.prove(k < n)
+    with an.assuming(k >= 3):
+        assert an.prove(n - 17 * k <= n - 51)  # seventeen times what is known
+        assert not an.prove(n - 17 * k <= n - 52)
 
 
 def test_linear() -> None:

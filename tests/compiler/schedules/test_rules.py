@@ -7,6 +7,7 @@ from weft.compiler.graph import GraphBuilder
 from weft.compiler.ops import get
 from weft.compiler.schedules import schedule
 from weft.compiler.schedules.blocking import Tile, choose_tile
+from weft.compiler.schedules.choices import Choices
 from weft.compiler.schedules.common import Context
 from weft.ir import te
 from weft.ir.evaluate import evaluate
@@ -17,6 +18,7 @@ from weft.ir.schedule import create_schedule
 from weft.ir.target import Target
 
 SMALL = Target.parse("llvm -vector_bits=128 -num_vector_registers=16")
+AVX2 = Target.parse("llvm -vector_bits=256 -num_vector_registers=16 -has_fma")
 WIDE = Target.parse("llvm -vector_bits=512 -num_vector_registers=32 -has_fma")
 
 GOLDEN_MATMUL = """\
@@ -52,7 +54,7 @@ def test_matmul_is_a_register_tile():
 
 @pytest.mark.parametrize(
     ("rows", "columns", "tile"),
-    [(56, 64, Tile(14, 2, 16)), (7, 512, Tile(7, 2, 16)), (1, 1000, Tile(1, 3, 16))],
+    [(56, 64, Tile(14, 2, 16)), (7, 512, Tile(7, 2, 16)), (1, 1000, Tile(1, 4, 16))],
 )
 def test_register_tiles_fill_the_registers(rows, columns, tile):
     _, _, c = matmul(4, 4, 4)
@@ -60,18 +62,34 @@ def test_register_tiles_fill_the_registers(rows, columns, tile):
     assert choose_tile(ctx, rows, columns, 16, block=16, shares_vector=False) == tile
 
 
-def test_register_tiles_divide_the_vectors_or_end_in_padding():
-    """A guarded last panel is dearer than a smaller tile: 29 vectors stay single, 30 are pairs."""
+def test_register_tiles_count_what_is_left_at_the_ends():
+    """Seven rows: five and two are as dear as two full tiles, four and three are not; wide panels
+    that come from afar are dearer than narrow ones."""
     _, _, c = matmul(4, 4, 4)
-    ctx = Context(create_schedule(c), WIDE, {})
+    ctx = Context(create_schedule(c), AVX2, {})
 
-    def vectors(stored):
-        return choose_tile(
-            ctx, 56, 16 * 29, 16, block=16, shares_vector=False, stored=stored
-        ).vectors
+    def tile(rows, vectors, depth=64):
+        return choose_tile(ctx, rows, 8 * vectors, 8, block=8, shares_vector=False, depth=depth)
 
-    assert vectors(16 * 29) == 1
-    assert vectors(16 * 30) == 2
+    assert tile(7, 9) == Tile(4, 3, 8)
+    assert tile(28, 8) == Tile(6, 2, 8)
+    assert tile(49, 8) == Tile(5, 2, 8)
+    assert tile(48, 9, depth=1024).vectors == 2
+
+
+@pytest.mark.parametrize("columns", [8 * 29, 8 * 29 - 3], ids=["whole vectors", "part of one"])
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_panels_that_end_early_have_no_masks(columns, parallel):
+    """29 vectors are pairs and a single one: what is left out is left out of all lanes, so that no
+    accumulator has to live in memory."""
+    x, f, z = convolution(16, columns, 4, 7, 1, 1, 0)
+    layouts = {f: Layout.blocked((columns, 16, 1, 1), 0, 8)}
+    layouts |= {x: Layout.blocked((1, 16, 4, 7), 1, 8), z: Layout.blocked((1, columns, 4, 7), 1, 8)}
+    choices = Choices({"Y.tile": (5, 2), "Y.parallel": parallel})
+    nest = lower(schedule([z], AVX2, layouts, choices), [x, f, z], AVX2, "conv", layouts)
+    sums = [line for line in str(nest).splitlines() if line.strip().startswith("Y[")]
+    assert sums and not any("where" in line for line in sums)
+    assert "likely" not in str(nest)
 
 
 def test_few_rows_are_joined_by_lines():
