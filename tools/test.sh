@@ -2,13 +2,13 @@
 # Run the tests with three processes for two cores, as they often wait for browsers and drivers:
 # tools/test.sh [pytest arguments]
 #
-# First everything but the grid of operators, then the grid, a process for each of its columns: what
-# a graphics driver does to a process stays there. Where the arguments name files or folders, just
-# these. Kernels are cached in a folder of this run alone: nothing of an older compiler can leak in.
+# Everything but the grid of operators, and beside it the grid, a process for each of its columns:
+# what a graphics driver does to a process stays there. Where the arguments name files or folders,
+# just these. Kernels are cached in a folder of this run alone: nothing of an older compiler can leak in.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d -t weft-test.XXXXXX)
-trap 'rm -rf "$scratch"' EXIT
+trap 'jobs -rp | xargs -r kill; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 export WEFT_CACHE_DIR=$scratch/cache
 export WEFT_RECORDS=0 # nor what somebody tuned here
@@ -32,26 +32,35 @@ done
 columns=$(PYTHONPATH=tests .venv/bin/python -m conformance.columns) || exit
 [ -n "$columns" ] || { echo "test: the grid has no columns" >&2; exit 1; }
 
-.venv/bin/python -m pytest "${parallel[@]}" --ignore=tests/conformance "$@"
-code=$?
-[ $code -ne 2 ] || exit 2 # interrupted
-[ $code -eq 0 ] || [ $code -eq $none ] || touch "$scratch/failed"
-
 # column NAME [pytest arguments]: one column of the grid; its output is shown where it fails.
 column() {
   local name=$1 code
   shift
   WEFT_TEST_COLUMN=$name .venv/bin/python -m pytest -p no:cacheprovider --color=no tests/conformance \
-    "$@" > "$scratch/$name.log" 2>&1
+    "$@" > "$scratch/$name.log" 2>&1 &
+  trap "kill $! 2>/dev/null; exit 143" TERM
+  wait $!
   code=$?
   [ $code -ne $none ] || return 0
   [ $code -eq 0 ] || { cat "$scratch/$name.log"; touch "$scratch/failed"; }
   echo "operators on $name: $(tail -n 1 "$scratch/$name.log")"
 }
 
-while IFS= read -r name; do
-  while [ "$(jobs -rp | wc -l)" -ge "$workers" ]; do wait -n; done
-  column "$name" "$@" &
-done <<< "$columns"
+# lane [pytest arguments]: columns, one after the other, until none is left in the queue.
+lane() {
+  local name
+  while name=$(flock "$scratch/lock" sed -i -e '1{w /dev/stdout' -e 'd}' "$scratch/queue") &&
+    [ -n "$name" ]; do
+    column "$name" "$@"
+  done
+}
+
+printf '%s\n' "$columns" > "$scratch/queue"
+lane "$@" &
+.venv/bin/python -m pytest "${parallel[@]}" --ignore=tests/conformance "$@"
+code=$?
+[ $code -ne 2 ] || exit 2 # interrupted
+[ $code -eq 0 ] || [ $code -eq $none ] || touch "$scratch/failed"
+for _ in $(seq 2 "$workers"); do lane "$@" & done
 wait
 [ ! -e "$scratch/failed" ]

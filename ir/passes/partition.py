@@ -11,8 +11,9 @@ inner variables at their worst, it bounds the loop variable: inside the bounds i
 is removed, outside it stays and is looked at again by the inner loops. From the outermost loop
 inwards, so that the first split decides most guards.
 
-A parallel loop stays one loop (a second launch costs more than a branch): its body becomes an If
-with an unguarded and a guarded copy. So does a loop in whose variable the guard is not affine.
+A parallel loop stays one loop (a second launch costs more than a branch): its body becomes a tree
+of Ifs, with a copy for each way in which bounds hold or fail. So does a loop in whose variable the
+guard is not affine.
 Hardware-bound loops are left alone: a barrier must not come to stand under a branch.
 """
 
