@@ -38,7 +38,7 @@ column() {
   shift
   WEFT_TEST_COLUMN=$name .venv/bin/python -m pytest -p no:cacheprovider --color=no tests/conformance \
     "$@" > "$scratch/$name.log" 2>&1 &
-  trap "kill $! 2>/dev/null; exit 143" TERM
+  trap "kill $! 2>/dev/null; exit 143" INT TERM
   wait $!
   code=$?
   [ $code -ne $none ] || return 0
