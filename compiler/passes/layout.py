@@ -1,10 +1,10 @@
 """Choose how tensors lie in storage, for the whole graph.
 
-Channels are blocked by the vector width (``NCHW16c``: Zhang et al. / Georganas et al., SC'18; the
-graph-level view is NeoCPU, Liu et al., ATC'19) from a convolution on, through everything that works
-channel by channel; constant weights are re-laid here, at compile time. Only types and constants
-change: an index map is part of reading a tensor, so every operator is right for every layout and no
-transform nodes are needed.
+Results of convolutions, and what is made of them place by place, may have their channels in blocks
+of the vector width (``NCHW16c``: Zhang et al. / Georganas et al., SC'18). Which ones do is what
+costs least over the whole graph (NeoCPU: Liu et al., ATC'19); constant weights are re-laid here, at
+compile time. Only types and constants change: an index map is part of reading a tensor, so every
+operator is right for every layout and no transform nodes are needed.
 """
 
 from __future__ import annotations
@@ -12,21 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ...ir.layout import Digit, Layout
 from ...ir.target import Target
-from ..graph import Graph, Node, TensorType
+from ..graph import Graph, Node
 from ..ops import Kind, get
-
-# Convolutions: a result with blocked channels. The number is the axis of the weights (input 1) that
-# counts output channels.
-CHANNEL_PRODUCERS = {"conv": 0, "conv_transpose": 1, "winograd_conv": 3}
-# Operators whose result is blocked as their first input is: they work channel by channel.
-CHANNEL_WISE = frozenset(
-    {
-        "max_pool", "average_pool", "lp_pool", "resample", "upsample", "batch_norm", "pad",
-        "identity", "cast", "instance_norm", "lrn", "slice",
-    }
-)  # fmt: skip
+from .assign import Table, minimise
+from .layout_cost import CHANNEL_PRODUCERS, CHANNEL_WISE, read_cost
 
 
 def choose_layouts(graph: Graph, target: Target) -> Graph:
@@ -37,20 +30,64 @@ def choose_layouts(graph: Graph, target: Target) -> Graph:
         return choose_texture_layouts(graph, target)
     types = dict(graph.types)
     constants = dict(graph.constants)
-    results = set(graph.outputs)
     for node in graph.nodes:
         for at, layout in _constant_layouts(node, graph, target):
             name = node.inputs[at]
-            if types[name].layout is None and name not in results:
+            if types[name].layout is None and name not in graph.outputs:
                 types[name] = replace(types[name], layout=layout)
                 constants[name] = layout.pack(graph.constants[name])
-        layout = _result_layout(node, types, target)
-        if layout is None:
-            continue
-        for o in node.outputs:
-            if o and o not in results and types[o].shape == layout.shape:
-                types[o] = replace(types[o], layout=layout)
+    for name, layout in _blocked(graph, target).items():
+        types[name] = replace(types[name], layout=layout)
     return graph.replace(types=types, constants=constants)
+
+
+def _blocked(graph: Graph, target: Target) -> dict[str, Layout]:
+    """The tensors that are best stored in blocks of channels: the choice with the least cost in sum
+    over the graph (Liu et al., "NeoCPU", ATC'19, §3.3)."""
+    candidates = _candidates(graph, target)
+    tables: list[Table[str]] = []
+    for node in graph.nodes:
+        out = node.outputs[0]
+        for at, name in enumerate(node.inputs):
+            if not name or name in graph.constants:
+                continue
+            scope = tuple(n for n in (name, out) if n in candidates)
+            if not scope:
+                continue
+            ways = [(True, False) if n in candidates else (False,) for n in (name, out)]
+            cost = [
+                [read_cost(node, at, graph.types, target, b, m) for m in ways[1]] for b in ways[0]
+            ]
+            tables.append((scope, np.array(cost).reshape([2] * len(scope))))
+    chosen = minimise(dict.fromkeys(candidates, 2), tables)
+    return {name: layout for name, layout in candidates.items() if chosen[name] == 0}
+
+
+def _candidates(graph: Graph, target: Target) -> dict[str, Layout]:
+    """Tensors that may have blocks of channels: results of convolutions, and what is made of them
+    or for them place by place."""
+    results = set(graph.outputs)
+    found: dict[str, Layout] = {}
+    near: set[str] = set()
+    for node in graph.nodes:
+        follows = get(node.op).kind <= Kind.INJECTIVE or node.op in CHANNEL_WISE
+        if node.op in CHANNEL_PRODUCERS:
+            near.update((*node.inputs[:1], *node.outputs))
+        elif follows and any(i in near for i in node.inputs):
+            near.update(node.outputs)
+    for node in reversed(graph.nodes):
+        if get(node.op).kind <= Kind.INJECTIVE and any(o in near for o in node.outputs):
+            near.update(i for i in node.inputs if i)
+    for node in graph.nodes:
+        able = get(node.op).kind <= Kind.INJECTIVE or node.op in {*CHANNEL_PRODUCERS, *CHANNEL_WISE}
+        for o in node.outputs if able else ():
+            if not o or o not in near or o in results:
+                continue
+            t = graph.types[o]
+            lanes = target.lanes(t.dtype)
+            if len(t.shape) > 2 and worth_blocking(t.shape[1], lanes):
+                found[o] = Layout.blocked(t.shape, 1, lanes)
+    return found
 
 
 def worth_blocking(channels: int, lanes: int) -> bool:
@@ -100,39 +137,3 @@ def _streamed(shape: Sequence[int], block: int) -> Layout:
             (Digit(0, 1, block),),
         ),
     )
-
-
-def _result_layout(node: Node, types: dict[str, TensorType], target: Target) -> Layout | None:
-    out = types[node.outputs[0]]
-    if node.op in CHANNEL_PRODUCERS:
-        lanes = target.lanes(out.dtype)
-        if not worth_blocking(out.shape[1], lanes):
-            return None
-        if node.attrs.get("groups", 1) > 1 and types[node.inputs[0]].layout is None:
-            return None  # vectors along channels would gather from a row-major operand
-        return Layout.blocked(out.shape, 1, lanes)
-    first = types[node.inputs[0]] if node.inputs and node.inputs[0] else None
-    if node.op in CHANNEL_WISE and first is not None and first.layout is not None:
-        same_channels = len(out.shape) == len(first.shape) and out.shape[:2] == first.shape[:2]
-        return first.layout.resized(out.shape) if same_channels else None
-    if node.op == "concat" and node.attrs["axis"] == 1:
-        return _joined(node, types, out)
-    if get(node.op).kind <= Kind.BROADCAST:
-        for i in node.inputs:
-            t = types.get(i)
-            if t is not None and t.layout is not None and t.shape == out.shape:
-                return t.layout
-    return None
-
-
-def _joined(node: Node, types: dict[str, TensorType], out: TensorType) -> Layout | None:
-    """Blocked results of a concatenation along channels stay whole blocks when all do."""
-    layouts = [types[i].layout for i in node.inputs]
-    first = layouts[0]
-    if first is None or first.lane.axis != 1 or any(la is None for la in layouts):
-        return None
-    block = first.block(1)
-    whole = all(
-        la is not None and la.block(1) == block and la.shape[1] % block == 0 for la in layouts
-    )
-    return first.resized(out.shape) if whole and block > 1 else None

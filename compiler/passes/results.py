@@ -12,7 +12,8 @@ from __future__ import annotations
 from ...ir.target import Target
 from ..graph import Graph, Node
 from ..ops import Kind, get
-from .layout import CHANNEL_PRODUCERS, worth_blocking
+from .layout import worth_blocking
+from .layout_cost import CHANNEL_PRODUCERS
 from .rewrite import Rewrite
 
 DEPTH = 32  # products of an element from which on its copy is a small price

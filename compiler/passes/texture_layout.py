@@ -20,7 +20,7 @@ from ...ir.layout import Digit, Layout
 from ...ir.target import Target
 from ..graph import Graph, Node, TensorType
 from ..ops import Kind, get
-from .layout import CHANNEL_PRODUCERS, CHANNEL_WISE
+from .layout_cost import CHANNEL_PRODUCERS, CHANNEL_WISE
 
 LANES = 4
 # A fetch costs as much as this many multiply-adds of texels, roughly, on every device looked at.
