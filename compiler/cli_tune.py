@@ -28,6 +28,8 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     p.add_argument("--target", default="llvm", help="this machine (default), or less of it")
     p.add_argument("--shape", action="append", default=[], metavar="NAME=SIZES",
                    type=_shape, help="as for 'weft compile'")  # fmt: skip
+    p.add_argument("--accuracy", choices=["fast", "strict"], default="fast",
+                   help="as for 'weft compile', whose kernels these are")  # fmt: skip
     p.add_argument("--trials", type=_count, metavar="N", help="schedules to measure at most")
     p.add_argument("--time", type=_duration, metavar="TIME", help="such as 90s, 10m, 2h "
                    "(default: 10m, or no limit with --trials)")  # fmt: skip
@@ -110,7 +112,8 @@ def _search(args: argparse.Namespace, records: Records) -> None:
     with live(peak) as tell:
         done = tune(
             path, args.target, dict(args.shape), records=records, trials=args.trials,
-            seconds=limit, threads=threads, timeout=args.timeout, seed=args.seed, tell=tell,
+            seconds=limit, threads=threads, timeout=args.timeout, seed=args.seed,
+            accuracy=args.accuracy, tell=tell,
         )  # fmt: skip
     _summary(done, peak)
     if done.history:

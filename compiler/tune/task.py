@@ -48,16 +48,16 @@ def tasks_of(
     target: Target,
     shapes: Mapping[str, Any] | None = None,
     constants: Mapping[str, Any] | None = None,
+    accuracy: str = "fast",
 ) -> list[Task]:
     """The tasks of a model for a resolved target, those with most work first.
 
-    ``model`` as for ``weft.compile``; raises the same errors. Kernels whose rules ask nothing are
-    no tasks.
+    ``model`` and ``accuracy`` as for ``weft.compile``; raises the same errors. Kernels whose rules
+    ask nothing are no tasks.
     """
     graph = model if isinstance(model, Graph) else load(model, shapes, constants)
-    graph = optimize(
-        bind(graph, shapes, constants) if isinstance(model, Graph) else bind(graph), target
-    )
+    graph = bind(graph, shapes, constants) if isinstance(model, Graph) else bind(graph)
+    graph = optimize(graph, target, accuracy=accuracy)
     found: dict[str, Task] = {}
     for group in fuse(graph, target.max_buffers):
         if not any(graph.types[o].size for o in group.outputs):

@@ -108,6 +108,7 @@ def tune(
     threads: int | None = None,
     timeout: float = 20.0,
     seed: int = 0,
+    accuracy: str = "fast",
     measure: Measure = measure,
     tell: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
@@ -115,7 +116,7 @@ def tune(
 
     Parameters
     ----------
-    model, target, shapes, constants : as for ``weft.compile``.
+    model, target, shapes, constants, accuracy : as for ``weft.compile``.
     records : where measurements go, and what an earlier run left.
     trials, seconds : how many candidates to measure, how long to search; at least one of them.
     threads : of the kernels; the number that programs would use where None.
@@ -139,7 +140,7 @@ def tune(
     cost = CostModel(seed)
     rng = random.Random(seed)
     begin = time.monotonic()
-    tasks = tasks_of(model, goal, shapes, constants)
+    tasks = tasks_of(model, goal, shapes, constants, accuracy)
     states = [TaskState(t, Space(t, rng, threads)) for t in tasks]
     progress = Progress(states, trials=trials, limit=seconds)
     with Worker() as worker:

@@ -33,13 +33,13 @@ pytest.importorskip("lightgbm", reason="the extra 'tune' is not installed")
 HOST = llvm.resolve(Target("llvm"))
 
 
-def convolution(kernel=5):
-    """One strided convolution with an activation: one task, with padding."""
+def convolution(kernel=5, stride=2, side=14):
+    """One convolution with an activation: one task, with padding."""
     rng = np.random.default_rng(1)
     b = GraphBuilder("conv")
-    x = b.input("x", "float32", (1, 16, 14, 14))
+    x = b.input("x", "float32", (1, 16, side, side))
     w = b.constant(rng.standard_normal((32, 16, kernel, kernel)).astype(np.float32) / 20)
-    attrs = {"pads": (kernel // 2,) * 4, "strides": (2, 2)}
+    attrs = {"pads": (kernel // 2,) * 4, "strides": (stride, stride)}
     (y,) = b.add("conv", [x, w, b.constant(np.ones(32, np.float32))], attrs)
     (y,) = b.add("relu", [y])
     return b.finish([y])
@@ -77,6 +77,19 @@ def test_a_small_search_and_the_compilation_after_it(store):
     x = np.random.default_rng(2).standard_normal((1, 16, 14, 14)).astype(np.float32)
     want = weft.compile(convolution(), records=False, cache=False)(x)
     np.testing.assert_allclose(exe(x), want, rtol=1e-4, atol=1e-5)
+
+
+def test_strict_models_have_kernels_of_their_own(store):
+    """What ``accuracy="strict"`` compiles is what the search is over, and its records are used."""
+    model = convolution(3, stride=1, side=40)
+    fast, strict = (tasks_of(model, HOST, accuracy=a) for a in ("fast", "strict"))
+    assert [t.name.split("_")[0] for t in (*fast, *strict)] == ["winograd", "conv"]
+    space = Space(strict[0], random.Random(0))
+    other = next(c for c in iter(space.random, None) if c.trace != space.default.trace)
+    store.put(Record(strict[0].key, str(HOST), 1, other.config, "ok", 1e-6, True))
+    for accuracy, tuned in (("fast", False), ("strict", True)):
+        exe = weft.compile(model, records=store, cache=False, accuracy=accuracy)
+        assert any(f["tuned"] for f in exe.program.meta["kernels"].values()) is tuned
 
 
 def test_a_record_is_part_of_the_cache_key(store, tmp_path):
