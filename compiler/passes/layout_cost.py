@@ -45,11 +45,9 @@ def read_cost(
     x, out = types[node.inputs[at]], types[node.outputs[0]]
     lanes = max(1, target.lanes(out.dtype))
     if node.op in CHANNEL_PRODUCERS:
-        return (
-            _convolution(node, x, out, types[node.inputs[1]], lanes, blocks, made)
-            if at == 0
-            else 0.0
-        )
+        if at > 0:
+            return 0.0
+        return _convolution(node, x, out, types[node.inputs[1]], lanes, blocks, made)
     kind = get(node.op).kind
     if node.op in CHANNEL_WISE and x.shape[:2] == out.shape[:2]:
         work = out.size * math.prod(node.attrs.get("kernel") or ())
@@ -59,15 +57,14 @@ def read_cost(
             return 0.0
         return _elements(out.size, lanes, blocks, made) * (1.0 if blocks == made else FUSED)
     if node.op == "concat":
-        before = sum(types[i].shape[1] for i in node.inputs[:at]) if node.attrs["axis"] == 1 else 0
-        whole = before % lanes == 0 and node.attrs["axis"] == 1
-        return (
-            _elements(x.size, lanes, blocks, made) if whole else _moved(x.size, lanes, blocks, made)
-        )
+        along = node.attrs["axis"] == 1
+        before = sum(types[i].shape[1] for i in node.inputs[:at]) if along else 0
+        read = _elements if along and before % lanes == 0 else _moved
+        return read(x.size, lanes, blocks, made)
     if kind is Kind.INJECTIVE:
         return _moved(out.size, lanes, blocks, made)
-    along = kind is Kind.REDUCTION and 1 not in _axes(node, len(x.shape))
-    return x.size * CROSS if blocks and not along else x.size / lanes
+    beside = kind is Kind.REDUCTION and 1 not in _axes(node, len(x.shape))
+    return x.size * CROSS if blocks and not beside else x.size / lanes
 
 
 def _axes(node: Node, rank: int) -> set[int]:

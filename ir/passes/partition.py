@@ -21,7 +21,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..expr import Binary, Const, Expr, Op, Var, as_int, binary, const, is_const, maximum, minimum
+from ..expr import (
+    Binary,
+    Const,
+    Expr,
+    Op,
+    Var,
+    all_of,
+    as_int,
+    binary,
+    const,
+    is_const,
+    maximum,
+    minimum,
+)
 from ..stmt import For, ForKind, Function, If, Seq, Stmt, seq
 from ..target import Target
 from ..visit import Mutator, structural_equal, variables
@@ -242,8 +255,12 @@ class _Partition(ScopedMutator):
         return For(s.var, s.minimum, s.extent, s.kind, body, s.tag, s.pragmas)
 
     def _branches(self, tests: list[Expr], all_hold: bool, free: Stmt, guarded: Stmt) -> Stmt:
-        if not tests or self.copies * 2 > MAX_COPIES:
-            return self(free if all_hold and not tests else guarded)
+        if not tests:
+            return self(free if all_hold else guarded)
+        if not all_hold and self.copies * 2 > MAX_COPIES:
+            return self(guarded)
+        if all_hold and self.copies * 4 > MAX_COPIES:  # the last branch that there is room for
+            tests = [all_of(tests)]
         cond = self.analyzer.simplify(tests[0])
         if isinstance(cond, Const):
             return self._branches(tests[1:], all_hold and bool(cond.value), free, guarded)

@@ -118,6 +118,23 @@ def test_all_ways_to_miss_a_parallel_bound_are_decided(passes):
     assert text.count("A[") == 2 * 4 and "likely" not in text
 
 
+def test_many_bounds_leave_one_copy_without_guards(passes):
+    """More ways to miss five bounds than copies: the way that misses none has its own all the
+    same."""
+    A = buf("A", *[3] * 5)
+    at = [x // 2**d % 2 * 2 + v for d, v in enumerate((i, j, k, y, Var("z")))]
+    inner = at[4].b
+    body = likely(*[e < 3 for e in at], then=Store(A, tuple(at), const(1.0)))
+    for v in (inner, y, k, j, i):
+        body = loop(v, 2, body)
+    g = check(passes, Function("f", (A,), loop(x, 32, body, P), frozenset({A})))
+    text = str(g)
+    assert text.count("= 1.0") <= MAX_COPIES
+    lines = text.splitlines()
+    first = next(n for n, line in enumerate(lines) if "= 1.0" in line)
+    assert "likely" not in "\n".join(lines[:first])
+
+
 def test_tails_that_end_at_different_places(passes):
     """The second store ends before the first one."""
     A, B = buf("A", 29), buf("B", 16)
