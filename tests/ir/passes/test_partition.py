@@ -126,7 +126,7 @@ def test_many_bounds_leave_one_copy_without_guards(passes):
     inner = at[4].b
     body = likely(*[e < 3 for e in at], then=Store(A, tuple(at), const(1.0)))
     for v in (inner, y, k, j, i):
-        body = loop(v, 2, body)
+        body = loop(v, 2, body, U)
     g = check(passes, Function("f", (A,), loop(x, 32, body, P), frozenset({A})))
     text = str(g)
     assert text.count("= 1.0") <= MAX_COPIES
