@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from weft.benchmarks import zoo
 from weft.codegen import llvm
+from weft.compiler.driver import ACCURACIES
 from weft.compiler.kernel import trace_hash
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.records import Record, Records, read_records
@@ -33,8 +35,9 @@ def main(sources: list[str]) -> int:
         store.merge(read_records(Path(name)))
     target = llvm.resolve(Target("llvm"))
     found: dict[tuple[str, int], Record] = {}
-    for model in map(zoo.random_model, MODELS):
-        for task in tasks_of(model, target, zoo.shapes(model)):
+    for name, accuracy in product(MODELS, ACCURACIES):
+        model = zoo.random_model(name)
+        for task in tasks_of(model, target, zoo.shapes(model), accuracy=accuracy):
             default = _trace(task, Choices())
             for threads in (1, 2):
                 measured = {r.trace: r for r in store.of(task.key, str(target), threads)}

@@ -24,11 +24,9 @@ void matmul(
   int i6 = tx + (ty * 8);
   int i7 = ty >> 2;
   int i9 = ty & 3;
-  int i10 = i9 * 8;
-  int i11 = bx * 32;
-  bool b2 = (i10 + tx + i11) < 72;
-  int i14 = ty * 32;
-  int i15 = tx * 4;
+  bool b2 = (i9 + (bx * 4)) < 9;
+  int i12 = ty * 32;
+  int i13 = tx * 4;
   for (int k1 = 0; k1 < 5; k1++) {
     int i3 = k1 * 8;
     bool b1 = (tx + i3) < 37;
@@ -51,9 +49,9 @@ void matmul(
       barrier(CLK_LOCAL_MEM_FENCE);
       float s2;
       if (((i8 + (k3 * 2)) < 37) && b2) {
-        int i12 = i7 * 72 + i10 + tx + i11;
-        int i13 = i12 + (k1 * 576);
-        float t2 = p1[i13 + (k3 * 144)];
+        int i10 = i7 * 72 + (i9 * 8) + tx + (bx * 32);
+        int i11 = i10 + (k1 * 576);
+        float t2 = p1[i11 + (k3 * 144)];
         s2 = t2;
       }
       else {
@@ -63,39 +61,33 @@ void matmul(
     }
     for (int k4 = 0; k4 < 8; k4++) {
       barrier(CLK_LOCAL_MEM_FENCE);
-      float t3 = Pshared1[i14 + k4];
-      float4 t4 = vload4(0, Qshared1 + (i15 + (k4 * 32)));
+      float t3 = Pshared1[i12 + k4];
+      float4 t4 = vload4(0, Qshared1 + (i13 + (k4 * 32)));
       Clocal1_0 = Clocal1_0 + (t3 * t4);
-      int i16 = i14 + k4;
-      float t5 = Pshared1[i16 + 8];
+      int i14 = i12 + k4;
+      float t5 = Pshared1[i14 + 8];
       Clocal1_1 = Clocal1_1 + (t5 * t4);
-      float t6 = Pshared1[i16 + 16];
+      float t6 = Pshared1[i14 + 16];
       Clocal1_2 = Clocal1_2 + (t6 * t4);
-      float t7 = Pshared1[i16 + 24];
+      float t7 = Pshared1[i14 + 24];
       Clocal1_3 = Clocal1_3 + (t7 * t4);
     }
   }
-  if (((by * 8 + ty) < 18) == one) {
-    if (((bx * 8 + tx) < 18) == one) {
+  if (((bx * 8 + tx) < 18) == one) {
+    if (((by * 8 + ty) < 18) == one) {
       *(__global float4 *)(p2 + (by * 2304 + (ty * 288) + (bx * 32) + (tx * 4))) = Clocal1_0;
     }
-  }
-  if (((by * 8 + ty) < 18) == one) {
-    if (((bx * 8 + tx) < 18) == one) {
+    if (((by * 8 + ty) < 18) == one) {
+      int i15 = by * 2304 + (ty * 288) + (bx * 32) + (tx * 4);
+      *(__global float4 *)(p2 + (i15 + 72)) = Clocal1_1;
+    }
+    if (((by * 8 + ty) < 17) == one) {
+      int i16 = by * 2304 + (ty * 288) + (bx * 32) + (tx * 4);
+      *(__global float4 *)(p2 + (i16 + 144)) = Clocal1_2;
+    }
+    if (((by * 8 + ty) < 17) == one) {
       int i17 = by * 2304 + (ty * 288) + (bx * 32) + (tx * 4);
-      *(__global float4 *)(p2 + (i17 + 72)) = Clocal1_1;
-    }
-  }
-  if (((by * 8 + ty) < 17) == one) {
-    if (((bx * 8 + tx) < 18) == one) {
-      int i18 = by * 2304 + (ty * 288) + (bx * 32) + (tx * 4);
-      *(__global float4 *)(p2 + (i18 + 144)) = Clocal1_2;
-    }
-  }
-  if (((by * 8 + ty) < 17) == one) {
-    if (((bx * 8 + tx) < 18) == one) {
-      int i19 = by * 2304 + (ty * 288) + (bx * 32) + (tx * 4);
-      *(__global float4 *)(p2 + (i19 + 216)) = Clocal1_3;
+      *(__global float4 *)(p2 + (i17 + 216)) = Clocal1_3;
     }
   }
 }

@@ -23,12 +23,10 @@ fn matmul(@builtin(workgroup_id) block: vec3u, @builtin(local_invocation_id) thr
   let i6: i32 = tx + (ty * 8);
   let i7: i32 = ty >> 2u;
   let i10: i32 = ty & 3;
-  let i11: i32 = i10 * 8;
-  let i12: i32 = bx * 32;
-  let b2: bool = (i11 + tx + i12) < 72;
-  let i13: i32 = i7 * 72 + i11 + tx + i12;
-  let i15: i32 = ty * 32;
-  let i17: i32 = tx * 4;
+  let b2: bool = (i10 + (bx * 4)) < 9;
+  let i11: i32 = i7 * 72 + (i10 * 8) + tx + (bx * 32);
+  let i13: i32 = ty * 32;
+  let i14: i32 = tx * 4;
   for (var k1: i32 = 0; k1 < 5; k1++) {
     let i3: i32 = k1 * 8;
     let b1: bool = (tx + i3) < 37;
@@ -39,48 +37,42 @@ fn matmul(@builtin(workgroup_id) block: vec3u, @builtin(local_invocation_id) thr
       Pshared1[i1 + (k2 * 64)] = select(0.0, t1, (((i2 + (k2 * 8)) < 70) && b1));
     }
     let i9: i32 = i7 + (k1 * 8);
-    let i14: i32 = i13 + (k1 * 576);
+    let i12: i32 = i11 + (k1 * 576);
     for (var k3: i32 = 0; k3 < 4; k3++) {
       workgroupBarrier();
-      let t2: f32 = p1[i14 + (k3 * 144)];
+      let t2: f32 = p1[i12 + (k3 * 144)];
       Qshared1[i6 + (k3 * 64)] = select(0.0, t2, (((i9 + (k3 * 2)) < 37) && b2));
     }
     for (var k4: i32 = 0; k4 < 8; k4++) {
       workgroupBarrier();
-      let t3: f32 = Pshared1[i15 + k4];
-      let i18: i32 = i17 + (k4 * 32);
-      let t4: vec4f = vec4f(Qshared1[i17 + (k4 * 32)], Qshared1[i18 + 1], Qshared1[i18 + 2], Qshared1[i18 + 3]);
+      let t3: f32 = Pshared1[i13 + k4];
+      let i15: i32 = i14 + (k4 * 32);
+      let t4: vec4f = vec4f(Qshared1[i14 + (k4 * 32)], Qshared1[i15 + 1], Qshared1[i15 + 2], Qshared1[i15 + 3]);
       Clocal1_0 = Clocal1_0 + (t3 * t4);
-      let i19: i32 = i15 + k4;
-      let t5: f32 = Pshared1[i19 + 8];
+      let i17: i32 = i13 + k4;
+      let t5: f32 = Pshared1[i17 + 8];
       Clocal1_1 = Clocal1_1 + (t5 * t4);
-      let t6: f32 = Pshared1[i19 + 16];
+      let t6: f32 = Pshared1[i17 + 16];
       Clocal1_2 = Clocal1_2 + (t6 * t4);
-      let t7: f32 = Pshared1[i19 + 24];
+      let t7: f32 = Pshared1[i17 + 24];
       Clocal1_3 = Clocal1_3 + (t7 * t4);
     }
   }
-  if ((by * 8 + ty) < 18) {
-    if ((bx * 8 + tx) < 18) {
+  if ((bx * 8 + tx) < 18) {
+    if ((by * 8 + ty) < 18) {
       p2[by * 576 + (ty * 72) + (bx * 8) + tx] = Clocal1_0;
     }
-  }
-  if ((by * 8 + ty) < 18) {
-    if ((bx * 8 + tx) < 18) {
+    if ((by * 8 + ty) < 18) {
+      let i18: i32 = by * 576 + (ty * 72) + (bx * 8) + tx;
+      p2[i18 + 18] = Clocal1_1;
+    }
+    if ((by * 8 + ty) < 17) {
+      let i19: i32 = by * 576 + (ty * 72) + (bx * 8) + tx;
+      p2[i19 + 36] = Clocal1_2;
+    }
+    if ((by * 8 + ty) < 17) {
       let i20: i32 = by * 576 + (ty * 72) + (bx * 8) + tx;
-      p2[i20 + 18] = Clocal1_1;
-    }
-  }
-  if ((by * 8 + ty) < 17) {
-    if ((bx * 8 + tx) < 18) {
-      let i21: i32 = by * 576 + (ty * 72) + (bx * 8) + tx;
-      p2[i21 + 36] = Clocal1_2;
-    }
-  }
-  if ((by * 8 + ty) < 17) {
-    if ((bx * 8 + tx) < 18) {
-      let i22: i32 = by * 576 + (ty * 72) + (bx * 8) + tx;
-      p2[i22 + 54] = Clocal1_3;
+      p2[i20 + 54] = Clocal1_3;
     }
   }
 }

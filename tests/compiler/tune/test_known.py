@@ -1,5 +1,6 @@
 """What compilations know without having been told: the user's records, and those of weft."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import weft
 from weft.benchmarks import zoo
 from weft.codegen import llvm
+from weft.compiler.driver import ACCURACIES
 from weft.compiler.graph import GraphBuilder
 from weft.compiler.kernel import trace_hash
 from weft.compiler.schedules.choices import Choices
@@ -92,9 +94,9 @@ def test_shipped_records_are_of_today():
     for family in families:
         target = Target.parse(family)
         assert target.family == family
-        for name in MODELS:
+        for name, accuracy in itertools.product(MODELS, ACCURACIES):
             model = zoo.random_model(name)
-            for task in tasks_of(model, target, zoo.shapes(model)):
+            for task in tasks_of(model, target, zoo.shapes(model), accuracy=accuracy):
                 for record in shipped().get((task.key, family), ()):
                     _, schedule, _ = task.schedule(Choices(record.config))
                     assert trace_hash(schedule) == record.trace, record.task
