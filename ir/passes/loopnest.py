@@ -8,7 +8,7 @@ inside of everything that is computed at its loop, so that producers run for all
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ...runtime.errors import LoweringError, ScheduleError
 from ..bounds import StageBounds, bind_extent, infer_bounds
@@ -219,7 +219,7 @@ class _Builder:
             both = (binary(Op.LE, ZERO, index), binary(Op.LT, index, a.extent))
             edges = [e for e in both if not an.prove(e)]
             if edges and not self._harmless(s, b, a, an):
-                stored = self._stored(s, a)
+                stored = self._stored(s, b, a)
                 if stored is not None:
                     edges = [binary(Op.LT, index, stored) if e is both[1] else e for e in edges]
                 guards += [(a, e) for e in edges]
@@ -230,42 +230,39 @@ class _Builder:
         not a parameter), nobody looks at those elements, and all its reads stay inside storage."""
         if any(t in self.schedule.outputs for t in s.op.outputs):  # type: ignore[attr-defined]
             return False
-        for body in b.body:
-            for n in walk(body):
-                if not isinstance(n, Read):
-                    continue
-                for k, i in enumerate(n.indices):
-                    if not any(v is axis for v in walk(i)):
-                        continue
-                    low, limit = self._room(n.tensor, k)
-                    at = binary(Op.SUB, substitute(i, b.index), low)
-                    span = an.interval(an.simplify(at))
-                    if limit is None or span.lo is None or span.hi is None:
-                        return False
-                    if span.lo < 0 or span.hi >= limit:
-                        return False
+        for i, low, limit in self._reads_along(b, axis):
+            span = an.interval(an.simplify(binary(Op.SUB, substitute(i, b.index), low)))
+            if limit is None or span.lo is None or span.hi is None:
+                return False
+            if span.lo < 0 or span.hi >= limit:
+                return False
         return True
 
-    def _stored(self, s: Stage, axis: IterVar) -> Expr | None:
+    def _stored(self, s: Stage, b: StageBounds, axis: IterVar) -> Expr | None:
         """How far ``s`` may compute along ``axis`` because storage of all that it reads there goes
         on with padding; None when not beyond the domain. A guard at the end of whole blocks is the
         same for all lanes of a vector."""
         if any(t in self.schedule.outputs for t in s.op.outputs):  # type: ignore[attr-defined]
             return None
-        found: int | None = None
-        for body in self.bounds[s].body:
+        ends: list[int] = []
+        for i, low, limit in self._reads_along(b, axis):
+            if i is not axis or limit is None or not is_const(low, 0):
+                return None
+            ends.append(limit)
+        extent = as_int(axis.extent)
+        return const(min(ends)) if ends and extent is not None and min(ends) > extent else None
+
+    def _reads_along(
+        self, b: StageBounds, axis: IterVar
+    ) -> Iterator[tuple[Expr, Expr, int | None]]:
+        """(index, first index in storage, elements from there) of every read along ``axis``."""
+        for body in b.body:
             for n in walk(body):
                 if not isinstance(n, Read):
                     continue
                 for k, i in enumerate(n.indices):
-                    if not any(v is axis for v in walk(i)):
-                        continue
-                    low, limit = self._room(n.tensor, k)
-                    if i is not axis or limit is None or not is_const(low, 0):
-                        return None
-                    found = limit if found is None else min(found, limit)
-        extent = as_int(axis.extent)
-        return const(found) if found and extent is not None and found > extent else None
+                    if any(v is axis for v in walk(i)):
+                        yield (i, *self._room(n.tensor, k))
 
     def _room(self, t: Tensor, k: int) -> tuple[Expr, int | None]:
         """The first index that storage has along a logical axis, and how many elements from there,
