@@ -66,6 +66,7 @@ class Ahead:
     tensor: Tensor
     axis: IterVar
     distance: int
+    shares: tuple[tuple[IterVar, int], ...] = ()
 
 
 ROOT = Attach()
@@ -470,17 +471,24 @@ class Stage:
         self.alignment[self.axes.index(axis)] = (factor, offset)
         self.schedule.record(self, "storage_align", axis.name, factor, offset)
 
-    def prefetch(self, tensor: Tensor, loop: IterVar, axis: IterVar, distance: int) -> None:
+    def prefetch(
+        self,
+        tensor: Tensor,
+        loop: IterVar,
+        axis: IterVar,
+        distance: int,
+        shares: Mapping[IterVar, int] | None = None,
+    ) -> None:
         """Ask for elements of ``tensor`` ahead of their use, in front of ``loop``: those that it
         reads once the data axis ``axis`` is ``distance`` further on.
 
         for i, j, k.outer:            ->   for i, j, k.outer:
-            for k.inner:                       prefetch(B[k.outer, some of k.inner, j + distance])
+            for k.inner:                       prefetch(B[k.outer, k.inner, j + distance])
                 C[i, j] += A[i, k] * B[k, j]   for k.inner: …
 
-        Iterations of data axes that ``tensor`` does not depend on (here ``i``) share the work: each
-        asks for its part of ``loop``. A hint only: nothing happens where a target has no such
-        instruction.
+        ``shares`` maps data axes that ``tensor`` does not depend on to how many neighbouring
+        elements divide the work (here of ``i``, as far as it runs inside of ``j``): each asks for
+        its part of ``loop``. A hint only: nothing happens where a target has no such instruction.
         """
         self._compute("prefetch")
         loop = self._loop(loop, "prefetch")
@@ -488,10 +496,19 @@ class Stage:
             raise self._error(f"prefetch: {axis.name} is not a data axis of {self.name}.")
         if not any(r.tensor is tensor for r in self.reads()):
             raise self._error(f"prefetch: {self.name} does not read {tensor.name}.")
+        used = {v for r in self.reads() if r.tensor is tensor for i in r.indices for v in walk(i)}
+        parts = tuple((shares or {}).items())
+        for a, n in parts:
+            if a not in self.axes or a in used or n < 1:
+                what = f"{n} elements of {a.name} cannot share what is read of {tensor.name}"
+                raise self._error(f"prefetch: {what}.")
         source = self.schedule[tensor]
-        self.prefetches.setdefault(loop, []).append(Ahead(tensor, axis, distance))
+        self.prefetches.setdefault(loop, []).append(Ahead(tensor, axis, distance, parts))
         index = source.op.outputs.index(tensor)  # type: ignore[attr-defined]
-        self.schedule.record(self, "prefetch", source.name, index, loop.name, axis.name, distance)
+        text = tuple(f"{a.name}:{n}" for a, n in parts)
+        self.schedule.record(
+            self, "prefetch", source.name, index, loop.name, axis.name, distance, text
+        )
 
     def _compute(self, what: str) -> None:
         if not isinstance(self.op, ComputeOp):

@@ -115,9 +115,10 @@ def _cache_read(schedule, stage, index, scope, readers):
     return schedule.cache_read(tensor, scope, [schedule.stage_named(r) for r in readers])
 
 
-def _prefetch(schedule, stage, source, index, loop, ahead, distance):
+def _prefetch(schedule, stage, source, index, loop, ahead, distance, shares):
     tensor = schedule.stage_named(source).op.outputs[index]
-    return stage.prefetch(tensor, stage.axis_named(loop), stage.axis_named(ahead), distance)
+    parts = {stage.axis_named(a): int(n) for a, _, n in (p.rpartition(":") for p in shares)}
+    return stage.prefetch(tensor, stage.axis_named(loop), stage.axis_named(ahead), distance, parts)
 
 
 def _rfactor(schedule, stage, axis):

@@ -22,8 +22,9 @@ from dataclasses import replace
 from ...ir.expr import Binary, IterVar, Op, Read, as_int
 from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
-from ...ir.tensor import PlaceholderOp, Tensor
+from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
+from .ahead import fetch, panels_ahead, rows_ahead
 from .blocking import (
     CHUNKS,
     UNROLLED,
@@ -42,8 +43,6 @@ from .common import Context, lane_axis, orders, reduce_source, run_parallel, siz
 PACK_BYTES = 1 << 17
 PACK_ROWS = 24
 PACK_DEPTH = 512
-# Operands of fewer bytes are not fetched ahead: they come soon enough.
-FETCH_BYTES = 1 << 15
 
 
 def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
@@ -223,8 +222,11 @@ def tile_contraction(
     rows = acc.axes[row] if row is not None else None
     inside = [acc.axes[k] for k in (line, row) if k is not None]
     inside += [wide] if wide is not None else []
-    fetch = _fetch(ctx, acc, vector, tile, ahead)
-    reduction = _reduce_order(ctx, acc, fetch=fetch is not None)
+    panels = panels_ahead(ctx, acc, vector, tile, ahead)
+    tiles = None
+    if not shares and outer and outer[-1] is outer_r:
+        tiles = rows_ahead(ctx, acc, row, vector, tile)
+    reduction = _reduce_order(ctx, acc, fetch=panels is not None or tiles is not None)
     loops_around = list(reduction)
     if cuts_depth and rows is not None and around is not None and tile.lines == 1:
         block = depth_block(ctx, acc, reduction[0], tile, around_rows)
@@ -232,18 +234,23 @@ def tile_contraction(
             # The sums of a line stay in memory between the parts.
             at = around
             far, reduction[0] = acc.split(reduction[0], factor=block)
-            tiles, inner = acc.split(rows, factor=tile.rows)
+            each, inner = acc.split(rows, factor=tile.rows)
             inside = [inner if a is rows else a for a in inside]
-            loops_around = [far, tiles, *reduction]
+            loops_around = [far, each, *reduction]
     if at is not None:
         acc.compute_at(result, at)
     acc.reorder(*data, *loops_around, *inside, lane)
     for a in inside:
         acc.unroll(a)
     acc.vectorize(lane)
-    if fetch is not None:
-        weights, axis, distance = fetch
-        acc.prefetch(weights, reduction[-1], axis, distance)
+    if panels is not None:
+        later = order[order.index(panels.axis) + 1 :] if panels.axis in order else []
+        sizes = {k: size([a]) for k, a in enumerate(acc.axes)}
+        if row is not None:
+            sizes[row] = around_rows
+        fetch(acc, panels, reduction, {k: sizes[k] for k in later})
+    if tiles is not None:
+        fetch(acc, tiles, reduction)
     # The loops of a window are unrolled where that is little code: guards of padding then stand
     # once before all vectors of a place.
     whole = tile.rows * tile.vectors * tile.lines * size(acc.reduce_axes)
@@ -302,30 +309,6 @@ def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, It
     if (as_int(axis.extent) or 0) <= factor:
         return None, axis
     return stage.split(axis, factor=factor)
-
-
-def _fetch(
-    ctx: Context, acc: Stage, vector: int, tile: Tile, ahead: tuple[int, int] | None
-) -> tuple[Tensor, IterVar, int] | None:
-    """The operand that is read panel of vectors after panel, if it comes from far away, and where
-    the next panel lies, which is to be fetched meanwhile: (tensor, axis, distance)."""
-    if not ctx.target.has_prefetch:
-        return None
-    v = acc.axes[vector]
-    for r in acc.reads():
-        inside = [i for i in r.indices if any(n is v for n in walk(i))]
-        if inside != [v] or not isinstance(r.tensor.op, PlaceholderOp):
-            continue
-        if bytes_of(r.tensor) < FETCH_BYTES:
-            continue
-        used = {n for i in r.indices for n in walk(i)}
-        if size([a for a in acc.axes if a not in used]) == 1:
-            return None  # one stream from its begin to its end: the processor sees that itself
-        if ahead is not None:
-            return r.tensor, acc.axes[ahead[0]], ahead[1]
-        panel = tile.vectors * tile.lanes
-        return (r.tensor, v, panel) if size([v]) > panel else None
-    return None
 
 
 def _reduce_order(ctx: Context, acc: Stage, fetch: bool = False) -> list[IterVar]:

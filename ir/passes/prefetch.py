@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ..bounds import StageBounds
 from ..expr import ZERO, Expr, IterVar, Load, Read, Var, as_int, const
+from ..simplify import simplify
 from ..stage import Ahead, Stage
-from ..stmt import Buffer, For, ForKind, Prefetch, Stmt
+from ..stmt import Buffer, For, ForKind, If, Prefetch, Stmt
 from ..visit import substitute, walk
+from .storage import physical_index, physical_shape, row_major
 
 LINE = 64  # bytes
 # Hints in front of one loop; more would take the time that they are to save.
@@ -26,61 +30,99 @@ def fetches(
     """What is fetched in front of the loop ``s.leaves[place]``. ``to_load`` turns a read of the
     body into a load; only parameters are fetched, what a kernel makes itself is in a cache."""
     found = []
+    inside = {a: as_int(b.extents[a]) for a in s.leaves[place:]}
     for ahead in s.prefetches[s.leaves[place]]:
         read = next(
             n for e in b.body for n in walk(e) if isinstance(n, Read) and n.tensor is ahead.tensor
         )
         load = to_load(read)
-        if isinstance(load, Load) and load.buffer in params:
-            found += _fetch(s, place, b, ahead, read, load)
+        if not isinstance(load, Load) or load.buffer not in params:
+            continue
+        used = {v for i in load.indices for v in walk(i)}
+        lengths = {a: n for a, n in inside.items() if a in used}
+        known = {a: n for a, n in lengths.items() if n is not None}
+        if s.leaves[place] not in lengths or len(known) < len(lengths):
+            continue
+        where = [
+            i + const(ahead.distance) if ahead.axis in set(walk(logical)) else i
+            for i, logical in zip(load.indices, read.indices)
+        ]
+        if ahead.shares:
+            found += _shares(s, place, b, ahead, to_load, load, where, known)
+        else:
+            found += _whole(load, where, known)
     return found
 
 
-def _fetch(
-    s: Stage, place: int, b: StageBounds, ahead: Ahead, read: Read, load: Load
+def _shares(
+    s: Stage,
+    place: int,
+    b: StageBounds,
+    ahead: Ahead,
+    to_load: Callable[[Expr], Expr],
+    load: Load,
+    where: list[Expr],
+    lengths: dict[IterVar, int],
 ) -> list[Stmt]:
-    """The share of the iterations outside in the elements that the loop reads."""
-    loop = s.leaves[place]
-    lengths = {a: as_int(b.extents[a]) for a in s.leaves[place:]}
-    n = lengths[loop]
-    used = {v for i in load.indices for v in walk(i)}
+    """The share of an iteration in the elements that the loop reads."""
+    loop, zero = s.leaves[place], dict.fromkeys(s.leaves[place:], ZERO)
     # One vector is one line, or a part of one.
-    vector = next((a for a in lengths if a in used and _kind(s, a) is ForKind.VECTORIZED), None)
-    beside = [a for a in lengths if a in used and _kind(s, a) is ForKind.UNROLLED]
-    inside = [a for a in s.axes if not any(v is a for i in read.indices for v in walk(i))]
-    sharing = [(b.box[s.axes.index(a)], as_int(a.extent)) for a in inside]
-    sizes = (
-        [lengths[a] for a in beside]
-        + [m for _, m in sharing]
-        + [as_int(e) for (_, e), _ in sharing]
-    )
-    if n is None or vector is None or None in sizes:
+    vector = next((a for a in lengths if _kind(s, a) is ForKind.VECTORIZED), None)
+    beside = [a for a in lengths if _kind(s, a) is ForKind.UNROLLED]
+    if vector is None:
         return []
-    step = max(1, LINE // ((lengths[vector] or 1) * load.buffer.dtype.bytes))
-    points, position, parts = 1, ZERO, 1
-    for (low, extent), whole in sharing:
-        tile = as_int(extent)
-        assert whole is not None and tile is not None
-        position = position * whole + low
+    step = max(1, LINE // (lengths[vector] * load.buffer.dtype.bytes))
+    points, position, parts, tile = 1, ZERO, 1, 1
+    for a, whole in ahead.shares:
+        at = to_load(a)
+        tile = math.prod(as_int(b.extents[v]) or 1 for v in zero if v in set(walk(at)))
+        position = position * whole + substitute(at, zero) % whole
         points *= whole
         parts *= -(-whole // tile)
-    lines = -(-n // step)
+    lines = -(-lengths[loop] // step)
     count = -(-lines // parts)
-    if count * math.prod(lengths[a] or 1 for a in beside) > MOST or points * lines >= 1 << 30:
+    if count * math.prod(lengths[a] for a in beside) > MOST or points * lines >= 1 << 30:
         return []
     start = position * lines // points if points > 1 else ZERO
     fresh: dict[IterVar, Expr] = {a: Var(f"{a.name}.ahead") for a in beside}
     line = Var(f"{loop.name}.ahead")
-    inner = dict.fromkeys(lengths, ZERO) | fresh | {loop: (start + line) * step}
-    where = [substitute(i, inner) for i in load.indices]
-    for k, i in enumerate(read.indices):
-        if any(v is ahead.axis for v in walk(i)):
-            where[k] = where[k] + const(ahead.distance)
-    stmt: Stmt = Prefetch(load.buffer, tuple(where))
-    for var, extent in [(line, count), *((fresh[a], lengths[a] or 1) for a in beside)]:
+    inner = zero | fresh | {loop: (start + line) * step}
+    stmt: Stmt = Prefetch(load.buffer, tuple(substitute(i, inner) for i in where))
+    for var, extent in [(line, count), *((fresh[a], lengths[a]) for a in beside)]:
         assert isinstance(var, Var)
         stmt = For(var, ZERO, const(extent), ForKind.UNROLLED, stmt)
+    if parts > lines:  # most iterations have none
+        stmt = If((position + tile) * lines // points > start, stmt)
     return [stmt]
+
+
+def _whole(load: Load, where: list[Expr], lengths: dict[IterVar, int]) -> list[Stmt]:
+    """All that the loop reads, a hint for each line of the cache."""
+    shape = physical_shape(load.buffer)
+    address = row_major(physical_index(load.buffer, load.indices), shape)
+    zero = {v: ZERO for v in walk(address) if isinstance(v, Var)}
+
+    def place(values: dict[IterVar, Expr]) -> int | None:
+        return as_int(simplify(substitute(address, zero | values)))
+
+    base = place({})
+    offsets = np.zeros(1, np.int64)
+    for a, n in lengths.items():
+        one = place({a: const(1)})
+        if base is None or one is None:
+            return []
+        offsets = np.add.outer(offsets, np.arange(n) * (one - base))
+    lines, first = np.unique(
+        offsets.reshape(-1) * load.buffer.dtype.bytes // LINE, return_index=True
+    )
+    if len(lines) > MOST:
+        return []
+    points = zip(*np.unravel_index(first, tuple(lengths.values())))
+    found: list[Stmt] = []
+    for point in points:
+        values = {a: const(int(k)) for a, k in zip(lengths, point)}
+        found.append(Prefetch(load.buffer, tuple(substitute(i, values) for i in where)))
+    return found
 
 
 def _kind(s: Stage, a: IterVar) -> ForKind:

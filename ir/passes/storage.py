@@ -52,7 +52,8 @@ def physical_shape(buffer: Buffer) -> tuple[Expr, ...]:
     return tuple(const(n) for n in buffer.layout.physical_shape)
 
 
-def _row_major(indices: Sequence[Expr], shape: Sequence[Expr]) -> Expr:
+def row_major(indices: Sequence[Expr], shape: Sequence[Expr]) -> Expr:
+    """The number of an element in row-major order."""
     address: Expr | None = None
     for i, n in zip(indices, shape, strict=True):
         address = i if address is None else address * n + i
@@ -99,7 +100,7 @@ class _Flatten(ScopedMutator):
     def address(self, b: Buffer, indices: Sequence[Expr]) -> tuple[Expr, ...]:
         physical = physical_index(b, indices)
         if b.scope in MEMORY_SCOPES:
-            physical = (_row_major(physical, physical_shape(b)),)
+            physical = (row_major(physical, physical_shape(b)),)
         return tuple(self.analyzer.simplify(i) for i in physical)
 
     def visit_Load(self, e: Load) -> Expr:
