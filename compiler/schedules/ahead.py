@@ -7,18 +7,21 @@ a panel of weights is read again and again before the next one, which then comes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...ir.expr import IterVar, Read
+from ...ir.expr import IterVar, Read, as_int
 from ...ir.stage import Stage
 from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
-from .blocking import Tile, bytes_of
+from .blocking import LINE_BYTES, Tile, bytes_of
 from .common import Context, size
 
 # Operands of fewer bytes are not fetched ahead: they come soon enough.
 FETCH_BYTES = 1 << 15
+# Lines to ask for at a time; what may be under way is limited.
+MOST_LINES = 16
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,17 @@ class Ahead:
 
 
 def panels_ahead(
-    ctx: Context, acc: Stage, vector: int, tile: Tile, ahead: tuple[int, int] | None
+    ctx: Context,
+    acc: Stage,
+    vector: int,
+    tile: Tile,
+    ahead: tuple[int, int] | None,
+    neighbours: Mapping[int, int],
 ) -> Ahead | None:
-    """The operand that is read panel of vectors after panel, if it comes from far away. The next
-    weights lie ``ahead``: (axis, how far), by default the next panel."""
+    """The operand that is read panel of vectors after panel, if it comes from far away: it is read
+    only once. The next weights lie ``ahead``: (axis, how far), by default the next panel.
+    ``neighbours``: axes whose loops run before they are needed, and how many of their elements then
+    do."""
     if not ctx.target.has_prefetch:
         return None
     v = acc.axes[vector]
@@ -42,8 +52,11 @@ def panels_ahead(
         inside = [i for i in r.indices if any(n is v for n in walk(i))]
         if inside != [v] or not _comes_from_afar(r):
             continue
-        if size([a for a in acc.axes if a not in _used(r)]) == 1:
+        reusing = {k: size([a]) for k, a in enumerate(acc.axes) if a not in _used(r)}
+        if math.prod(reusing.values()) == 1:
             return None  # one stream from its begin to its end: the processor sees that itself
+        if any(n > neighbours.get(k, 1) for k, n in reusing.items()):
+            return None  # it is read again and again, and closer from the second time on
         if ahead is not None:
             return Ahead(r, *ahead)
         panel = tile.vectors * tile.lanes
@@ -63,23 +76,40 @@ def rows_ahead(ctx: Context, acc: Stage, row: int | None, vector: int, tile: Til
     return None
 
 
-def fetch(
-    acc: Stage,
-    ahead: Ahead,
-    reduction: Sequence[IterVar],
-    neighbours: Mapping[int, int] | None = None,
-) -> None:
-    """Ask for it in front of the innermost loop of the ``reduction`` that reads new lines.
-    ``neighbours``: axes whose loops run before it is needed, and how many of their elements then
-    do; they share the work."""
-    used = _used(ahead.read)
+def fetch_rows(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar]) -> None:
+    """Ask for it in front of the innermost loop of the ``reduction`` that reads new lines."""
     moved = acc.axes[ahead.axis]
     beside = {v for i in ahead.read.indices for n in [set(walk(i))] if moved in n for v in n}
     place = len(reduction) - 1
     while place > 0 and reduction[place - 1] in beside:
         place -= 1  # the columns of a window read the same lines
-    shares = {acc.axes[k]: n for k, n in (neighbours or {}).items() if acc.axes[k] not in used}
-    acc.prefetch(ahead.read.tensor, reduction[place], moved, ahead.distance, shares)
+    acc.prefetch(ahead.read.tensor, reduction[place], moved, ahead.distance)
+
+
+def fetch_panel(
+    acc: Stage,
+    ahead: Ahead,
+    reduction: Sequence[IterVar],
+    tile: Tile,
+    row: int | None,
+    neighbours: Mapping[int, int],
+) -> None:
+    """Ask for it in front of the outermost loop of the ``reduction`` where it is not too much at a
+    time. The ``neighbours`` share the work."""
+    used = _used(ahead.read)
+    shares = {k: n for k, n in neighbours.items() if acc.axes[k] not in used}
+    parts = math.prod(-(-n // tile.rows) if k == row else n for k, n in shares.items())
+    lengths = acc.extents()
+    lines = tile.vectors * tile.lanes * ahead.read.tensor.dtype.bytes / LINE_BYTES / parts
+    place = len(reduction) - 1
+    while place > 0:
+        lines *= as_int(lengths[reduction[place]]) or 1
+        if lines * (as_int(lengths[reduction[place - 1]]) or 1) > MOST_LINES:
+            break
+        place -= 1
+    parts_of = {acc.axes[k]: n for k, n in shares.items()}
+    moved = acc.axes[ahead.axis]
+    acc.prefetch(ahead.read.tensor, reduction[place], moved, ahead.distance, parts_of)
 
 
 def _comes_from_afar(r: Read) -> bool:

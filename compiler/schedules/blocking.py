@@ -35,8 +35,10 @@ BLOCK_SHARE = 3 / 8
 WHOLE_SHARE = 7 / 8
 SCATTERED = 1.5  # how much dearer bytes of data are than bytes of weights
 # Bytes in a cycle that may come from the second-level cache all the time; where it would be more,
-# the part of a panel that all rows of a line read before the next part.
-STREAM_BYTES = 10.0
+# and the first one holds nothing of a panel until it is read again, the part of a panel that all
+# rows of a line read before the next part.
+STREAM_BYTES = 12.0
+STREAMED_BYTES = 24 << 10
 BLOCK_BYTES = 5 << 10
 # Iterations that a parallel loop should have at least.
 CHUNKS = 16
@@ -186,7 +188,7 @@ def depth_block(ctx: Context, acc: Stage, outermost: IterVar, tile: Tile, rows: 
     streams = 4 * tile.vectors * tile.lanes / max(tile.rows * tile.vectors / 2, STEP_CYCLES)
     best = 0
     many = rows > 2 * tile.rows  # otherwise there is little to gain
-    if many and panel > NEAR_BYTES and streams > STREAM_BYTES:
+    if many and panel > STREAMED_BYTES and streams > STREAM_BYTES:
         most = max(2, BLOCK_BYTES * n // panel)
         if most < n:
             best = even_part(n, most, most // 2)

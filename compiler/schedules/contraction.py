@@ -24,7 +24,7 @@ from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
 from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
-from .ahead import fetch, panels_ahead, rows_ahead
+from .ahead import fetch_panel, fetch_rows, panels_ahead, rows_ahead
 from .blocking import (
     CHUNKS,
     UNROLLED,
@@ -156,14 +156,15 @@ def tile_contraction(
     operations: int,
     line: int | None = None,
     ahead: tuple[int, int] | None = None,
+    together: int = 0,
     shares: bool = False,
     cuts_depth: bool = False,
 ) -> None:
     """Order, unroll and vectorise the loops of ``result`` and of its accumulators ``acc``, and run
     the outer ones in parallel if so many ``operations`` are worth it. The next weights lie
-    ``ahead``: (axis, how far), by default the next panel of vectors. ``shares``: both operands
-    depend on the vector axis. ``cuts_depth``: a line of rows may take part of the sums at a
-    time."""
+    ``ahead``: (axis, how far), by default the next panel of vectors. ``together``: how many rows
+    are computed at a time, if not all. ``shares``: both operands depend on the vector axis.
+    ``cuts_depth``: a line of rows may take part of the sums at a time."""
     wide, lane = _split(result, result.axes[vector], tile.lanes)
     outer_v, inner_v = _split(result, wide, tile.vectors) if wide is not None else (None, None)
     row_axis = result.axes[row] if row is not None else None
@@ -186,7 +187,7 @@ def tile_contraction(
         default += [k for k in (vector, row) if k in loops]
     order = _outer_order(ctx, acc, result, loops, default)
     outer = [loops[k] for k in order]
-    around_rows = size([row_axis]) if row_axis is not None else 1
+    around_rows = together or (size([row_axis]) if row_axis is not None else 1)
     if outer_r is not None and outer_v is not None and outer[-1] is outer_r:
         assert row is not None
         lengths = result.extents()
@@ -222,9 +223,15 @@ def tile_contraction(
     rows = acc.axes[row] if row is not None else None
     inside = [acc.axes[k] for k in (line, row) if k is not None]
     inside += [wide] if wide is not None else []
-    panels = panels_ahead(ctx, acc, vector, tile, ahead)
+    moved = ahead[0] if ahead is not None else vector
+    later = (
+        {k: size([acc.axes[k]]) for k in order[order.index(moved) + 1 :]} if moved in order else {}
+    )
+    if row in later:
+        later[row] = around_rows
+    panels = panels_ahead(ctx, acc, vector, tile, ahead, later)
     tiles = None
-    if not shares and outer and outer[-1] is outer_r:
+    if blocked_reduce_axis(ctx, acc)[1] and not shares and outer and outer[-1] is outer_r:
         tiles = rows_ahead(ctx, acc, row, vector, tile)
     reduction = _reduce_order(ctx, acc, fetch=panels is not None or tiles is not None)
     loops_around = list(reduction)
@@ -244,13 +251,9 @@ def tile_contraction(
         acc.unroll(a)
     acc.vectorize(lane)
     if panels is not None:
-        later = order[order.index(panels.axis) + 1 :] if panels.axis in order else []
-        sizes = {k: size([a]) for k, a in enumerate(acc.axes)}
-        if row is not None:
-            sizes[row] = around_rows
-        fetch(acc, panels, reduction, {k: sizes[k] for k in later})
+        fetch_panel(acc, panels, reduction, tile, row, later)
     if tiles is not None:
-        fetch(acc, tiles, reduction)
+        fetch_rows(acc, tiles, reduction)
     # The loops of a window are unrolled where that is little code: guards of padding then stand
     # once before all vectors of a place.
     whole = tile.rows * tile.vectors * tile.lines * size(acc.reduce_axes)

@@ -93,7 +93,9 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     accumulate = ctx.schedule[ctx.schedule.cache_write(product.op.outputs[0], "local")]  # type: ignore[attr-defined]
     product.set_layout(_by_tile(product, lanes))
     accumulate.set_layout(_by_tile(product, lanes))
-    tile_contraction(ctx, product, accumulate, 2, 3, tile, operations=0, ahead=(1, 1))
+    tile_contraction(
+        ctx, product, accumulate, 2, 3, tile, operations=0, ahead=(1, 1), together=together * across
+    )
     chunks = result.fuse(*outer) if first else result.fuse(batch, block)
     product.compute_at(result, chunks if first else outer_f)
     # The data.

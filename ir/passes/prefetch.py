@@ -11,7 +11,7 @@ from ..bounds import StageBounds
 from ..expr import ZERO, Expr, IterVar, Load, Read, Var, as_int, const
 from ..simplify import simplify
 from ..stage import Ahead, Stage
-from ..stmt import Buffer, For, ForKind, If, Prefetch, Stmt
+from ..stmt import Buffer, For, ForKind, Prefetch, Stmt
 from ..visit import substitute, walk
 from .storage import physical_index, physical_shape, row_major
 
@@ -65,34 +65,38 @@ def _shares(
     lengths: dict[IterVar, int],
 ) -> list[Stmt]:
     """The share of an iteration in the elements that the loop reads."""
-    loop, zero = s.leaves[place], dict.fromkeys(s.leaves[place:], ZERO)
+    zero = dict.fromkeys(s.leaves[place:], ZERO)
     # One vector is one line, or a part of one.
     vector = next((a for a in lengths if _kind(s, a) is ForKind.VECTORIZED), None)
     beside = [a for a in lengths if _kind(s, a) is ForKind.UNROLLED]
+    along = [a for a in lengths if a is not vector and a not in beside]
     if vector is None:
         return []
     step = max(1, LINE // (lengths[vector] * load.buffer.dtype.bytes))
-    points, position, parts, tile = 1, ZERO, 1, 1
+    points, position, parts = 1, ZERO, 1
     for a, whole in ahead.shares:
         at = to_load(a)
         tile = math.prod(as_int(b.extents[v]) or 1 for v in zero if v in set(walk(at)))
         position = position * whole + substitute(at, zero) % whole
         points *= whole
         parts *= -(-whole // tile)
-    lines = -(-lengths[loop] // step)
+    lines = -(-math.prod(lengths[a] for a in along) // step)
     count = -(-lines // parts)
     if count * math.prod(lengths[a] for a in beside) > MOST or points * lines >= 1 << 30:
         return []
     start = position * lines // points if points > 1 else ZERO
-    fresh: dict[IterVar, Expr] = {a: Var(f"{a.name}.ahead") for a in beside}
-    line = Var(f"{loop.name}.ahead")
-    inner = zero | fresh | {loop: (start + line) * step}
+    line = Var("line.ahead")
+    inner: dict[IterVar, Expr] = zero | {a: Var(f"{a.name}.ahead") for a in beside}
+    element, below = (start + line) * step, 1
+    for a in reversed(along):
+        inner[a] = element // below
+        if a is not along[0]:
+            inner[a] = inner[a] % lengths[a]
+        below *= lengths[a]
     stmt: Stmt = Prefetch(load.buffer, tuple(substitute(i, inner) for i in where))
-    for var, extent in [(line, count), *((fresh[a], lengths[a]) for a in beside)]:
+    for var, extent in [(line, count), *((inner[a], lengths[a]) for a in beside)]:
         assert isinstance(var, Var)
         stmt = For(var, ZERO, const(extent), ForKind.UNROLLED, stmt)
-    if parts > lines:  # most iterations have none
-        stmt = If((position + tile) * lines // points > start, stmt)
     return [stmt]
 
 

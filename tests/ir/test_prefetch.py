@@ -5,6 +5,7 @@ import pytest
 from weft import te
 from weft.codegen import llvm
 from weft.ir.interp import run
+from weft.ir.layout import Digit, Layout
 from weft.ir.lower import lower
 from weft.ir.schedule import Schedule, create_schedule
 from weft.ir.stmt import Prefetch
@@ -23,8 +24,9 @@ def product(m: int, n: int, depth: int) -> tuple[Tensor, Tensor, Tensor]:
     return a, b, te.compute((m, n), lambda i, j: te.sum(a[i, k] * b[k, j], k), name="C")
 
 
-def tiled(b: Tensor, c: Tensor, rows: int, lanes: int, depth: int) -> Schedule:
-    """Register tiles of ``rows`` vectors; the next columns of ``b`` are fetched ahead."""
+def tiled(b: Tensor, c: Tensor, rows: int, lanes: int, depth: int, share: int = 0) -> Schedule:
+    """Register tiles of ``rows`` vectors; the next columns of ``b`` are fetched ahead, by ``share``
+    rows together."""
     s = create_schedule(c)
     acc = s[s.cache_write(c, "local")]
     i, j = s[c].axes
@@ -38,22 +40,74 @@ def tiled(b: Tensor, c: Tensor, rows: int, lanes: int, depth: int) -> Schedule:
     acc.reorder(outer_k, inner_k, i, j)
     acc.unroll(i)
     acc.vectorize(j)
-    acc.prefetch(b, inner_k, j, lanes)
+    acc.prefetch(b, inner_k, j, lanes, {i: share} if share else None)
     return s
+
+
+def hints(f) -> list[str]:
+    return [str(n) for n in walk(f.body) if isinstance(n, Prefetch)]
 
 
 def test_row_tiles_share_what_is_fetched():
     a, b, c = product(8, 32, 8)
-    f = lower(tiled(b, c, 4, 16, 4), [a, b, c])
-    assert [str(n) for n in walk(f.body) if isinstance(n, Prefetch)] == [
+    f = lower(tiled(b, c, 4, 16, 4, share=8), [a, b, c])
+    assert hints(f) == [
         "prefetch(B[k.outer * 128 + i.outer * 64 + j.outer * 16 + 16])",
         "prefetch(B[k.outer * 128 + i.outer * 64 + j.outer * 16 + 48])",
     ]
 
 
+def test_blocks_of_row_tiles_share_among_themselves():
+    a, b, c = product(32, 32, 8)
+    f = lower(tiled(b, c, 4, 16, 4, share=8), [a, b, c])
+    assert hints(f)[0] == ("prefetch(B[k.outer * 128 + i.outer % 2 * 64 + j.outer * 16 + 16])")
+
+
+def test_without_sharing_every_line_is_asked_for_once():
+    a, b, c = product(8, 32, 8)
+    vectors = hints(lower(tiled(b, c, 4, 16, 4), [a, b, c]))  # a line each
+    assert vectors == [
+        f"prefetch(B[k.outer * 128 + j.outer * 16 + {16 + 32 * k}])" for k in range(4)
+    ]
+
+
+def test_the_share_runs_over_all_loops_inside():
+    a, b, c = product(8, 32, 8)
+    s = tiled(b, c, 4, 16, 4)
+    acc = s.stages[-2]
+    acc.prefetches.clear()
+    i, j = acc.axes
+    acc.prefetch(b, acc.leaves[0], j, 16, {i: 8})
+    assert hints(lower(s, [a, b, c])) == [
+        f"prefetch(B[i.outer * 128 + j.outer * 16 + {16 + 32 * k}])" for k in range(4)
+    ]
+
+
+def test_tiles_of_rows_that_lie_in_blocks():
+    """The next four places of each block of eight channels: two lines, wherever vectors lie."""
+    x, w = te.placeholder((32, 16), name="X"), te.placeholder((16, 8), name="W")
+    k = te.reduce_axis(16, "k")
+    c = te.compute((32, 8), lambda i, j: te.sum(x[i, k] * w[k, j], k), name="C")
+    s = create_schedule(c)
+    acc = s[s.cache_write(c, "local")]
+    i, j = s[c].axes
+    outer, _ = s[c].split(i, factor=4)
+    s[c].vectorize(j)
+    acc.compute_at(s[c], outer)
+    i, j = acc.axes
+    outer_k, inner_k = acc.split(acc.reduce_axes[0], factor=8)
+    acc.reorder(outer_k, inner_k, i, j)
+    acc.unroll(i)
+    acc.vectorize(j)
+    acc.prefetch(x, inner_k, i, 4)
+    blocks = Layout((32, 16), ((Digit(1, 8, 2),), (Digit(0, 1, 32),), (Digit(1, 1, 8),)))
+    f = lower(s, [x, w, c], layouts={x: blocks})
+    assert hints(f) == [f"prefetch(X[k.outer * 256 + i.outer * 32 + {32 + n}])" for n in (0, 16)]
+
+
 def test_results_are_the_same_for_sizes_that_do_not_divide():
     a, b, c = product(7, 21, 10)
-    s = tiled(b, c, 3, 8, 4)
+    s = tiled(b, c, 3, 8, 4, share=7)
     x = np.arange(70, dtype=np.float32).reshape(7, 10)
     y = np.arange(210, dtype=np.float32).reshape(10, 21)
     out, replayed = np.zeros((7, 21), np.float32), np.zeros((7, 21), np.float32)
@@ -91,4 +145,6 @@ def test_mistakes():
     outer, _ = s[c].split(i, factor=2)
     with pytest.raises(ScheduleError, match="i is not a loop of C"):
         s[c].prefetch(b, i, j, 1)
+    with pytest.raises(ScheduleError, match="2 elements of j cannot share what is read of B"):
+        s[c].prefetch(b, outer, j, 1, {j: 2})
     s[c].prefetch(b, outer, j, 1)

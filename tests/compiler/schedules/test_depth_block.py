@@ -58,13 +58,13 @@ def test_any_size_is_right(kernel, block, tile):
 
 
 def test_where_a_panel_would_stream_all_the_time():
-    """Many channels and small tiles: 8 rows of 2 vectors of AVX2 read more than they may."""
+    """Many channels and small tiles: 5 rows of 2 vectors of AVX2 read more than they may."""
     avx2 = replace(HOST, vector_bits=256, num_vector_registers=16, cache_bytes=1 << 19)
 
     def block(channels, target=avx2):
         choices = Choices()
-        task_of(channels, 128, (28, 28), 1, target).schedule(choices)
-        return choices.taken["conv.depth_block"]
+        task_of(channels, 128, (7, 7), 1, target).schedule(choices)
+        return choices.taken.get("conv.depth_block", 0)
 
     assert block(512) > 0 and block(32) == 0
     assert block(512, replace(avx2, vector_bits=512, num_vector_registers=32)) == 0
