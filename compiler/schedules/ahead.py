@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...ir.expr import IterVar, Read, as_int
 from ...ir.stage import Stage
@@ -22,15 +22,20 @@ from .common import Context, size
 FETCH_BYTES = 1 << 15
 # Lines to ask for at a time; what may be under way is limited.
 MOST_LINES = 16
+# The part of a core's own cache that the next panel may take before its time.
+PANEL_SHARE = 1 / 4
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """What an operand is when the data axis of this number is ``distance`` further on."""
+    """What an operand is when the data axis of this number is ``distance`` further on. ``parts``
+    tiles share the work: ``shares`` has their axes, and how many neighbouring elements they are."""
 
     read: Read
     axis: int
     distance: int
+    shares: Mapping[IterVar, int] = field(default_factory=dict)
+    parts: int = 1
 
 
 def panels_ahead(
@@ -39,15 +44,16 @@ def panels_ahead(
     vector: int,
     tile: Tile,
     ahead: tuple[int, int] | None,
-    neighbours: Mapping[int, int],
+    later: Mapping[int, int],
+    row: int | None,
 ) -> Ahead | None:
     """The operand that is read panel of vectors after panel, if it comes from far away: it is read
     only once. The next weights lie ``ahead``: (axis, how far), by default the next panel.
-    ``neighbours``: axes whose loops run before they are needed, and how many of their elements then
-    do."""
+    ``later``: axes whose loops run before they are needed, and how many of their elements then do.
+    """
     if not ctx.target.has_prefetch:
         return None
-    v = acc.axes[vector]
+    v, panel = acc.axes[vector], tile.vectors * tile.lanes
     for r in acc.reads():
         inside = [i for i in r.indices if any(n is v for n in walk(i))]
         if inside != [v] or not _comes_from_afar(r):
@@ -55,12 +61,16 @@ def panels_ahead(
         reusing = {k: size([a]) for k, a in enumerate(acc.axes) if a not in _used(r)}
         if math.prod(reusing.values()) == 1:
             return None  # one stream from its begin to its end: the processor sees that itself
-        if any(n > neighbours.get(k, 1) for k, n in reusing.items()):
+        if any(n > later.get(k, 1) for k, n in reusing.items()):
             return None  # it is read again and again, and closer from the second time on
-        if ahead is not None:
-            return Ahead(r, *ahead)
-        panel = tile.vectors * tile.lanes
-        return Ahead(r, vector, panel) if size([v]) > panel else None
+        depth = size([a for a in acc.reduce_axes if a in _used(r)])
+        if depth * panel * r.tensor.dtype.bytes > PANEL_SHARE * ctx.target.cache_bytes:
+            return None  # it would drive out what is in use
+        if ahead is None and size([v]) <= panel:
+            return None
+        shares = {acc.axes[k]: n for k, n in later.items() if k in reusing}
+        parts = (-(-n // tile.rows) if k == row else n for k, n in later.items() if k in reusing)
+        return Ahead(r, *(ahead or (vector, panel)), shares, math.prod(parts))
     return None
 
 
@@ -76,6 +86,20 @@ def rows_ahead(ctx: Context, acc: Stage, row: int | None, vector: int, tile: Til
     return None
 
 
+def fetch_panel(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar], tile: Tile) -> None:
+    """Ask for it in front of the outermost loop of the ``reduction`` where it is not too much at a
+    time."""
+    lengths = acc.extents()
+    lines = tile.vectors * tile.lanes * ahead.read.tensor.dtype.bytes / LINE_BYTES / ahead.parts
+    place = len(reduction) - 1
+    while place > 0:
+        lines *= as_int(lengths[reduction[place]]) or 1
+        if lines * (as_int(lengths[reduction[place - 1]]) or 1) > MOST_LINES:
+            break
+        place -= 1
+    _fetch(acc, ahead, reduction[place])
+
+
 def fetch_rows(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar]) -> None:
     """Ask for it in front of the innermost loop of the ``reduction`` that reads new lines."""
     moved = acc.axes[ahead.axis]
@@ -83,33 +107,12 @@ def fetch_rows(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar]) -> None:
     place = len(reduction) - 1
     while place > 0 and reduction[place - 1] in beside:
         place -= 1  # the columns of a window read the same lines
-    acc.prefetch(ahead.read.tensor, reduction[place], moved, ahead.distance)
+    _fetch(acc, ahead, reduction[place])
 
 
-def fetch_panel(
-    acc: Stage,
-    ahead: Ahead,
-    reduction: Sequence[IterVar],
-    tile: Tile,
-    row: int | None,
-    neighbours: Mapping[int, int],
-) -> None:
-    """Ask for it in front of the outermost loop of the ``reduction`` where it is not too much at a
-    time. The ``neighbours`` share the work."""
-    used = _used(ahead.read)
-    shares = {k: n for k, n in neighbours.items() if acc.axes[k] not in used}
-    parts = math.prod(-(-n // tile.rows) if k == row else n for k, n in shares.items())
-    lengths = acc.extents()
-    lines = tile.vectors * tile.lanes * ahead.read.tensor.dtype.bytes / LINE_BYTES / parts
-    place = len(reduction) - 1
-    while place > 0:
-        lines *= as_int(lengths[reduction[place]]) or 1
-        if lines * (as_int(lengths[reduction[place - 1]]) or 1) > MOST_LINES:
-            break
-        place -= 1
-    parts_of = {acc.axes[k]: n for k, n in shares.items()}
+def _fetch(acc: Stage, ahead: Ahead, loop: IterVar) -> None:
     moved = acc.axes[ahead.axis]
-    acc.prefetch(ahead.read.tensor, reduction[place], moved, ahead.distance, parts_of)
+    acc.prefetch(ahead.read.tensor, loop, moved, ahead.distance, ahead.shares)
 
 
 def _comes_from_afar(r: Read) -> bool:

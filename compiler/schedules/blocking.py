@@ -18,9 +18,11 @@ from .common import Context, even_part, size
 # What a panel may have to stay in the first-level cache for all rows, and the cycles of a line that
 # comes from the second one instead.
 NEAR_BYTES = 16 << 10
-LINE_BYTES, LINE_CYCLES = 64, 4.6
-# Cycles of a step of a tile: the latency of a multiply-add, and what keeps one from starting.
-STEP_CYCLES = 5.0
+LINE_BYTES, LINE_CYCLES = 64, 4.0
+# Cycles of a step of a tile of too few accumulators to cover the latency of a multiply-add, and of
+# one that just covers it: that latency, and what keeps one from starting.
+STEP_CYCLES, COVERED_CYCLES = 5.0, 4.25
+COVERING = 8  # accumulators: four cycles, two multiply-adds each
 # Loads in a cycle: two, less what prefetches and bank conflicts take.
 LOADS = 1.75
 # Statements of an unrolled window.
@@ -34,12 +36,12 @@ CACHE_SHARE = 3 / 4
 BLOCK_SHARE = 3 / 8
 WHOLE_SHARE = 7 / 8
 SCATTERED = 1.5  # how much dearer bytes of data are than bytes of weights
-# Bytes in a cycle that may come from the second-level cache all the time; where it would be more,
-# and the first one holds nothing of a panel until it is read again, the part of a panel that all
-# rows of a line read before the next part.
-STREAM_BYTES = 12.0
-STREAMED_BYTES = 24 << 10
+# Bytes in a cycle that may come from the second-level cache while weights arrive there from beyond;
+# where it would be more, the part of a panel that all rows read before the next part. Panels for
+# more tiles than this arrive seldom enough.
+STREAM_BYTES = 10.0
 BLOCK_BYTES = 5 << 10
+FEW_TILES = 16
 # Iterations that a parallel loop should have at least.
 CHUNKS = 16
 
@@ -108,7 +110,8 @@ def choose_tile(
 
 def _step_cycles(rows: int, vectors: int, lanes: int, depth: int, apart: bool) -> float:
     """Cycles of a step of the reduction in a tile."""
-    cycles = max(rows * vectors / 2, (rows + vectors) / LOADS, STEP_CYCLES)
+    least = STEP_CYCLES if rows * vectors < COVERING else COVERED_CYCLES
+    cycles = max(rows * vectors / 2, (rows + vectors) / LOADS, least)
     if depth * vectors * lanes * 4 > NEAR_BYTES:
         # The panel streams through the first-level cache, and so do rows that lie apart.
         streams = vectors * lanes + (rows if apart else 0)
@@ -179,16 +182,16 @@ def row_block(
     return chosen
 
 
-def depth_block(ctx: Context, acc: Stage, outermost: IterVar, tile: Tile, rows: int) -> int:
-    """How many iterations of the outermost reduction to take for a line, or a block, of ``rows``
-    before the next ones, so that their part of a panel stays in the first-level cache; 0 for all of
-    them."""
+def depth_block(ctx: Context, acc: Stage, outermost: IterVar, tile: Tile, tiles: int) -> int:
+    """How many iterations of the outermost reduction to take for a line, or a block, of rows before
+    the next ones, so that their part of a panel stays in the first-level cache; 0 for all of them.
+    ``tiles``: how many of them a panel that comes from afar is for, 0 if it does not."""
     n = as_int(acc.extents()[outermost]) or 1
     panel = 4 * size(acc.reduce_axes) * tile.vectors * tile.lanes
-    streams = 4 * tile.vectors * tile.lanes / max(tile.rows * tile.vectors / 2, STEP_CYCLES)
+    streams = 4 * tile.vectors * tile.lanes / max(tile.rows * tile.vectors / 2, COVERED_CYCLES)
     best = 0
-    many = rows > 2 * tile.rows  # otherwise there is little to gain
-    if many and panel > STREAMED_BYTES and streams > STREAM_BYTES:
+    # For one or two tiles there is little to gain.
+    if 2 < tiles <= FEW_TILES and panel > NEAR_BYTES and streams > STREAM_BYTES:
         most = max(2, BLOCK_BYTES * n // panel)
         if most < n:
             best = even_part(n, most, most // 2)

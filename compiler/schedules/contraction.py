@@ -229,14 +229,14 @@ def tile_contraction(
     )
     if row in later:
         later[row] = around_rows
-    panels = panels_ahead(ctx, acc, vector, tile, ahead, later)
+    panels = panels_ahead(ctx, acc, vector, tile, ahead, later, row)
     tiles = None
     if blocked_reduce_axis(ctx, acc)[1] and not shares and outer and outer[-1] is outer_r:
         tiles = rows_ahead(ctx, acc, row, vector, tile)
     reduction = _reduce_order(ctx, acc, fetch=panels is not None or tiles is not None)
     loops_around = list(reduction)
     if cuts_depth and rows is not None and around is not None and tile.lines == 1:
-        block = depth_block(ctx, acc, reduction[0], tile, around_rows)
+        block = depth_block(ctx, acc, reduction[0], tile, panels.parts if panels else 0)
         if block:
             # The sums of a line stay in memory between the parts.
             at = around
@@ -251,7 +251,7 @@ def tile_contraction(
         acc.unroll(a)
     acc.vectorize(lane)
     if panels is not None:
-        fetch_panel(acc, panels, reduction, tile, row, later)
+        fetch_panel(acc, panels, reduction, tile)
     if tiles is not None:
         fetch_rows(acc, tiles, reduction)
     # The loops of a window are unrolled where that is little code: guards of padding then stand
