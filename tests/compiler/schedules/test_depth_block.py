@@ -63,7 +63,7 @@ def test_where_panels_would_stream_for_few_tiles():
 
     def block(channels, side=7, target=avx2):
         choices = Choices()
-        task_of(channels, 128, (side, side), 1, target).schedule(choices)
+        task_of(channels, 512, (side, side), 1, target).schedule(choices)
         return choices.taken.get("conv.depth_block", 0)
 
     assert block(512) > 0 and block(32) == 0

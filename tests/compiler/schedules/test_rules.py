@@ -64,17 +64,21 @@ def test_register_tiles_fill_the_registers(rows, columns, tile):
 
 def test_register_tiles_count_what_is_left_at_the_ends():
     """Seven rows: five and two are as dear as two full tiles, four and three are not; wide panels
-    that come from afar are dearer than narrow ones."""
+    that come from afar are dearer than narrow ones, where rows lie apart that come, too."""
     _, _, c = matmul(4, 4, 4)
     ctx = Context(create_schedule(c), AVX2, {})
 
-    def tile(rows, vectors, depth=64):
-        return choose_tile(ctx, rows, 8 * vectors, 8, block=8, shares_vector=False, depth=depth)
+    def tile(rows, vectors, depth=64, apart=False):
+        columns = 8 * vectors
+        return choose_tile(
+            ctx, rows, columns, 8, block=8, shares_vector=False, depth=depth, apart=apart
+        )
 
     assert tile(7, 9) == Tile(4, 3, 8)
     assert tile(28, 8) == Tile(6, 2, 8)
     assert tile(49, 8) == Tile(5, 2, 8)
-    assert tile(48, 9, depth=1024).vectors == 2
+    assert tile(48, 9, depth=1024).vectors == 3
+    assert tile(48, 9, depth=1024, apart=True).vectors == 2
 
 
 @pytest.mark.parametrize("columns", [8 * 29, 8 * 29 - 3], ids=["whole vectors", "part of one"])
