@@ -4,7 +4,7 @@
       for channel block, tile:                            # the data, transformed
         part[n, n, lanes] = Bᵀ d                          # in registers
         V[a, b, tile, lanes] = part B                     # a and b unrolled
-      for filter block:
+      for filter block:                                   # one or two panels of filters
         for a, b:                                         # n² matrix products, register tiles
           M[a, b, tiles, filters] = V[a, b] · U[a, b]
         for tile, vector of filters:
@@ -27,6 +27,8 @@ from .contraction import tile_contraction
 # The part of a core's own cache for what of V and M is worked on together; some of it is left to
 # the weights.
 BLOCK_SHARE = 3 / 8
+# V of more than this part of it comes from afar each time.
+FAR_SHARE = 3 / 2
 # What a core may count on of a cache that it shares: V is read for each block of filters in pieces
 # of a few lines, for which memory is much too far.
 SHARED_BYTES = 4 << 20
@@ -76,7 +78,12 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     operations = work(product)
     # Loops of the result.
     batch, channel, height, row = result.axes
-    outer_f, inner_f = result.split(channel, factor=tile.vectors * lanes)
+    # V that does not stay in the core's cache is read for two panels of filters at a time.
+    read = v if first else width * channels * together
+    twice = read > FAR_SHARE * cache and filters % (2 * tile.vectors * lanes) == 0
+    panels = ctx.choose(f"{product.name}.panels", (1, 2, 4), 2 if twice else 1)
+    assert isinstance(panels, int)
+    outer_f, inner_f = result.split(channel, factor=panels * tile.vectors * lanes)
     vectors, lane = result.split(inner_f, factor=lanes)
     tile_h, i = result.split(height, factor=m)
     tile_w, j = result.split(row, factor=m)
