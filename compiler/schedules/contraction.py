@@ -233,7 +233,7 @@ def tile_contraction(
     tiles = None
     if blocked_reduce_axis(ctx, acc)[1] and not shares and outer and outer[-1] is outer_r:
         tiles = rows_ahead(ctx, acc, row, vector, tile)
-    reduction = _reduce_order(ctx, acc, fetch=panels is not None or tiles is not None)
+    reduction = _reduce_order(ctx, acc)
     loops_around = list(reduction)
     if cuts_depth and rows is not None and around is not None and tile.lines == 1:
         block = depth_block(ctx, acc, reduction[0], tile, panels.parts if panels else 0)
@@ -254,13 +254,29 @@ def tile_contraction(
         fetch_panel(acc, panels, reduction, tile)
     if tiles is not None:
         fetch_rows(acc, tiles, reduction)
-    # The loops of a window are unrolled where that is little code: guards of padding then stand
-    # once before all vectors of a place.
-    whole = tile.rows * tile.vectors * tile.lines * size(acc.reduce_axes)
-    unroll = UNROLLED if shares and whole <= UNROLLED else 0
-    most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, UNROLLED), unroll)
-    if most and reduction:
-        acc.pragma(reduction[0], "unroll_max", most)
+    if shares:
+        # The loops of a window, where that is little code: guards of padding then stand once before
+        # all vectors of a place.
+        whole = tile.rows * tile.vectors * tile.lines * size(acc.reduce_axes)
+        unrolled, most = reduction[0] if reduction else None, UNROLLED if whole <= UNROLLED else 0
+    else:
+        unrolled, most = _innermost(acc, row, reduction), UNROLLED // 2
+    most = ctx.choose(f"{acc.name}.unroll_max", (0, 64, UNROLLED // 2, UNROLLED), most)
+    if most and unrolled is not None:
+        acc.pragma(unrolled, "unroll_max", most)
+
+
+def _innermost(acc: Stage, row: int | None, reduction: list[IterVar]) -> IterVar | None:
+    """The innermost loop of the sums, if it may be unrolled: counting it takes slots from the
+    multiply-adds, above all where two threads share a core. Not the columns of a window: what one
+    row reads at one of them, the next row reads at another, and a compiler would keep it all in
+    registers."""
+    if not reduction:
+        return None
+    both = {acc.axes[row], reduction[-1]} if row is not None else {reduction[-1]}
+    indices = [set(walk(i)) for r in acc.reads() for i in r.indices]
+    window = row is not None and any(both <= used for used in indices)
+    return None if window else reduction[-1]
 
 
 def _pack(ctx: Context, acc: Stage, vector: int) -> None:
@@ -314,17 +330,17 @@ def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, It
     return stage.split(axis, factor=factor)
 
 
-def _reduce_order(ctx: Context, acc: Stage, fetch: bool = False) -> list[IterVar]:
+def _reduce_order(ctx: Context, acc: Stage) -> list[IterVar]:
     """Reduce loops, outermost first. By default the innermost is the one along which the data
     operand lies in memory: a blocked channel axis is split by its block and runs inside the
-    window."""
+    window. A long one is split by a few iterations, to be unrolled."""
     axis, block = blocked_reduce_axis(ctx, acc)
     longest = max(acc.reduce_axes, key=lambda a: as_int(a.extent) or 0)
     axis = axis if axis is not None else longest
     extent = as_int(axis.extent) or 0
     factors = [f for f in sorted({4, 8, 16, 32, 64, 128, block}) if 0 < f < extent]
-    if fetch and not block:  # a loop to fetch in front of
-        block = next((f for f in (16, 8, 32, 4, 64) if f in factors and extent % f == 0), 0)
+    if not block:
+        block = next((f for f in (8, 4, 16) if f in factors and extent % f == 0), 0)
     factor = ctx.choose(f"{acc.name}.reduce_split", (0, *factors), block)
     assert isinstance(factor, int)
     loops = list(acc.reduce_axes)

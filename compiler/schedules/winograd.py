@@ -98,6 +98,7 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     _in_registers(back, lanes)
     # The products.
     accumulate = ctx.schedule[ctx.schedule.cache_write(product.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    data.set_layout(_by_tile(data, lanes))
     product.set_layout(_by_tile(product, lanes))
     accumulate.set_layout(_by_tile(product, lanes))
     tile_contraction(
@@ -143,7 +144,6 @@ def _by_tile(stage: Stage, lanes: int) -> Layout:
 def _transform_data(forth: Stage, data: Stage, lanes: int) -> IterVar:
     """Both halves of the transform of a tile, a vector of channels at a time; gives the loop over
     these."""
-    data.set_layout(_by_tile(data, lanes))
     a, b, tile, channel = data.axes
     outer, lane = data.split(channel, factor=lanes)
     data.reorder(outer, tile, a, b, lane)
