@@ -22,17 +22,17 @@ AVX2 = Target.parse("llvm -vector_bits=256 -num_vector_registers=16 -has_fma")
 WIDE = Target.parse("llvm -vector_bits=512 -num_vector_registers=32 -has_fma")
 
 GOLDEN_MATMUL = """\
-def mm(A: float32[12], B: float32[48], C: float32[16]) -> C:
+def mm(A: float32[74], B: float32[296], C: float32[16]) -> C:
     alloc C.local: float32[16] in local
     C.local[ramp(0, 1, 4)] = broadcast(0.0, 4)
     C.local[ramp(4, 1, 4)] = broadcast(0.0, 4)
     C.local[ramp(8, 1, 4)] = broadcast(0.0, 4)
     C.local[ramp(12, 1, 4)] = broadcast(0.0, 4)
-    for k in range(0, 6):
+    for k in range(0, 37):
         C.local[ramp(0, 1, 4)] = C.local[ramp(0, 1, 4)] + broadcast(A[k], 4) * B[ramp(k * 8, 1, 4)]
         C.local[ramp(4, 1, 4)] = C.local[ramp(4, 1, 4)] + broadcast(A[k], 4) * B[ramp(k * 8 + 4, 1, 4)]
-        C.local[ramp(8, 1, 4)] = C.local[ramp(8, 1, 4)] + broadcast(A[k + 6], 4) * B[ramp(k * 8, 1, 4)]
-        C.local[ramp(12, 1, 4)] = C.local[ramp(12, 1, 4)] + broadcast(A[k + 6], 4) * B[ramp(k * 8 + 4, 1, 4)]
+        C.local[ramp(8, 1, 4)] = C.local[ramp(8, 1, 4)] + broadcast(A[k + 37], 4) * B[ramp(k * 8, 1, 4)]
+        C.local[ramp(12, 1, 4)] = C.local[ramp(12, 1, 4)] + broadcast(A[k + 37], 4) * B[ramp(k * 8 + 4, 1, 4)]
     C[ramp(0, 1, 4)] = C.local[ramp(0, 1, 4)]
     C[ramp(4, 1, 4)] = C.local[ramp(4, 1, 4)]
     C[ramp(8, 1, 4)] = C.local[ramp(8, 1, 4)]
@@ -47,7 +47,7 @@ def matmul(n, m, depth):
 
 
 def test_matmul_is_a_register_tile():
-    a, b, c = matmul(2, 8, 6)
+    a, b, c = matmul(2, 8, 37)
     f = lower(schedule([c], SMALL), [a, b, c], SMALL, "mm")
     assert str(f) == GOLDEN_MATMUL
 
