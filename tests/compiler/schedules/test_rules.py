@@ -28,7 +28,7 @@ def mm(A: float32[74], B: float32[296], C: float32[16]) -> C:
     C.local[ramp(4, 1, 4)] = broadcast(0.0, 4)
     C.local[ramp(8, 1, 4)] = broadcast(0.0, 4)
     C.local[ramp(12, 1, 4)] = broadcast(0.0, 4)
-    for k in range(0, 37):
+    for k in range(0, 37):  # pragma unroll_max=128
         C.local[ramp(0, 1, 4)] = C.local[ramp(0, 1, 4)] + broadcast(A[k], 4) * B[ramp(k * 8, 1, 4)]
         C.local[ramp(4, 1, 4)] = C.local[ramp(4, 1, 4)] + broadcast(A[k], 4) * B[ramp(k * 8 + 4, 1, 4)]
         C.local[ramp(8, 1, 4)] = C.local[ramp(8, 1, 4)] + broadcast(A[k + 37], 4) * B[ramp(k * 8, 1, 4)]
