@@ -86,7 +86,7 @@ def _shares(
         return []
     start = position * lines // points if points > 1 else ZERO
     line = Var("line.ahead")
-    inner: dict[IterVar, Expr] = zero | {a: Var(f"{a.name}.ahead") for a in beside}
+    inner: dict[IterVar, Expr] = {**zero, **{a: Var(f"{a.name}.ahead") for a in beside}}
     element, below = (start + line) * step, 1
     for a in reversed(along):
         inner[a] = element // below
