@@ -102,12 +102,17 @@ def fetch_panel(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar], tile: Ti
 
 def fetch_rows(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar]) -> None:
     """Ask for it in front of the innermost loop of the ``reduction`` that reads new lines."""
-    moved = acc.axes[ahead.axis]
-    beside = {v for i in ahead.read.indices for n in [set(walk(i))] if moved in n for v in n}
+    columns = beside(acc, acc.axes[ahead.axis])
     place = len(reduction) - 1
-    while place > 0 and reduction[place - 1] in beside:
+    while place > 0 and reduction[place - 1] in columns:
         place -= 1  # the columns of a window read the same lines
     _fetch(acc, ahead, reduction[place])
+
+
+def beside(acc: Stage, axis: IterVar) -> set[object]:
+    """What stands in one index with ``axis``: for rows, the columns of a window."""
+    indices = [set(walk(i)) for r in acc.reads() for i in r.indices]
+    return {v for used in indices if axis in used for v in used}
 
 
 def _fetch(acc: Stage, ahead: Ahead, loop: IterVar) -> None:

@@ -25,7 +25,7 @@ STEP_CYCLES, COVERED_CYCLES = 5.0, 4.25
 COVERING = 8  # accumulators: four cycles, two multiply-adds each
 # Loads in a cycle: two, less what prefetches and bank conflicts take.
 LOADS = 1.75
-# Statements of an unrolled window.
+# Statements of an unrolled window; half of it for the channels of other sums.
 UNROLLED = 256
 # What smaller tiles at the ends cost beside their steps.
 UNEVEN = 1.01
@@ -74,7 +74,7 @@ def choose_tile(
     those of a matrix do.
 
     Per reduction step a tile costs the larger of its multiply-adds, at two a cycle, and its loads,
-    and never less than ``STEP_CYCLES``; tiles at the ends cost what they are.
+    and never less than the latency of one; tiles at the ends cost what they are.
     """
     lanes = min(lanes, columns) if block == 1 else min(lanes, block)
     registers = ctx.target.num_vector_registers

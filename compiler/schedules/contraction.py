@@ -4,7 +4,7 @@ The register tile is ``rows × vectors`` accumulators. Vectors run along the axi
 in the result's storage; rows run along an axis that one of the operands does not depend on, so
 that each vector loaded is used ``rows`` times and each scalar broadcast ``vectors`` times (Goto and
 van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 2008; for convolutions
-Georganas et al., SC'18). The tile is unrolled, the reduction is not.
+Georganas et al., SC'18). The tile is unrolled, of the reduction only a few channels.
 
     for n, c.outer, h in parallel:
       for w.outer:
@@ -24,7 +24,7 @@ from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
 from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
-from .ahead import fetch_panel, fetch_rows, panels_ahead, rows_ahead
+from .ahead import beside, fetch_panel, fetch_rows, panels_ahead, rows_ahead
 from .blocking import (
     CHUNKS,
     UNROLLED,
@@ -273,9 +273,7 @@ def _innermost(acc: Stage, row: int | None, reduction: list[IterVar]) -> IterVar
     registers."""
     if not reduction:
         return None
-    both = {acc.axes[row], reduction[-1]} if row is not None else {reduction[-1]}
-    indices = [set(walk(i)) for r in acc.reads() for i in r.indices]
-    window = row is not None and any(both <= used for used in indices)
+    window = row is not None and reduction[-1] in beside(acc, acc.axes[row])
     return None if window else reduction[-1]
 
 
