@@ -168,8 +168,8 @@ def _too_small(p: Probe) -> Iterator[str]:
 
 def _small_model(kind: str) -> str:
     """A matrix product and a softmax, on the device and by numpy."""
+    from .builder import GraphBuilder
     from .driver import compile as compile_model
-    from .graph import GraphBuilder
 
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(s).astype(np.float32) for s in ((5, 33), (33, 17)))

@@ -14,9 +14,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ..ir.layout import Digit, Layout
-from .graph import Node, TensorType
+from .graph import Node
 from .group import Group
 from .ops import Kind, get
+from .types import TensorType
 
 Types = Mapping[str, TensorType]
 

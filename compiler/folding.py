@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..runtime.errors import GraphError, WeftError
-from .graph import TensorType
 from .ops.opdef import Attrs, Kind, OpDef
+from .types import TensorType
 
 MAX_ELEMENTS = 1 << 26  # a larger result stays a node
 MAX_WORK = 1 << 32  # outputs x inputs of an operator that sums

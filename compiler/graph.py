@@ -1,13 +1,13 @@
 """The graph of a model: operator calls as nodes, typed tensors as edges, numpy constants.
 
 A :class:`Graph` is immutable from outside; a pass is a plain function ``Graph -> Graph`` that
-builds a new one with :class:`GraphBuilder`. ``graph.nx`` is the same graph as a networkx
-multigraph, for traversals, dominators and the like. ``str(graph)`` is stable, readable text.
+builds a new one (``builder.py``). ``graph.nx`` is the same graph as a networkx multigraph, for
+traversals, dominators and the like. ``str(graph)`` is stable, readable text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -16,37 +16,8 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from ..ir.layout import Layout
-from ..runtime.dtype import DType, dtype_of
 from ..runtime.errors import GraphError
-
-MAX_ELEMENTS = 2**31 - 1  # indices are int32
-
-
-@dataclass(frozen=True)
-class TensorType:
-    """Element type, logical shape, and how the elements lie in storage (None: row major)."""
-
-    dtype: DType
-    shape: tuple[int, ...]
-    layout: Layout | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of logical elements."""
-        n = 1
-        for d in self.shape:
-            n *= d
-        return n
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in storage, padding included."""
-        return (self.layout.size if self.layout else self.size) * self.dtype.bytes
-
-    def __str__(self) -> str:
-        text = f"{self.dtype}[{', '.join(map(str, self.shape))}]"
-        return f"{text}@{self.layout}" if self.layout else text
+from .types import TensorType
 
 
 @dataclass(frozen=True)
@@ -125,6 +96,7 @@ class Graph:
         return g
 
     def replace(self, **changes: Any) -> Graph:
+        """This graph with some fields changed, not verified."""
         return replace(self, **changes)
 
     def verify(self) -> Graph:
@@ -168,106 +140,3 @@ class Graph:
             lines.append(f"    {n}    # {made}")
         lines.append(f"    return {', '.join(self.outputs)}")
         return "\n".join(lines)
-
-
-class GraphBuilder:
-    """Builds a graph node by node, inferring types; front-ends and passes use it."""
-
-    def __init__(self, name: str = "graph"):
-        self.name = name
-        self.inputs: list[str] = []
-        self.outputs: list[str] = []
-        self.nodes: list[Node] = []
-        self.types: dict[str, TensorType] = {}
-        self.constants: dict[str, np.ndarray] = {}
-        self.meta: dict[str, str] = {}
-        self._serial: dict[str, int] = {}
-
-    @classmethod
-    def like(cls, graph: Graph, *, nodes: bool = False) -> GraphBuilder:
-        """A builder with the inputs and constants (and ``nodes``) of ``graph``."""
-        b = cls(graph.name)
-        b.inputs, b.outputs = list(graph.inputs), list(graph.outputs)
-        b.constants, b.types, b.meta = dict(graph.constants), dict(graph.types), dict(graph.meta)
-        if nodes:
-            b.nodes = list(graph.nodes)
-        return b
-
-    def fresh(self, hint: str) -> str:
-        """A tensor name that is not taken."""
-        base = hint or "t"
-        if base not in self.types:
-            return base
-        k = self._serial.get(base, 0)
-        while True:
-            k += 1
-            name = f"{base}.{k}"
-            if name not in self.types:
-                self._serial[base] = k
-                return name
-
-    def input(self, name: str, dtype: DType | str, shape: Sequence[int]) -> str:
-        self.types[name] = TensorType(dtype_of(dtype), tuple(shape))
-        self.inputs.append(name)
-        return name
-
-    def constant(self, array: np.ndarray, hint: str = "const") -> str:
-        """A constant tensor; gives its name."""
-        name = self.fresh(hint)
-        value = np.asarray(array)  # ascontiguousarray would turn 0-d into 1-d
-        self.constants[name] = value
-        self.types[name] = TensorType(dtype_of(value.dtype), value.shape)
-        return name
-
-    def add(
-        self,
-        op: str,
-        inputs: Sequence[str],
-        attrs: Mapping[str, Any] | None = None,
-        *,
-        outputs: Sequence[str] | None = None,
-        source: Source | None = None,
-    ) -> tuple[str, ...]:
-        """Append a node of operator ``op`` and give the names of its outputs.
-
-        Attributes are checked against the operator's schema and completed with its defaults, and
-        the types of the outputs are inferred; errors carry ``source``.
-        """
-        from .ops import get
-
-        where = source or Source()
-        opdef = get(op)
-        full = opdef.check_attrs(attrs or {}, str(where))
-        types = opdef.infer_checked(
-            [self.types[i] if i else None for i in inputs], full, str(where)
-        )
-        names = tuple(outputs) if outputs else ()
-        for t in types[len(names) :]:
-            names += (self.fresh(op),)
-            self.types[names[-1]] = t  # taken now: the next output gets another name
-        for n, t in zip(names, types):
-            if t.size > MAX_ELEMENTS:
-                raise GraphError(
-                    f"the tensor {n!r} would have {t.size} elements ({t}); weft indexes with "
-                    f"int32, so {MAX_ELEMENTS} is the most.",
-                    where=str(where),
-                )
-            if n:
-                self.types[n] = t
-        self.nodes.append(Node(op, tuple(inputs), names, MappingProxyType(full), where))
-        return names
-
-    def finish(self, outputs: Iterable[str] | None = None) -> Graph:
-        """The verified graph."""
-        if outputs is not None:
-            self.outputs = list(outputs)
-        used = set(self.inputs) | set(self.constants) | {o for n in self.nodes for o in n.outputs}
-        return Graph(
-            self.name,
-            tuple(self.inputs),
-            tuple(self.outputs),
-            tuple(self.nodes),
-            {k: t for k, t in self.types.items() if k in used},
-            dict(self.constants),
-            dict(self.meta),
-        ).verify()

@@ -19,8 +19,9 @@ from ..ir import tensor as te
 from ..ir.expr import Const, const
 from ..ir.tensor import ComputeOp, Operation, PlaceholderOp, Tensor
 from ..runtime.errors import WeftError
-from .graph import Graph, Node, TensorType
+from .graph import Graph, Node
 from .ops import get, is_registered
+from .types import TensorType
 
 
 @dataclass(frozen=True)

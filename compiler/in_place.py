@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .graph import TensorType
 from .group import Group
 from .ops import Kind, get
+from .types import TensorType
 
 
 def overwritable(group: Group, types: Mapping[str, TensorType]) -> tuple[str, ...]:

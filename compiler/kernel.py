@@ -25,12 +25,12 @@ from ..runtime.artifact import Param
 from ..runtime.errors import CodegenError, LoweringError, WeftError
 from .cache import CachedKernel
 from .flatten import flatten_places
-from .graph import TensorType
 from .group import Group, GroupExpr, express
 from .in_place import overwritable
 from .launches import compile_draws, compile_launches
 from .schedules import schedule
 from .schedules.choices import Choices, Config
+from .types import TensorType
 
 Types = Mapping[str, TensorType]
 Constants = Mapping[str, np.ndarray]

@@ -16,9 +16,9 @@ from ..ir.target import Target
 from ..ir.tensor import Tensor
 from ..runtime.artifact import Param
 from .cache import CachedKernel, CachedLaunch
-from .graph import TensorType
 from .group import Group, GroupExpr
 from .schedules.fragment import draws
+from .types import TensorType
 
 Scratch = list[tuple[str, tuple[int, ...]]]
 

@@ -17,8 +17,10 @@ import numpy as np
 
 from ..runtime.dtype import UINT8
 from ..runtime.errors import InputError
-from .graph import Graph, GraphBuilder, TensorType
+from .builder import GraphBuilder
+from .graph import Graph
 from .ops.image import UNROLLED_TAPS
+from .types import TensorType
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as most image libraries

@@ -17,7 +17,8 @@ import numpy as np
 
 from ...runtime.dtype import DType
 from ...runtime.errors import InputError
-from ..graph import MAX_ELEMENTS, Graph, TensorType
+from ..graph import Graph
+from ..types import MAX_ELEMENTS, TensorType
 
 Shapes = Mapping[str, "Sequence[int] | int"]
 Constants = Mapping[str, Any]

@@ -16,7 +16,7 @@ from ...ir.expr import Expr, cast
 from ...ir.tensor import reduce_axis
 from ...runtime.dtype import dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .common import (
     broadcast_shapes,
     check_domain,

@@ -23,7 +23,7 @@ from ...ir.expr import (
 )
 from ...runtime.dtype import BOOL, FLOAT64, dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .common import (
     Fn,
     broadcast_shapes,

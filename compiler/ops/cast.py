@@ -8,7 +8,7 @@ from ...ir.expr import Reinterpret
 from ...ir.expr import cast as convert
 from ...runtime.dtype import dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .common import convert_array, make, some
 from .opdef import Attr, Kind, OpDef
 

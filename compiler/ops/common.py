@@ -17,7 +17,7 @@ from ...ir.expr import Expr, IterVar, as_int, cast
 from ...ir.tensor import Tensor, compute
 from ...runtime.dtype import FLOAT32, FLOAT64, DType, dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .opdef import Attrs, Types
 
 Fn = Callable[..., Any]

@@ -10,7 +10,7 @@ from ...ir import reducers
 from ...ir.expr import Expr, IterVar, all_of, const, equal, if_then_else
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import (
     Window,

@@ -15,7 +15,7 @@ from ...ir.expr import Expr, cast, to_expr
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType, dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .common import (
     check_domain,
     convert_array,

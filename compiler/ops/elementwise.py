@@ -15,7 +15,7 @@ import numpy as np
 from ...ir import intrin as te
 from ...ir.expr import Expr, cast, equal, if_then_else, maximum, minimum, to_expr
 from ...runtime.dtype import BOOL, dtype_of
-from ..graph import TensorType
+from ..types import TensorType
 from .common import Fn, check_domain, convert_array, make, some, widen, widen_array
 from .opdef import Attr, Kind, OpDef
 

@@ -13,7 +13,7 @@ from ...ir.expr import Op as Alu
 from ...ir.tensor import Tensor
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, stage
 

@@ -9,7 +9,7 @@ from ...ir.expr import ZERO, Expr, all_of, const, equal, if_then_else
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import FLOAT32, INT32
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .gather import check_axis, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import accumulator, extents, reduced, stage, window

@@ -11,7 +11,7 @@ from ...ir.expr import Expr, cast
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT32, dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .common import (
     Fn,
     broadcast_shapes,

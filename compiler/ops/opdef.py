@@ -15,7 +15,7 @@ import numpy as np
 
 from ...ir.tensor import Tensor
 from ...runtime.errors import GraphError, WeftError
-from ..graph import TensorType
+from ..types import TensorType
 
 
 class Kind(enum.IntEnum):

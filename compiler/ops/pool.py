@@ -14,7 +14,7 @@ from ...ir.intrin import power, sqrt
 from ...ir.tensor import Tensor, compute, reduce_axis
 from ...runtime.dtype import INT32, INT64, DType, dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import (
     Window,

@@ -16,7 +16,7 @@ from ...ir.expr import Expr, cast, equal, if_then_else, maximum, minimum, to_exp
 from ...ir.tensor import Tensor
 from ...runtime.dtype import FLOAT32, INT32, UINT8, DType, dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .common import (
     check_domain,
     convert_array,

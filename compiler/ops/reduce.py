@@ -18,7 +18,7 @@ from ...ir.expr import Expr, cast, equal, if_then_else, not_equal, to_expr, trun
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT64, DType, dtype_of
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .common import (
     Fn,
     check_domain,

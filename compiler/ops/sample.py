@@ -14,7 +14,7 @@ from ...ir.intrin import floor, round_even
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .gather import wrapped_array, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import accumulator, extents, stage

@@ -30,7 +30,7 @@ from ...ir.expr import Op as Alu
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .gather import check_axis, wrapped_array, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, reduced, stage

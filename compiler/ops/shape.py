@@ -10,7 +10,7 @@ import numpy as np
 from ...ir.expr import ZERO, Expr, all_of, const, if_then_else, maximum, minimum
 from ...ir.tensor import Tensor
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, padded, stage
 

@@ -14,7 +14,7 @@ from ...ir.expr import Expr, cast, equal, if_then_else, not_equal
 from ...ir.tensor import reduce_axis
 from ...runtime.dtype import INT32, INT64
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .common import check_domain, make, normalize_axis, some, widen, widen_array
 from .opdef import Attr, Kind, OpDef
 

@@ -29,7 +29,7 @@ from ...ir.expr import Expr, const, equal, if_then_else
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType
 from ...runtime.errors import GraphError
-from ..graph import TensorType
+from ..types import TensorType
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, pad_stage, padded, reduced, stage
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from ...ir.target import Target
 from ...runtime.dtype import FLOAT32
-from ..graph import Graph, Node, TensorType
+from ..graph import Graph, Node
 from ..ops.winograd import transform_weights
+from ..types import TensorType
 from .rewrite import Rewrite
 
 # Measured on AVX-512 cores (Zen 5); they decide between algorithms, so ratios are what counts.

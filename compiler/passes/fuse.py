@@ -24,9 +24,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
-from ..graph import Graph, Node, TensorType
+from ..graph import Graph, Node
 from ..group import Group
 from ..ops import Kind, get
+from ..types import TensorType
 
 MAX_NODES = 32
 MAX_BUFFERS = 16  # inputs and output, where a target says nothing else

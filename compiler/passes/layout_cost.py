@@ -12,8 +12,9 @@ import math
 from collections.abc import Mapping
 
 from ...ir.target import Target
-from ..graph import Node, TensorType
+from ..graph import Node
 from ..ops import Kind, get
+from ..types import TensorType
 
 # Convolutions: a result with blocked channels. The number is the axis of the weights (input 1) that
 # counts output channels.

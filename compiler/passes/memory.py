@@ -26,10 +26,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph import Graph, TensorType
+from ..graph import Graph
 from ..group import Group
 from ..in_place import overwritable
 from ..ops import get
+from ..types import TensorType
 
 ALIGNMENT = 64  # bytes
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Graph, GraphBuilder, Node, TensorType
+from ..builder import GraphBuilder
+from ..graph import Graph, Node
+from ..types import TensorType
 
 
 class Rewrite:

@@ -18,8 +18,9 @@ from itertools import product
 
 from ...ir.layout import Digit, Layout
 from ...ir.target import Target
-from ..graph import Graph, Node, TensorType
+from ..graph import Graph, Node
 from ..ops import Kind, get
+from ..types import TensorType
 from .layout_cost import CHANNEL_PRODUCERS, CHANNEL_WISE
 
 LANES = 4

@@ -13,10 +13,10 @@ from ...runtime.devices.cpu import CPUDevice, Library
 from ...runtime.errors import WeftError
 from ...runtime.ndarray import address, aligned_empty
 from ..cache import CachedKernel
-from ..graph import TensorType
 from ..group import is_literal
 from ..kernel import compile_kernel, physical_shape
 from ..schedules.choices import Config, config_text
+from ..types import TensorType
 from .task import Task
 
 SHORT = 0.05  # seconds of calls to time a candidate with

@@ -14,12 +14,13 @@ from ...ir.target import Target
 from ...ir.tensor import Tensor
 from ..frontends import load
 from ..frontends.signature import bind
-from ..graph import Graph, TensorType
+from ..graph import Graph
 from ..group import Group, GroupExpr, is_literal, kernel_name, structural_key
 from ..kernel import count_flops, schedule_group
 from ..optimize import optimize
 from ..passes.fuse import fuse
 from ..schedules.choices import Choices
+from ..types import TensorType
 
 
 @dataclass(frozen=True)

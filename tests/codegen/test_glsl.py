@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import weft
 from weft.codegen import glsl
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.schedules.fragment import draws
 from weft.ir import te
 from weft.ir.lower import lower

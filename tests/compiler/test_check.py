@@ -98,7 +98,7 @@ def test_errors_say_what_to_do(model):
 
 
 def test_what_runs_on_wasm_needs_a_page():
-    from weft.compiler.graph import GraphBuilder
+    from weft.compiler.builder import GraphBuilder
 
     b = GraphBuilder("wide")
     (y,) = b.add("neg", [b.input("x", "float64", (3,))])

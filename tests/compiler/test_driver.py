@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import weft
 from weft.compiler import driver, kernel
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.cache import KernelCache
-from weft.compiler.graph import Graph, GraphBuilder, Source
+from weft.compiler.graph import Graph, Source
 from weft.compiler.ops import get
 from weft.ir.target import Target
 from weft.runtime.errors import DeviceError, GraphError, InputError, LoweringError, TargetError

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import weft
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.flatten import flatten_places
-from weft.compiler.graph import GraphBuilder
 from weft.compiler.group import Group
 from weft.compiler.passes.fuse import fuse
 from weft.compiler.passes.layout import choose_layouts

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from weft.compiler.graph import GraphBuilder, Node, Source
+from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph import Node, Source
 from weft.compiler.group import Group, express, kernel_name, structural_key
 from weft.compiler.ops import get
 from weft.ir.evaluate import evaluate

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pytest
 import weft
-from weft.compiler.graph import Graph, GraphBuilder
+from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph import Graph
 from weft.compiler.half import HalfPrecisionWarning, half_losses
 
 

@@ -8,7 +8,7 @@ import weft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from weft.codegen import llvm
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.group import Group
 from weft.compiler.in_place import overwritable
 from weft.compiler.passes.memory import ALIGNMENT, Lifetime, place, plan_memory

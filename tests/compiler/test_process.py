@@ -7,7 +7,7 @@ import pytest
 import weft
 from PIL import Image as PIL
 from weft.benchmarks.zoo.builder import Net
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.process import (
     Classes,
     Image,

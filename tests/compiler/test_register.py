@@ -9,7 +9,7 @@ import pytest
 import toy_target
 import weft
 from weft.benchmarks import zoo
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.group import Group, structural_key
 from weft.compiler.ops import Attr, Kind, OpDef, all_ops
 from weft.ir import te

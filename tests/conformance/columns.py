@@ -10,8 +10,9 @@ import numpy as np
 from op_cases import Case
 from weft.codegen import emscripten, for_target
 from weft.compiler import driver
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.cache import kernel_cache
-from weft.compiler.graph import Graph, GraphBuilder
+from weft.compiler.graph import Graph
 from weft.compiler.group import Group, structural_key
 from weft.compiler.ops import get
 from weft.compiler.tolerances import of_operators

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from weft.compiler.graph import TensorType
 from weft.compiler.ops import get
+from weft.compiler.types import TensorType
 from weft.runtime.dtype import DType, dtype_of
 
 # Relative tolerance by result type: a few roundings of the type, and of the accumulation.

@@ -266,7 +266,7 @@ def test_code_for_features_that_are_missing_here_is_refused():
     import dataclasses
 
     import weft
-    from weft.compiler.graph import GraphBuilder
+    from weft.compiler.builder import GraphBuilder
     from weft.runtime.executor import Executable
 
     b = GraphBuilder("g")

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import weft
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.runtime.errors import DeviceError, InputError
 
 

@@ -15,8 +15,8 @@ from PIL import Image as PIL
 from web.colours import IMAGE, LABELS, SIDE, model, needs_emscripten, picture
 from web.conftest import Visit
 from weft.compiler.browser import FLAGS
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.bundle import bundle, prepare
-from weft.compiler.graph import GraphBuilder
 from weft.compiler.process import Classes
 from weft.compiler.weights import decode
 from weft.runtime import safetensors

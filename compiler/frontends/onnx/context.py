@@ -14,7 +14,8 @@ import numpy as np
 from onnx import AttributeProto, NodeProto
 
 from ....runtime.errors import ModelError, UnsupportedError
-from ...graph import Source, TensorType
+from ...graph import Source
+from ...types import TensorType
 from .emit import Emitter
 from .tensors import TensorReader
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ... import folding
-from ...graph import GraphBuilder, Source
+from ...builder import GraphBuilder
+from ...graph import Source
 from ...ops import get
 
 FOLD_BUDGET = 1 << 30  # bytes that folding may make in one import, so that no file can exhaust us

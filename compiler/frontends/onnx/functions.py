@@ -13,7 +13,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, helper
 
 from ....runtime.errors import ModelError
-from ...graph import TensorType
+from ...types import TensorType
 from .schema import schema_of
 from .scope import subgraphs
 

@@ -12,7 +12,8 @@ import numpy as np
 from onnx import FunctionProto, GraphProto, NodeProto
 
 from ....runtime.errors import GraphError, ModelError, UnsupportedError
-from ...graph import Graph, Source, TensorType
+from ...graph import Graph, Source
+from ...types import TensorType
 from ..signature import SymbolicType, UnboundGraph, solve
 from .context import Converter, NodeContext
 from .emit import Emitter

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ....runtime.dtype import dtype_of
-from ...graph import TensorType
+from ...types import TensorType
 from .context import Converter, NodeContext
 
 

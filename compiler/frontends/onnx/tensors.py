@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from ....runtime.dtype import BFLOAT16, DType, dtype_of
 from ....runtime.errors import ModelError, UnsupportedError
-from ...graph import MAX_ELEMENTS
+from ...types import MAX_ELEMENTS
 
 _DTYPES: dict[int, DType] = {
     TensorProto.FLOAT: dtype_of("float32"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import weft
 from weft.benchmarks import zoo
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.passes.attention import fuse_attention
 from weft.compiler.reference import evaluate_graph
 

@@ -5,7 +5,8 @@ import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from weft.compiler.graph import Graph, GraphBuilder
+from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph import Graph
 from weft.compiler.ops import Kind, get
 from weft.compiler.optimize import optimize
 from weft.compiler.passes.fuse import MAX_BUFFERS, MAX_NODES, fuse

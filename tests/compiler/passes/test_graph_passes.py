@@ -4,7 +4,8 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from weft.compiler.graph import Graph, GraphBuilder
+from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph import Graph
 from weft.compiler.ops import get
 from weft.compiler.passes import (
     GRAPH_PASSES,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.passes.strided import gather_strided
 from weft.compiler.reference import evaluate_graph
 

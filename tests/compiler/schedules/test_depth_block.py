@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from weft.codegen import llvm
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.kernel import lower_group
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.task import tasks_of

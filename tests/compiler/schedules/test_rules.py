@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from weft.compiler.build import build
-from weft.compiler.graph import GraphBuilder
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.ops import get
 from weft.compiler.schedules import schedule
 from weft.compiler.schedules.blocking import Tile, choose_tile

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from weft.compiler.graph import TensorType
 from weft.compiler.ops import get
 from weft.compiler.schedules import schedule
 from weft.compiler.schedules.choices import Choices
+from weft.compiler.types import TensorType
 from weft.ir import te
 from weft.ir.evaluate import evaluate
 from weft.ir.interp import run

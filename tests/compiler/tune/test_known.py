@@ -8,8 +8,8 @@ import pytest
 import weft
 from weft.benchmarks import zoo
 from weft.codegen import llvm
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.driver import ACCURACIES
-from weft.compiler.graph import GraphBuilder
 from weft.compiler.kernel import trace_hash
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune import known

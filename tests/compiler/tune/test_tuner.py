@@ -13,8 +13,8 @@ import pytest
 import tune_hooks
 import weft
 from weft.codegen import llvm
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.cache import KernelCache
-from weft.compiler.graph import GraphBuilder
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune import model as cost_model
 from weft.compiler.tune import tuner
