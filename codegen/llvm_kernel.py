@@ -331,7 +331,7 @@ def kernel(module: Module, f: Function) -> None:
             n = as_int(extent)
             size = 0 if n is None else size * n
         body.sizes[b] = size
-    body.overlap = f.attrs.get("overlap", ())  # type: ignore[assignment]
+    body.overlap = f.attrs.get("overlap", ())
     pointers = iter(body.pointers(list(f.buffers), written))
     params, lines, args = [], [], []
     for k, p in enumerate(f.params):

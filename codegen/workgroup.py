@@ -11,7 +11,6 @@ buffer or the next barrier, which both start a new *epoch* of the buffer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
 from ..ir.expr import Expr, Load, Var, as_int
 from ..ir.stmt import Alloc, Barrier, Buffer, For, Function, If, Let, Stmt, Store
@@ -58,9 +57,7 @@ class Workgroup(CLike):
     # -- limits -----------------------------------------------------------------------------------
 
     def _extents(self, f: Function) -> dict[str, int | Expr]:
-        launch = f.attrs.get("launch", {})
-        assert isinstance(launch, Mapping)
-        return dict(launch)
+        return dict(f.attrs.get("launch", {}))
 
     def threads(self) -> tuple[int, int, int]:
         """Threads of a workgroup along x, y, z."""

@@ -277,7 +277,7 @@ class DeviceModule(KernelModule):
                     number[b] = len(slots)
                     slots.append(_slot(f"scratch{len(slots)}", "arena", str(b.dtype), k.shape(b)))
             f = k.function
-            launch = {tag: as_int(n) or 0 for tag, n in f.attrs.get("launch", {}).items()}  # type: ignore[attr-defined]
+            launch = {tag: as_int(n) or 0 for tag, n in f.attrs.get("launch", {}).items()}
             if 0 in launch.values():
                 continue  # nothing to compute
             at = (*k.args, *(number[b] for b in k.scratch))

@@ -104,8 +104,7 @@ def _kernel(
     made = []
     for piece in pieces:
         f = piece.function
-        launch = f.attrs.get("launch", {})
-        assert isinstance(launch, Mapping)
+        launch = {tag: as_int(n) or 0 for tag, n in f.attrs.get("launch", {}).items()}
         own = []
         for buffer, a in zip(f.buffers, piece.args):
             if a < len(params):
@@ -114,7 +113,7 @@ def _kernel(
                 dtype, shape = scratch[a - len(params)]
             own.append(Param(buffer.name, dtype, shape, "w" if buffer in f.writes else "r"))
         code = for_target(target).emit([f], target).source
-        made.append(CachedLaunch(f.name, tuple(own), piece.args, dict(launch), code))
+        made.append(CachedLaunch(f.name, tuple(own), piece.args, launch, code))
     return CachedKernel(symbol, tuple(params), b"", tuple(made), tuple(scratch))
 
 

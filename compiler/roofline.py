@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import te
+from ..ir.expr import as_int
 from ..ir.schedule import Schedule, create_schedule
 from ..ir.target import Target
 from ..ir.tensor import Tensor
@@ -108,7 +109,7 @@ def _best_time(s: Schedule, args: list[Tensor], target: Target, name: str, n: in
     kernel = build(s, args, target, name)
     arrays = []
     for t in args:
-        array = aligned_empty(tuple(int(e.value) for e in t.shape), FLOAT32)  # type: ignore[attr-defined]
+        array = aligned_empty(tuple(as_int(e) or 0 for e in t.shape), FLOAT32)
         array[...] = 1e-3
         arrays.append(array)
     device = CPUDevice()

@@ -231,7 +231,7 @@ def symbolic_range(e: Expr, ranges: Mapping[Var, tuple[Expr, Expr]]) -> tuple[Ex
         return e, e
     if isinstance(e, Var):
         return ranges.get(e, (e, e))
-    if not any(n in ranges or isinstance(n, Read) for n in walk(e)):  # type: ignore[operator]
+    if not any(isinstance(n, Read) or (isinstance(n, Var) and n in ranges) for n in walk(e)):
         return e, e
     if isinstance(e, Unary) and e.op is Op.NEG:
         r = symbolic_range(e.a, ranges)

@@ -50,11 +50,15 @@ _argmin = comm_reducer(_better(Op.LT), lambda i, d: (const(i.max, i), _highest(d
 def argmax(value: Expr, axis: IterVar) -> tuple[Expr, Expr]:
     """``(index, value)`` of the greatest element along ``axis``; the first one of equals. Give
     both to one compute: ``idx, val = te.compute(shape, lambda i: te.argmax(A[i, k], k))``."""
-    index, best = _argmax((axis, value), axis=axis)  # type: ignore[misc]
-    return index, best
+    return _pair(_argmax((axis, value), axis=axis))
 
 
 def argmin(value: Expr, axis: IterVar) -> tuple[Expr, Expr]:
     """``(index, value)`` of the least element along ``axis``; the first one of equals."""
-    index, best = _argmin((axis, value), axis=axis)  # type: ignore[misc]
+    return _pair(_argmin((axis, value), axis=axis))
+
+
+def _pair(components: Expr | tuple[Expr, ...]) -> tuple[Expr, Expr]:
+    assert isinstance(components, tuple)
+    index, best = components
     return index, best

@@ -504,7 +504,7 @@ class Stage:
                 raise self._error(f"prefetch: {what}.")
         source = self.schedule[tensor]
         self.prefetches.setdefault(loop, []).append(Ahead(tensor, axis, distance, parts))
-        index = source.op.outputs.index(tensor)  # type: ignore[attr-defined]
+        index = source.op.outputs.index(tensor)
         text = tuple(f"{a.name}:{n}" for a, n in parts)
         self.schedule.record(
             self, "prefetch", source.name, index, loop.name, axis.name, distance, text

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypedDict
 
 from ..runtime.dtype import DType
 from .expr import Expr, Var
@@ -153,20 +154,29 @@ def seq(*stmts: Stmt | None) -> Stmt:
     return flat[0] if len(flat) == 1 else Seq(tuple(flat))
 
 
+class Attrs(TypedDict, total=False):
+    """What passes tell the code generator about a function.
+
+    ``launch``: the extent of each hardware loop of a device kernel, by its tag. ``overlap``:
+    parameters that may be given the same memory; all others lie apart.
+    """
+
+    launch: Mapping[str, int | Expr]
+    overlap: Collection[Buffer]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Function:
     """A kernel: parameters (buffers and scalar variables, in calling order) and a body.
 
-    ``writes`` are the parameters that the kernel writes. ``attrs`` carries what passes tell the
-    code generator: ``"launch"`` (tag -> extent of the hardware loops of a device kernel) and
-    ``"overlap"`` (parameters that may be given the same memory; all others lie apart).
+    ``writes`` are the parameters that the kernel writes.
     """
 
     name: str
     params: tuple[Buffer | Var, ...]
     body: Stmt
     writes: frozenset[Buffer] = frozenset()
-    attrs: Mapping[str, object] = field(default_factory=lambda: _EMPTY)
+    attrs: Attrs = field(default_factory=Attrs)
 
     @property
     def buffers(self) -> tuple[Buffer, ...]:

@@ -98,7 +98,7 @@ class Target:
                 raise TargetError(
                     f"target {text!r}: {w!r} wants a value of type {types[key].__name__}."
                 ) from None
-        return replace(base, **options)  # type: ignore[arg-type]
+        return replace(base, **options)
 
 
 def split_targets(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,14 +77,20 @@ class Tensor:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Operation:
+class Operation(ABC):
     """What produces tensors. ``attrs`` are target-free facts for schedule rules."""
 
     name: str
     attrs: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), kw_only=True)
 
     @property
+    @abstractmethod
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The tensors that it produces: one, or all results of one computation."""
+
+    @property
     def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that it reads, each once, in the order of their first use."""
         return ()
 
     def __repr__(self) -> str:

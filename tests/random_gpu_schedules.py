@@ -68,7 +68,7 @@ def _spread(stage: Stage, loops: list[IterVar], rng: random.Random) -> IterVar:
 
 def _own(s: Schedule, stage: Stage, rng: random.Random) -> None:
     """A thread computes its results in registers; operands may come through shared memory."""
-    acc = s[s.cache_write(stage.op.outputs, "local")]  # type: ignore[attr-defined]
+    acc = s[s.cache_write(stage.op.outputs, "local")]
     at = _spread(stage, list(stage.axes), rng)
     acc.compute_at(stage, at)
     reduce = list(acc.reduce_axes)
@@ -84,7 +84,7 @@ def _own(s: Schedule, stage: Stage, rng: random.Random) -> None:
         acc.unroll(reduce[-1])
     for producer in acc.producers():
         if rng.random() < 0.6:
-            for t in producer.op.outputs:  # type: ignore[attr-defined]
+            for t in producer.op.outputs:
                 if any(r.tensor is t for r in acc.reads()):
                     _shared(s[s.cache_read(t, "shared", [acc])], stage, acc, reduce[0])
 
@@ -106,10 +106,10 @@ def _shared(copy: Stage, stage: Stage, acc: Stage, at: IterVar) -> None:
 def _together(s: Schedule, stage: Stage, rng: random.Random) -> None:
     """Threads share the terms of a result; what each has is added up by all."""
     _, own = stage.split(_fused(stage, stage.reduce_axes), factor=rng.choice([2, 3, 4, 8]))
-    result = stage.op.outputs[0]  # type: ignore[attr-defined]
+    result = stage.op.outputs[0]
     part = s[s.rfactor(result, own)]
     part.set_scope("shared")
-    register = s[s.cache_write(part.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    register = s[s.cache_write(part.op.outputs[0], "local")]
     part.bind(part.leaves[0], thread_axis("threadIdx.x"))
     register.compute_at(part, part.leaves[0] if rng.random() < 0.5 else part.leaves[-1])
     total = s[s.cache_write(result, "local")]

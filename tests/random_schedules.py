@@ -146,7 +146,7 @@ def _one(s: Schedule, rng: random.Random, threads: bool) -> None:
         s.cache_write(stage.op.outputs, rng.choice(["local", "global"]))
     elif what == "cache_read":
         producer = rng.choice(stage.producers())
-        tensor = rng.choice(producer.op.outputs)  # type: ignore[attr-defined]
+        tensor = rng.choice(producer.op.outputs)
         s.cache_read(tensor, rng.choice(["local", "global"]), [stage])
     elif what == "rfactor":
         s.rfactor(stage.op.outputs[0], axis)

@@ -50,7 +50,7 @@ def schedule_attention(ctx: Context, stage: Stage) -> set[Stage]:
         stages["logits"].compute_inline()
     *batch, row, column = result.axes
     rows, keys = as_int(row.extent) or 1, as_int(p.scores.axes[-1].extent) or 1
-    lanes = ctx.target.lanes(p.product.op.outputs[0].dtype)  # type: ignore[attr-defined]
+    lanes = ctx.target.lanes(p.product.op.outputs[0].dtype)
     block = _block(ctx, p, rows, keys, lanes)
     outer, inner = (None, row) if block >= rows else result.split(row, factor=block)
     wide = column
@@ -95,7 +95,7 @@ def _tiled(ctx: Context, stage: Stage, rows: int, lanes: int) -> Stage:
     """Register tiles for one of the products; gives the stage of its accumulators."""
     column = len(stage.axes) - 1
     columns = as_int(stage.axes[column].extent) or 1
-    accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]
     depth = size(accumulate.reduce_axes)
     tile = choose_tile(ctx, rows, columns, lanes, block=1, shares_vector=False, depth=depth)
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)

@@ -43,7 +43,7 @@ class Context:
 
     def layout(self, stage: Stage) -> Layout | None:
         """The layout of a stage's first result."""
-        return self.layouts.get(stage.op.outputs[0]) or stage.layout  # type: ignore[attr-defined]
+        return self.layouts.get(stage.op.outputs[0]) or stage.layout
 
     def layout_of(self, tensor: Tensor) -> Layout | None:
         return self.layouts.get(tensor) or self.schedule[tensor].layout
@@ -63,7 +63,7 @@ class Context:
     def takes_epilogue(self, stage: Stage) -> Stage | None:
         """The one stage that reads the reduction ``stage``, element by element of the same shape:
         it can be computed tile by tile together with it."""
-        if stage.is_output or len(stage.op.outputs) != 1:  # type: ignore[attr-defined]
+        if stage.is_output or len(stage.op.outputs) != 1:
             return None
         readers = self.readers(stage)
         if len(readers) != 1 or readers[0].reduce_axes or len(readers[0].body) != 1:

@@ -60,7 +60,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         return set()
     row = row_axis(stage, operands, vector)
     if epilogue is None:
-        accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
+        accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]
     else:
         accumulate = stage
         stage.set_scope("local")
@@ -77,7 +77,7 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         ctx,
         rows,
         columns,
-        ctx.target.lanes(accumulate.op.outputs[0].dtype),  # type: ignore[attr-defined]
+        ctx.target.lanes(accumulate.op.outputs[0].dtype),
         block=_block(ctx, result, vector),
         shares_vector=shares,
         depth=size(accumulate.reduce_axes),

@@ -81,7 +81,7 @@ def draws(
         if stage in joined:
             continue
         inside = [p for p, reader in joined.items() if reader is stage]
-        for k, t in enumerate(stage.op.outputs):  # type: ignore[attr-defined]
+        for k, t in enumerate(stage.op.outputs):
             if t in needed:
                 made.append(_draw(ctx, stage, k, inside, bodies))
     return made
@@ -244,7 +244,7 @@ class _Kernel:
         axes = _Axes(self.shape, self.layout)
         rewrite = _Rewrite(self, stage, axes)
         made = ComputeOp("acc", axes.all, tuple(rewrite(b) for b in body)).outputs
-        self.local.update(zip(stage.op.outputs, made))  # type: ignore[attr-defined]
+        self.local.update(zip(stage.op.outputs, made))
 
 
 def _draw(
@@ -254,7 +254,7 @@ def _draw(
     inside: Sequence[Stage],
     bodies: Mapping[Stage, tuple[Expr, ...]],
 ) -> Draw:
-    result = stage.op.outputs[k]  # type: ignore[attr-defined]
+    result = stage.op.outputs[k]
     kernel = _Kernel(ctx, result)
     for producer in inside:
         kernel.accumulate(producer, bodies[producer])
@@ -274,8 +274,8 @@ def _draw(
         last.unroll(a)
     last.vectorize(axes.lane)
     for t in dict.fromkeys(t.op for t in kernel.local.values()):
-        if t.outputs[0] in schedule:  # type: ignore[attr-defined]
-            _schedule_accumulator(kernel, schedule[t.outputs[0]], last, axes.f)  # type: ignore[attr-defined]
+        if t.outputs[0] in schedule:
+            _schedule_accumulator(kernel, schedule[t.outputs[0]], last, axes.f)
     reads = tuple(t for t, _ in kernel.parameters)
     return Draw(result, reads, schedule, (*kernel.parameters.values(), out), kernel.layouts)
 

@@ -23,7 +23,7 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
     """
     adopt_layout(ctx, stage)
     layout = ctx.layout(stage)
-    lanes = ctx.target.lanes(stage.op.outputs[0].dtype)  # type: ignore[attr-defined]
+    lanes = ctx.target.lanes(stage.op.outputs[0].dtype)
     axis = lane_axis(stage, layout)
     if axis is None:
         return

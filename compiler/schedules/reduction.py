@@ -31,18 +31,18 @@ def schedule_reduction(ctx: Context, stage: Stage, parallel: bool = True) -> set
     s, target = ctx.schedule, ctx.target
     layout = ctx.layout(stage)
     operations = work(stage) if parallel else 0
-    lanes = target.lanes(stage.op.outputs[0].dtype)  # type: ignore[attr-defined]
+    lanes = target.lanes(stage.op.outputs[0].dtype)
     along = _contiguous_reduce_axis(ctx, stage)
     if along is not None and reduce_source(stage) is not None:
         n = as_int(along.extent) or 0
         if n >= 4:
             return _along_reduction(ctx, stage, along, lanes, operations)
     axis = lane_axis(stage, layout)
-    if axis is None or len(stage.op.outputs) != 1:  # type: ignore[attr-defined]
+    if axis is None or len(stage.op.outputs) != 1:
         run_parallel(ctx, stage, _outer(stage), operations)
         return {stage}
     # Accumulate a vector of results in a register, then store it.
-    accumulator = s[s.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    accumulator = s[s.cache_write(stage.op.outputs[0], "local")]
     if layout is not None:
         accumulator.set_layout(layout)
     block = layout.block(axis) if layout is not None else lanes
@@ -106,7 +106,7 @@ def _along_reduction(
 ) -> set[Stage]:
     """Partial results in the lanes of vectors, combined at the end."""
     s = ctx.schedule
-    result = stage.op.outputs[0]  # type: ignore[attr-defined]
+    result = stage.op.outputs[0]
     n = as_int(along.extent) or 1
     width = _partial_results(n, lanes)
     if n > width:

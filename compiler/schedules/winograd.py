@@ -52,7 +52,7 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
         return set()
     result = readers[0]
     m = as_int(back.axes[0].extent) or 1
-    lanes = ctx.target.lanes(result.op.outputs[0].dtype)  # type: ignore[attr-defined]
+    lanes = ctx.target.lanes(result.op.outputs[0].dtype)
     _, _, rows, columns = (as_int(a.extent) or 1 for a in result.axes)
     down, across = -(-rows // m), -(-columns // m)
     channels, filters = as_int(data.axes[3].extent) or 1, as_int(result.axes[1].extent) or 1
@@ -97,7 +97,7 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     back.compute_at(result, vectors)
     _in_registers(back, lanes)
     # The products.
-    accumulate = ctx.schedule[ctx.schedule.cache_write(product.op.outputs[0], "local")]  # type: ignore[attr-defined]
+    accumulate = ctx.schedule[ctx.schedule.cache_write(product.op.outputs[0], "local")]
     data.set_layout(_by_tile(data, lanes))
     product.set_layout(_by_tile(product, lanes))
     accumulate.set_layout(_by_tile(product, lanes))

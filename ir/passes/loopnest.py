@@ -34,7 +34,7 @@ from ..stage import Annotation, Stage
 from ..stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Stmt, Store, seq
 from ..tensor import ComputeOp, Tensor
 from ..tensorize import emit
-from ..visit import Mutator, substitute, walk
+from ..visit import Mutator, Node, substitute, walk
 from .prefetch import fetches
 
 
@@ -57,7 +57,7 @@ class _Builder:
         for s in self.bounds:
             layout = self._box_layout(s)
             if layout is not None:
-                self.layouts.update(dict.fromkeys(s.op.outputs, layout))  # type: ignore[attr-defined]
+                self.layouts.update(dict.fromkeys(s.op.outputs, layout))
         self.buffers: dict[Tensor, Buffer] = {}
         self.params: list[Buffer | Var] = []
         self.made: dict[Stage, list[Buffer]] = {}  # storage that is not a parameter
@@ -103,7 +103,7 @@ class _Builder:
             if isinstance(s.op, ComputeOp):
                 writes.add(buffer)
         for s in self.schedule.stages:
-            for t in s.op.outputs:  # type: ignore[attr-defined]
+            for t in s.op.outputs:
                 needed = not isinstance(s.op, ComputeOp) or t in self.schedule.outputs
                 if needed and t not in self.buffers:
                     raise LoweringError(
@@ -116,7 +116,7 @@ class _Builder:
         """Buffers for the results of a stage that are not parameters."""
         made: list[Buffer] = []
         b = self.bounds[s]
-        for t in s.op.outputs:  # type: ignore[attr-defined]
+        for t in s.op.outputs:
             if t not in self.buffers:
                 shape = tuple(e for _, e in b.box)
                 layout = self.layouts.get(t)
@@ -140,11 +140,11 @@ class _Builder:
         b = self.bounds[s]
         extra = self._bound_outside(s, b)
         alias = self.alias
-        depth = {a: k for k, a in enumerate(s.leaves)}
+        depth: dict[Node, int] = {a: k for k, a in enumerate(s.leaves)}
         attached = [k for k, a in enumerate(s.leaves) if a in self.children]
         guards: list[tuple[int, Expr, bool]] = []
         for axis, g in [*self._guards(s, b), *extra]:
-            at = max([depth[v] for v in walk(g) if v in depth] + attached, default=-1)  # type: ignore[index]
+            at = max([depth[v] for v in walk(g) if v in depth] + attached, default=-1)
             guards.append((at, substitute(g, alias), axis.kind != "reduce"))
         first = next((k for k, a in enumerate(s.leaves) if a.kind == "reduce"), len(s.leaves))
         to_load = _ToLoad(self, s, {a: substitute(e, alias) for a, e in b.index.items()})
@@ -228,7 +228,7 @@ class _Builder:
     def _harmless(self, s: Stage, b: StageBounds, axis: IterVar, an: Analyzer) -> bool:
         """Whether ``s`` may compute beyond the domain of ``axis``: its own storage has room (it is
         not a parameter), nobody looks at those elements, and all its reads stay inside storage."""
-        if any(t in self.schedule.outputs for t in s.op.outputs):  # type: ignore[attr-defined]
+        if any(t in self.schedule.outputs for t in s.op.outputs):
             return False
         for i, low, limit in self._reads_along(b, axis):
             span = an.interval(an.simplify(binary(Op.SUB, substitute(i, b.index), low)))
@@ -242,7 +242,7 @@ class _Builder:
         """How far ``s`` may compute along ``axis`` because storage of all that it reads there goes
         on with padding; None when not beyond the domain. A guard at the end of whole blocks is the
         same for all lanes of a vector."""
-        if any(t in self.schedule.outputs for t in s.op.outputs):  # type: ignore[attr-defined]
+        if any(t in self.schedule.outputs for t in s.op.outputs):
             return None
         ends: list[int] = []
         for i, low, limit in self._reads_along(b, axis):
@@ -281,7 +281,7 @@ class _Builder:
         )
 
     def _update(self, s: Stage, b: StageBounds, to_load: _ToLoad) -> Stmt:
-        buffers = [self.buffers[t] for t in s.op.outputs]  # type: ignore[attr-defined]
+        buffers = [self.buffers[t] for t in s.op.outputs]
         where = self._indices(s, b, to_load)
         first = b.body[0]
         if not isinstance(first, Reduce):
@@ -311,7 +311,7 @@ class _Builder:
         inner = [a for a in s.leaves[first:] if a.kind != "reduce"]
         fresh: dict[Var, Expr] = {a: Var(f"{a.name}.init") for a in inner if a not in self.alias}
         where = tuple(substitute(i, fresh) for i in self._indices(s, b, to_load))
-        buffers = [self.buffers[t] for t in s.op.outputs]  # type: ignore[attr-defined]
+        buffers = [self.buffers[t] for t in s.op.outputs]
         stmt = seq(*(Store(f, where, e) for f, e in zip(buffers, reduce.reducer.identity)))
         stmt = _guarded(
             [substitute(g, fresh) for at, g, data in guards if at >= first and data], stmt
@@ -326,7 +326,7 @@ class _Builder:
         """The nest of a tensorised stage: its outer loops around the intrinsic's statements."""
         assert s.intrin is not None
         at = s.leaves.index(s.intrin[0])
-        output = self.buffers[s.op.outputs[0]]  # type: ignore[attr-defined]
+        output = self.buffers[s.op.outputs[0]]
         init, stmt = emit(s.intrin[1], s, b, to_load, self._indices(s, b, to_load), output)
         first = next((k for k, a in enumerate(s.leaves) if a.kind == "reduce"), len(s.leaves))
         if init is not None and first >= at:

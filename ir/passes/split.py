@@ -11,7 +11,7 @@ from types import MappingProxyType
 from ...runtime.errors import LoweringError
 from ..expr import Expr, Var, as_int, is_const
 from ..simplify import simplify
-from ..stmt import For, ForKind, Function
+from ..stmt import Attrs, For, ForKind, Function
 from ..target import Target
 from ..visit import structural_equal, variables, walk
 
@@ -24,7 +24,7 @@ def split_host_device(f: Function, target: Target) -> Function:
     LoweringError : loops bound to one hardware index differ in extent, one does not start at 0,
         or an extent is not known before the launch.
     """
-    launch: dict[str, int | Expr] = {}
+    launch: dict[str, Expr] = {}
     scalars = {p for p in f.params if isinstance(p, Var)}
     for s in walk(f.body):
         if not isinstance(s, For) or s.kind is not ForKind.BOUND:
@@ -34,13 +34,13 @@ def split_host_device(f: Function, target: Target) -> Function:
             raise _error(s, f"starts at {s.minimum}; a hardware index starts at 0")
         if not variables(extent) <= scalars:
             raise _error(s, f"has the extent {extent}, which is not known before the launch")
-        known = launch.setdefault(s.tag, extent)
-        if isinstance(known, Expr) and not structural_equal(known, extent):
-            raise _error(s, f"has the extent {extent}, another one bound to {s.tag} has {known}")
+        first = launch.setdefault(s.tag, extent)
+        if not structural_equal(first, extent):
+            raise _error(s, f"has the extent {extent}, another one bound to {s.tag} has {first}")
     if not launch:
         return f
-    plain = {tag: n if as_int(n) is None else as_int(n) for tag, n in launch.items()}
-    attrs = MappingProxyType({**f.attrs, "launch": MappingProxyType(plain)})
+    plain = {tag: n if (number := as_int(n)) is None else number for tag, n in launch.items()}
+    attrs: Attrs = {**f.attrs, "launch": MappingProxyType(plain)}
     return Function(f.name, f.params, f.body, f.writes, attrs)
 
 

@@ -282,8 +282,8 @@ class Widener(ScopedMutator):
 
 
 def _is_positive_zero(e: Expr) -> bool:
-    zero = isinstance(e, Broadcast) and is_const(e.value, 0)
-    return zero and math.copysign(1, e.value.value) > 0  # type: ignore[attr-defined]
+    value = e.value if isinstance(e, Broadcast) else None
+    return isinstance(value, Const) and value.value == 0 and math.copysign(1, value.value) > 0
 
 
 def _and(a: Expr, b: Expr | None) -> Expr:

@@ -27,7 +27,7 @@ def _queue():
 
 def global_size(f: Function) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Work-items and work-items of a group along x, y, z."""
-    launch = dict(f.attrs.get("launch", {}))  # type: ignore[call-overload]
+    launch = dict(f.attrs.get("launch", {}))
     local = tuple(int(launch.get(f"threadIdx.{a}", 1)) for a in "xyz")
     return tuple(n * int(launch.get(f"blockIdx.{a}", 1)) for n, a in zip(local, "xyz")), local
 

@@ -61,7 +61,7 @@ def run(f: Function, args: Sequence, target: str = "webgpu -max_buffers=32") -> 
             for k, b in enumerate(buffers)
         ],
     )
-    launch = dict(f.attrs.get("launch", {}))  # type: ignore[call-overload]
+    launch = dict(f.attrs.get("launch", {}))
     encoder = gpu.create_command_encoder()
     step = encoder.begin_compute_pass()
     step.set_pipeline(pipeline)

@@ -85,7 +85,7 @@ def run(page, f: Function, args: list[np.ndarray], target: Target) -> list[np.nd
     """The arrays of all parameters after ``f`` ran in the page."""
     f = Function("test_kernel", f.params, f.body, f.writes, f.attrs)
     raw = [words(a, b.dtype, target) for a, b in zip(args, f.buffers, strict=True)]
-    launch = dict(f.attrs.get("launch", {}))  # type: ignore[call-overload]
+    launch = dict(f.attrs.get("launch", {}))
     given = {
         "code": wgsl.emit([f], target).source,
         "name": f.name,

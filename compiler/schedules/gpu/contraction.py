@@ -46,11 +46,11 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         return set()
     columns = as_int(result.axes[vector].extent) or 1
     block = layout.block(vector) if layout is not None else 1
-    lanes = _lanes(ctx.target.lanes(result.op.outputs[0].dtype), columns, block)  # type: ignore[attr-defined]
+    lanes = _lanes(ctx.target.lanes(result.op.outputs[0].dtype), columns, block)
     row = row_axis(stage, operands, vector)
     shared = shares_vector(stage, operands, vector)
     if epilogue is None:
-        accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]  # type: ignore[attr-defined]
+        accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]
     else:
         accumulate = stage
         stage.set_scope("local")

@@ -36,20 +36,20 @@ def bind_reduction(ctx: Context, stage: Stage) -> set[Stage]:
 
 def _alone(ctx: Context, stage: Stage) -> set[Stage]:
     s, layout = ctx.schedule, ctx.layout(stage)
-    accumulator = s[s.cache_write(stage.op.outputs, "local")]  # type: ignore[attr-defined]
+    accumulator = s[s.cache_write(stage.op.outputs, "local")]
     if not stage.axes:
         return {stage, accumulator}
     axis = lane_axis(stage, layout)
-    block = layout.block(axis) if layout is not None and axis is not None else 1
-    if axis is None or block != LANES or (as_int(stage.axes[axis].extent) or 1) % LANES:
+    sizes = [as_int(a.extent) or 1 for a in stage.axes]
+    if layout is None or axis is None or layout.block(axis) != LANES or sizes[axis] % LANES:
         accumulator.compute_at(stage, bind_flat(ctx, stage, list(stage.axes)))
         return {stage, accumulator}
-    accumulator.set_layout(layout)  # type: ignore[arg-type]
-    order = vectorize_along(stage, axis, block, layout)
+    accumulator.set_layout(layout)
+    order = vectorize_along(stage, axis, LANES, layout)
     data = list(accumulator.axes)
     lane = data.pop(axis)
-    if (as_int(lane.extent) or 0) > block:
-        rest, lane = accumulator.split(lane, factor=block)
+    if (as_int(lane.extent) or 0) > LANES:
+        rest, lane = accumulator.split(lane, factor=LANES)
         data.append(rest)
     accumulator.reorder(*data, *accumulator.reduce_axes, lane)
     accumulator.vectorize(lane)
@@ -63,17 +63,17 @@ def _together(ctx: Context, stage: Stage) -> set[Stage]:
     s = ctx.schedule
     terms = fused(stage, stage.reduce_axes)
     _, lane = stage.split(terms, factor=TOGETHER)
-    result = stage.op.outputs[0]  # type: ignore[attr-defined]
+    result = stage.op.outputs[0]
     part = s[s.rfactor(result, lane)]
     part.set_scope("shared")
-    (partial,) = part.op.outputs  # type: ignore[attr-defined]
+    (partial,) = part.op.outputs
     register = s[s.cache_write(partial, "local")]
     own = part.leaves[0]
     part.bind(own, thread_axis("threadIdx.x"))
     register.compute_at(part, own)
     # Every thread adds the parts up in a register of its own: adding in memory that all of them see
     # would be a race, storing one and the same result is none.
-    total = s[s.cache_write(stage.op.outputs, "local")]  # type: ignore[attr-defined]
+    total = s[s.cache_write(stage.op.outputs, "local")]
     if stage.axes:
         bind_blocks(ctx, stage, fused(stage, stage.axes))
         inner = stage.leaves[-1]
