@@ -1,19 +1,19 @@
 """Operators and targets from outside: ``weft.register_op``, ``weft.register_target``.
 
 What weft itself has stands in literal tables (``compiler/ops``, ``ir/target.py``, ``codegen``,
-``runtime/executor.py``); nothing registers itself by being imported. These two functions add to the
-tables, for a program that calls them.
+``runtime/devices/table.py``); nothing registers itself by being imported. These two functions add
+to the tables, for a program that calls them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..codegen import Generator, register_generator
 from ..ir.target import Target, register_kind
+from ..runtime.devices.table import Device, register_device
 from ..runtime.errors import TargetError
-from ..runtime.executor import register_device
+from ..runtime.runner import RunnerFactory
 from .ops import register
 from .ops.opdef import OpDef
 
@@ -42,7 +42,7 @@ def _convert(op: OpDef, n: Any) -> tuple[str, ...]:
 
 
 def register_target(
-    target: Target, generator: Generator, program: Callable[..., Any] | None = None
+    target: Target, generator: Generator, program: RunnerFactory | None = None
 ) -> Target:
     """Make ``target.kind`` a target that can be compiled for.
 
@@ -51,9 +51,8 @@ def register_target(
     target : its capabilities, which schedules ask for; options in a target's text change them.
     generator : an object (or module) as :class:`weft.codegen.Generator` describes.
     program : what runs its programs in this process: called with the ``Program``, its code objects
-        by name and its ``Storage``, it gives an object with ``run(arrays) -> arrays``,
-        ``time(arrays, repeat)`` and ``close()``, as ``runtime/devices/opengl.py`` has them. None:
-        programs can be saved, not run.
+        by name and its ``Storage``, it gives a :class:`~weft.runtime.runner.Runner`. None: programs
+        can be saved, not run.
 
     Raises :class:`TargetError` when there is a target of this kind.
     """
@@ -65,6 +64,5 @@ def register_target(
         )
     register_kind(target)
     register_generator(target.kind, generator)
-    if program is not None:
-        register_device(target.kind, program)
+    register_device(Device(target.kind, program))
     return target

@@ -18,8 +18,9 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a kernel. ``access`` is ``"r"``, ``"w"`` or ``"s"`` (a scalar, int64).
-    ``shape`` is the physical shape; ``size`` bytes."""
+    """One parameter of a kernel. ``access`` is ``"r"``, ``"w"`` or ``"s"``: a number, passed by
+    value as int64, of an integer dtype and of shape (); its argument is an input. ``shape`` is the
+    physical shape."""
 
     name: str
     dtype: str
@@ -46,6 +47,9 @@ class Slot:
     ``"arena"`` (at byte ``offset``) or ``"alias"`` (the bytes of slot ``source``). ``shape`` is the
     logical shape, ``physical`` the shape in storage, ``nbytes`` its size. ``layout`` is the text of
     the layout (empty: row major), ``layers`` how many layers of a texture it takes.
+
+    On a CPU an extent of an input or output may be -1, which is known only per call: ``nbytes`` is
+    then 0, and the caller gives the memory.
     """
 
     name: str

@@ -15,14 +15,21 @@ from .errors import InputError
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output of an executable."""
+    """An input or output of an executable. An extent of -1 may be any, call by call."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
+        extents = ("?" if n < 0 else str(n) for n in self.shape)
+        return f"{self.name}: {self.dtype}[{', '.join(extents)}]"
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array may have this shape."""
+        return shape == self.shape or (
+            len(shape) == len(self.shape) and all(n in (m, -1) for m, n in zip(shape, self.shape))
+        )
 
 
 def bind(
@@ -81,6 +88,32 @@ def bind(
     return arrays
 
 
+def check_out(
+    specs: Mapping[str, TensorSpec], out: Sequence[Any], given: Sequence[Any], where: str
+) -> None:
+    """Refuse arrays that results cannot be written to.
+
+    Raises :class:`InputError` for a wrong number, dtype or shape, for a read-only array and for one
+    that overlaps another one or an input of ``given``.
+    """
+
+    def wrong(message: str) -> InputError:
+        return InputError(message, where=where)
+
+    if len(out) != len(specs):
+        raise wrong(f"{len(out)} arrays were given for {len(specs)} outputs.")
+    for k, (array, spec) in enumerate(zip(out, specs.values())):
+        if not isinstance(array, np.ndarray):
+            raise wrong(f"the output {spec.name!r} is {type(array).__name__}, not an array.")
+        if array.dtype != spec.dtype.numpy or not spec.fits(array.shape):
+            raise wrong(f"the output {spec} was given {_describe(array)}.")
+        if not array.flags.writeable:
+            raise wrong(f"the output {spec.name!r} was given a read-only array.")
+        for other in (*given, *out[:k]):
+            if isinstance(other, np.ndarray) and np.may_share_memory(array, other):
+                raise wrong(f"the array of the output {spec.name!r} overlaps another one.")
+
+
 class _Mismatch(Exception):
     def __init__(self, message: str, hint: str | None = None):
         super().__init__(message)
@@ -105,7 +138,7 @@ def convert(value: Any, spec: TensorSpec) -> np.ndarray:
             )
     else:
         array = _from_python(value, spec.dtype)
-    if array.shape != spec.shape:
+    if not spec.fits(array.shape):
         raise _Mismatch(f"has shape {array.shape}, not {spec.shape}", _shape_hint(array, spec))
     return array
 

@@ -56,8 +56,11 @@ def is_ready(array: np.ndarray, alignment: int = ALIGNMENT) -> bool:
 
 def aligned(array: np.ndarray) -> np.ndarray:
     """``array`` itself when it is ready for a kernel, else an aligned copy."""
-    if is_ready(array):
-        return array
+    return array if is_ready(array) else aligned_copy(array)
+
+
+def aligned_copy(array: np.ndarray) -> np.ndarray:
+    """A new C-contiguous array at an aligned address, with the elements of ``array``."""
     copy = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy

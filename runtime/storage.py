@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .artifact import Program, Slot
+from .artifact import Param, Program, Slot
 from .dtype import DType, dtype_of
 from .errors import PackageError, WeftError
 from .inputs import TensorSpec
@@ -46,6 +46,7 @@ class MemoryReport:
 
 class Storage:
     """The slots of a program, each with its dtype and its root: the slot that owns its bytes.
+    ``dynamic`` are those whose extents are known only per call.
 
     Raises :class:`PackageError` when slots, kernels and parameters do not fit together.
     """
@@ -58,7 +59,8 @@ class Storage:
             raise self.error("two slots have the same name")
         if program.alignment != ALIGNMENT or program.arena < 0:
             raise self.error(f"arena {program.arena}, alignment {program.alignment}")
-        self.dtypes = [self._dtype(s) for s in self.slots]
+        self.dynamic = frozenset(k for k, s in enumerate(self.slots) if -1 in s.shape)
+        self.dtypes = [self._dtype(k, s) for k, s in enumerate(self.slots)]
         self.roots = [self._root(k) for k in range(len(self.slots))]
         self.constants = {
             k: self._constant(s, params) for k, s in enumerate(self.slots) if s.kind == "constant"
@@ -75,14 +77,23 @@ class Storage:
             hint="compile the model again",
         )
 
-    def _dtype(self, s: Slot) -> DType:
+    def _dtype(self, k: int, s: Slot) -> DType:
         try:
             dtype = dtype_of(s.dtype)
         except WeftError as e:
             raise self.error(f"the slot {s.name!r}: {e.message}") from None
-        sizes = (*s.shape, *s.physical, s.nbytes, s.offset)
-        if s.kind not in _KINDS or dtype.lanes != 1 or min(sizes) < 0:
+        least = -1 if k in self.dynamic and s.kind in ("input", "output") else 0
+        if (
+            s.kind not in _KINDS
+            or dtype.lanes != 1
+            or min((*s.shape, *s.physical), default=0) < least
+            or min(s.nbytes, s.offset) < 0
+        ):
             raise self.error(f"the slot {s.name!r} is malformed")
+        if k in self.dynamic:
+            if s.physical != s.shape or s.nbytes:
+                raise self.error(f"the slot {s.name!r} has no size and {s.nbytes} bytes")
+            return dtype
         if math.prod(s.physical) * dtype.bytes != s.nbytes:
             raise self.error(f"the slot {s.name!r} has {s.nbytes} bytes for {list(s.physical)}")
         if s.kind == "arena" and s.offset % ALIGNMENT:
@@ -112,7 +123,7 @@ class Storage:
         specs = {}
         for name, k in table.items():
             s = self.slots[k]
-            if math.prod(s.shape) * self.dtypes[k].bytes != s.nbytes:
+            if k not in self.dynamic and math.prod(s.shape) * self.dtypes[k].bytes != s.nbytes:
                 raise self.error(f"{name!r} is not stored plainly")
             specs[name] = TensorSpec(name, self.dtypes[k], s.shape)
         return specs
@@ -131,14 +142,21 @@ class Storage:
         for step in self.program.steps:
             for param, k in zip(kernels[step.kernel].params, step.args):
                 s, root = self.slots[k], self.slots[self.roots[k]]
-                if param.dtype != s.dtype or math.prod(param.shape) * self.dtypes[k].bytes > (
-                    s.nbytes
-                ):
+                if param.dtype != s.dtype or not self._fits(param, k):
                     raise self.error(f"{step.kernel!r} cannot take the slot {s.name!r}")
-                if param.access not in ("r", "w") or (
+                if param.access not in ("r", "w", "s") or (
                     param.access == "w" and root.kind in ("input", "constant")
                 ):
                     raise self.error(f"{step.kernel!r} must not write the slot {s.name!r}")
+
+    def _fits(self, param: Param, k: int) -> bool:
+        """Whether slot ``k`` has what a parameter of its dtype asks for."""
+        s = self.slots[k]
+        if param.access == "s":
+            return s.kind == "input" and s.shape == param.shape == () and self.dtypes[k].is_int
+        if k in self.dynamic or -1 in param.shape:
+            return param.shape == s.physical
+        return math.prod(param.shape) * self.dtypes[k].bytes <= s.nbytes
 
     def report(self) -> MemoryReport:
         def total(kind: str) -> int:

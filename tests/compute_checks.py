@@ -76,7 +76,7 @@ def wide_integers(target: str) -> np.ndarray:
 def memory_is_shared(target: str) -> None:
     exe, x, y = handmade.chain(target)
     np.testing.assert_allclose(exe(x), y, rtol=1e-5)
-    device = exe._remote
+    device = exe.runner
     slots = sum(s.kind == "arena" for s in exe.program.slots)
     assert slots == 12
     assert len(device._buffers) <= 5
@@ -86,11 +86,10 @@ def memory_is_shared(target: str) -> None:
 def close_gives_back(target: str) -> None:
     exe, x, y = handmade.chain(target)
     exe(x)
-    device = exe._remote
-    device.close()
+    device = exe.runner
+    exe.close()
     assert not device._buffers
     device.close()  # a second time changes nothing
-    exe._remote = None
     np.testing.assert_allclose(exe(x), y, rtol=1e-5)
 
 

@@ -11,6 +11,7 @@ from weft.ir.expr import Binary, Call, Cast, Const, Load, Op, Reinterpret, Selec
 from weft.ir.stmt import Alloc, For, If, Let, Seq, Store
 from weft.ir.target import Target
 from weft.runtime.errors import CodegenError
+from weft.runtime.runner import deliver
 
 TYPES = {"float32": "float", "int32": "int", "bool": "unsigned char", "int64": "long long"}
 WORDS = {Op.FLOORDIV: "DIV", Op.FLOORMOD: "MOD", Op.MIN: "MIN", Op.MAX: "MAX"}
@@ -72,7 +73,7 @@ class ToyProgram:
         subprocess.run([*command, library, source], check=True)
         self.library = CDLL(str(library))
 
-    def run(self, arrays):
+    def run(self, arrays, out=None):
         own = [np.empty(s.nbytes, np.uint8) for s in self.program.slots]
         slots = [own[root] for root in self.storage.roots]
         given = {**self.storage.constants, **dict(zip(self.program.inputs.values(), arrays))}
@@ -81,7 +82,7 @@ class ToyProgram:
         for step in self.program.steps:
             self.library[step.kernel](*(c_void_p(slots[k].ctypes.data) for k in step.args))
         outputs = zip(self.program.outputs.values(), self.storage.outputs.values())
-        return [slots[k].view(s.dtype.numpy).reshape(s.shape) for k, s in outputs]
+        return deliver([slots[k].view(s.dtype.numpy).reshape(s.shape) for k, s in outputs], out)
 
 
 TARGET, GENERATOR = Target("toyc", distinct_buffers=True, vector_bits=8), TextGenerator(source)

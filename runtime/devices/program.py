@@ -15,6 +15,7 @@ from ..artifact import Kernel, Program, Slot
 from ..dtype import DType
 from ..errors import DeviceError, InputError
 from ..pool import Plan
+from ..runner import deliver
 from ..storage import Storage
 from ..texture import texel_dtype
 
@@ -36,6 +37,13 @@ class DeviceProgram(ABC):
         self.options = target_options(program.target)
         self.kernels = {k.name: k for k in program.kernels}
         for step in program.steps:
+            if storage.dynamic or any(p.access == "s" for p in self.kernels[step.kernel].params):
+                raise DeviceError(
+                    f"the kernel {step.kernel} takes numbers or sizes that are only known per "
+                    f"call; kernels for {self.kind} take arrays of a fixed size.",
+                    where=program.name,
+                    hint="compile for constant extents, or for llvm",
+                )
             if step.device:
                 raise DeviceError(
                     f"the kernel {step.kernel} runs on {step.device}, which is only in web pages "
@@ -81,8 +89,10 @@ class DeviceProgram(ABC):
 
     # -- what the executor calls ------------------------------------------------------------------
 
-    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The program's outputs for its inputs, both in order."""
+    def run(
+        self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray] | None = None
+    ) -> list[np.ndarray]:
+        """The program's outputs for its inputs, both in order; see :meth:`Runner.run`."""
         given = dict(zip(self.program.inputs.values(), arrays))
         roots = [self.storage.roots[k] for k in self.program.outputs.values()]
         made = [r for r in dict.fromkeys(roots) if r in self.plan.places and r not in given]
@@ -101,7 +111,7 @@ class DeviceProgram(ABC):
             slot, dtype = self.program.slots[k], self.storage.dtypes[k].numpy
             flat = flat[: math.prod(slot.shape)].astype(dtype, copy=not own)
             outputs.append(flat.reshape(slot.shape))
-        return outputs
+        return deliver(outputs, out)
 
     def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
         """Nanoseconds of each call, one row a run; one run before them does not count."""

@@ -10,7 +10,6 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from weft.runtime.artifact import Kernel, Param, Program, Slot, Step
-from weft.runtime.devices.cpu import CPUDevice
 from weft.runtime.errors import DeviceError, InputError, PackageError
 from weft.runtime.executor import Executable, load
 from weft.runtime.ndarray import address, aligned, aligned_empty, is_ready
@@ -106,9 +105,9 @@ def test_any_array_of_the_right_type_is_taken(exe, make):
 def test_aligned_inputs_are_read_in_place(exe):
     seen = []
     x = aligned(X)
-    native = exe.prepare()._native
-    run = native.run
-    native.run = lambda: (seen.extend(native.table.tolist()), run())
+    runner = exe.prepare().runner
+    call = runner._call
+    runner._call = lambda: (seen.extend(runner.table.tolist()), call())
     assert exe(x).tolist() == Y
     assert seen.count(address(x)) == 2
 
@@ -299,11 +298,6 @@ def test_more_memory_than_there_is(codes):
 def test_code_that_is_none(codes):
     with pytest.raises(DeviceError, match="damaged"):
         Executable(PROGRAM, {"code": b"\x7fELF?"}, PARAMS).prepare()
-
-
-def test_a_device_may_be_given(codes):
-    device = CPUDevice()
-    assert Executable(PROGRAM, codes, PARAMS, device)(X).tolist() == Y
 
 
 def test_empty_arrays_are_aligned():

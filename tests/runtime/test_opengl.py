@@ -66,7 +66,7 @@ def test_intermediates_share_textures():
         (h,) = b.add("softmax", [h])
     exe = weft.compile(b.finish([h]), "opengl", cache=False)
     exe.prepare()
-    names = {t.name for t in exe._remote.textures.values()}
+    names = {t.name for t in exe.runner.textures.values()}
     slots = sum(s.kind == "arena" for s in exe.program.slots)
     assert slots == 5 + 2 * 6  # results and two scratch tensors of each
     assert len(names) <= 2 + 2 + 3  # input and output; two of each shape, and those in use

@@ -188,7 +188,7 @@ def test_a_lost_device_is_replaced():
             e(array)
     np.testing.assert_allclose(exe(x), y, rtol=1e-5)
     np.testing.assert_allclose(other(u), v, rtol=1e-5)
-    assert exe._remote.gpu is other._remote.gpu is adapter.shared()
+    assert exe.runner.gpu is other.runner.gpu is adapter.shared()
 
 
 def test_a_machine_without_wgpu():
