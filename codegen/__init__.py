@@ -15,6 +15,21 @@ from ..ir.stmt import Function
 from ..ir.target import Target
 
 
+class Code(Protocol):
+    """What a generator makes of functions. ``source`` and ``assembly`` are for people: the code as
+    the generator wrote it, and the machine code, where a driver makes that, the source again;
+    ``object`` is for the device."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def assembly(self) -> str: ...
+
+    @property
+    def object(self) -> bytes: ...
+
+
 class Generator(Protocol):
     """What the module of a target has."""
 
@@ -22,8 +37,8 @@ class Generator(Protocol):
         """``target`` with every capability filled in."""
         ...
 
-    def emit(self, functions: Sequence[Function], target: Target) -> Any:
-        """An object whose ``object`` is the code of ``functions``."""
+    def emit(self, functions: Sequence[Function], target: Target) -> Code:
+        """The code of ``functions``; raises :class:`CodegenError` when it cannot be expressed."""
         ...
 
     def linker(self, target: Target) -> str:
@@ -43,6 +58,10 @@ class Text:
     """The code of one function: ``source`` for people, ``object`` for its device."""
 
     source: str
+
+    @property
+    def assembly(self) -> str:
+        return self.source
 
     @property
     def object(self) -> bytes:

@@ -20,55 +20,21 @@ import os
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
 
 from ..runtime import knobs
 from ..runtime.artifact import Param
+from .compiled import CompiledGroup, Launch
 
 log = logging.getLogger("weft.cache")
 
-_MAGIC = b"weft-kernel-2\n"
+_MAGIC = b"weft-kernel-3\n"
 _SUFFIX = ".kernel"
 _MEMORY_LIMIT = 256 << 20  # bytes of code kept in memory
-
-
-@dataclass(frozen=True)
-class CachedLaunch:
-    """One kernel of a group that takes several. ``args`` number the parameters of the group in
-    order and, after them, its scratch; ``launch`` is the extent of each hardware index."""
-
-    symbol: str
-    params: tuple[Param, ...]
-    args: tuple[int, ...]
-    launch: Mapping[str, int]
-    code: str
-
-
-@dataclass(frozen=True)
-class CachedKernel:
-    """A compiled group: its C symbol, its parameters in order, the object file. On a device that
-    cannot do a group in one kernel, ``launches`` are its kernels and ``scratch`` (dtype, shape)
-    what passes between them. ``facts`` are for reports: operations, layouts, the answers to the
-    open questions of its schedule."""
-
-    symbol: str
-    params: tuple[Param, ...]
-    code: bytes
-    launches: tuple[CachedLaunch, ...] = ()
-    scratch: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    device: str = ""  # where it runs, when not on the device of its target; and why
-    reason: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def codes(self) -> dict[str, bytes]:
-        """The code of each kernel by its symbol."""
-        return {d.symbol: d.code.encode() for d in self.launches} or {self.symbol: self.code}
 
 
 @dataclass(frozen=True)
@@ -126,13 +92,13 @@ class KernelCache:
     def __init__(self, folder: Path | None, limit_bytes: int):
         self.folder, self.limit_bytes = folder, limit_bytes
         self._lock = threading.Lock()
-        self._memory: OrderedDict[str, CachedKernel] = OrderedDict()
+        self._memory: OrderedDict[str, CompiledGroup] = OrderedDict()
         self._memory_bytes = 0
         self._disk_bytes: int | None = None  # unknown until the first write
         self._memory_hits = self._disk_hits = self._misses = 0
         self._told = False  # that the folder cannot be written
 
-    def get(self, key: str) -> CachedKernel | None:
+    def get(self, key: str) -> CompiledGroup | None:
         """The kernel stored under ``key``, if any."""
         with self._lock:
             found = self._memory.get(key)
@@ -149,7 +115,7 @@ class KernelCache:
                 self._remember(key, found)
         return found
 
-    def put(self, key: str, kernel: CachedKernel) -> None:
+    def put(self, key: str, kernel: CompiledGroup) -> None:
         """Store a kernel; a full or read-only disk is logged once and otherwise ignored."""
         with self._lock:
             self._remember(key, kernel)
@@ -184,19 +150,19 @@ class KernelCache:
             self._disk_bytes = None
         return sum(_unlink(path) for path, _, _ in self._files())
 
-    def _remember(self, key: str, kernel: CachedKernel) -> None:
+    def _remember(self, key: str, kernel: CompiledGroup) -> None:
         old = self._memory.pop(key, None)
-        self._memory_bytes += len(kernel.code) - (len(old.code) if old else 0)
+        self._memory_bytes += kernel.nbytes - (old.nbytes if old else 0)
         self._memory[key] = kernel
         while self._memory_bytes > _MEMORY_LIMIT and len(self._memory) > 1:
             _, dropped = self._memory.popitem(last=False)
-            self._memory_bytes -= len(dropped.code)
+            self._memory_bytes -= dropped.nbytes
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None
         return self.folder / key[:2] / f"{key}{_SUFFIX}"
 
-    def _read(self, key: str) -> CachedKernel | None:
+    def _read(self, key: str) -> CompiledGroup | None:
         if self.folder is None:
             return None
         path = self._path(key)
@@ -214,7 +180,7 @@ class KernelCache:
             os.utime(path)  # its time is when it was last of use
         return kernel
 
-    def _write(self, key: str, kernel: CachedKernel) -> None:
+    def _write(self, key: str, kernel: CompiledGroup) -> None:
         path, data = self._path(key), _encode(key, kernel)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
@@ -262,38 +228,45 @@ def _unlink(path: Path) -> bool:
     return True
 
 
-def _encode(key: str, kernel: CachedKernel) -> bytes:
+def _encode(key: str, kernel: CompiledGroup) -> bytes:
+    """The hash of what follows it, the length of the head, the head, the codes of the launches."""
+    launches = [
+        {
+            "symbol": k.symbol, "params": [asdict(p) for p in k.params], "args": k.args,
+            "geometry": dict(k.geometry), "bytes": len(k.code),
+        }
+        for k in kernel.launches
+    ]  # fmt: skip
     head = {
-        "key": key,
-        "symbol": kernel.symbol,
-        "params": [asdict(p) for p in kernel.params],
-        "facts": dict(kernel.facts),
-    }
-    head |= {"launches": [asdict(d) for d in kernel.launches], "scratch": kernel.scratch}
-    head |= {"device": kernel.device, "reason": kernel.reason}
+        "key": key, "symbol": kernel.symbol, "params": [asdict(p) for p in kernel.params],
+        "launches": launches, "scratch": kernel.scratch, "device": kernel.device,
+        "reason": kernel.reason, "facts": dict(kernel.facts),
+    }  # fmt: skip
     text = json.dumps(head).encode()
-    body = len(text).to_bytes(8, "little") + text + kernel.code
+    codes = b"".join(k.code for k in kernel.launches)
+    body = len(text).to_bytes(8, "little") + text + codes
     return _MAGIC + hashlib.sha256(body).digest() + body
 
 
-def _decode(data: bytes, key: str) -> CachedKernel:
+def _decode(data: bytes, key: str) -> CompiledGroup:
     """Raises ValueError, LookupError or TypeError when the bytes are not what was written."""
     start = len(_MAGIC) + 32
     body = data[start:]
     if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != data[start - 32 : start]:
         raise ValueError("the hash is wrong")
-    length = int.from_bytes(body[:8], "little")
-    head = json.loads(body[8 : 8 + length])
+    at = 8 + int.from_bytes(body[:8], "little")
+    head = json.loads(body[8:at])
     if head["key"] != key:
         raise ValueError("it holds another kernel")
-    launches = tuple(
-        CachedLaunch(d["symbol"], _params(d), tuple(d["args"]), dict(d["launch"]), d["code"])
-        for d in head["launches"]
-    )
+    launches = []
+    for k in head["launches"]:
+        code, at = body[at : at + k["bytes"]], at + k["bytes"]
+        args, geometry = tuple(k["args"]), dict(k["geometry"])
+        launches.append(Launch(k["symbol"], _params(k), args, geometry, code))
     scratch = tuple((d, tuple(shape)) for d, shape in head["scratch"])
-    return CachedKernel(
-        head["symbol"], _params(head), body[8 + length :], launches, scratch, head["device"],
-        head["reason"], dict(head["facts"]),
+    return CompiledGroup(
+        head["symbol"], _params(head), tuple(launches), scratch, head["device"], head["reason"],
+        dict(head["facts"]),
     )  # fmt: skip
 
 

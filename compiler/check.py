@@ -26,11 +26,12 @@ from ..runtime.executor import Executable
 from ..runtime.inputs import bind as bind_inputs
 from . import check_reference
 from .check_report import Report, Row, distance
-from .driver import Progress, assemble, read_graph, resolved
+from .driver import Progress, read_graph, resolved
 from .graph import Graph, Node
 from .group import Group
 from .optimize import adapted, simplified
 from .passes.fuse import fuse
+from .program import assemble
 from .reference import evaluate_nodes
 from .tolerances import Tolerance, of_models
 

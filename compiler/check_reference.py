@@ -12,9 +12,10 @@ import numpy as np
 from ..ir.target import Target
 from ..runtime.errors import InputError, WeftError
 from .cache import KernelCache, kernel_cache
-from .driver import assemble, resolved
+from .driver import resolved
 from .graph import Graph
 from .group import Group
+from .program import assemble
 from .reference import evaluate_graph
 
 _PROTOBUF_LIMIT = 2**31 - 1  # bytes of a model in one file

@@ -1,122 +1,173 @@
-"""A group of graph nodes for a device that needs several kernels for it: draws of fragment shaders,
-launches of workgroups. What passes between them is scratch memory."""
+"""From a schedule to the functions that carry it out on a target, and from them to launches.
+
+How many functions there are follows from the target's capabilities: one on a processor, one for
+each nest of bound loops where workgroups are launched, one for each draw of a fragment shader. What
+passes between them is scratch memory. Everything after that is the same for all targets.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from ..codegen import for_target
-from ..ir.expr import as_int
+from ..codegen import Code, for_target
+from ..ir.expr import Var, as_int
 from ..ir.layout import Layout
 from ..ir.lower import lower, lower_kernels
 from ..ir.schedule import Schedule
 from ..ir.stmt import Buffer, Function
 from ..ir.target import Target
-from ..ir.tensor import Tensor
+from ..ir.tensor import ComputeOp, Tensor
 from ..runtime.artifact import Param
-from .cache import CachedKernel, CachedLaunch
-from .group import Group, GroupExpr
+from ..runtime.errors import LoweringError, ScheduleError
+from .compiled import CompiledGroup, Launch, Scratch
 from .schedules.fragment import draws
-from .types import TensorType
 
-Scratch = list[tuple[str, tuple[int, ...]]]
+Args = Sequence[Tensor | Var]
+Layouts = Mapping[Tensor, Layout]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One function of a group. ``args`` number the group's parameters and, after them, its scratch,
-    in the order of the function's parameters."""
+    """One function of a computation. ``args`` number the computation's parameters and, after them,
+    its scratch, in the order of the function's parameters."""
 
     function: Function
     args: tuple[int, ...]
 
 
-def compile_draws(
-    expr: GroupExpr,
-    group: Group,
-    types: Mapping[str, TensorType],
-    layouts: Mapping[Tensor, Layout],
-    target: Target,
-    symbol: str,
-) -> CachedKernel:
-    """The fragment shaders of a group.
+@dataclass(frozen=True)
+class Lowered:
+    """A computation as loop nests: its functions in order, the scratch between them, and the
+    schedules that were carried out."""
 
-    Raises :class:`CodegenError` with the reason when a fragment shader cannot compute it.
+    pieces: tuple[Piece, ...]
+    scratch: Scratch
+    schedules: tuple[Schedule, ...]
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        return tuple(p.function for p in self.pieces)
+
+    def overlapping(self, numbers: frozenset[int]) -> Lowered:
+        """The same, its functions told which of the parameters may be given the same bytes."""
+        made = []
+        for p in self.pieces:
+            f = p.function
+            shared = frozenset(b for b, n in zip(f.params, p.args, strict=True) if n in numbers)
+            made.append(replace(p, function=replace(f, attrs={**f.attrs, "overlap": shared})))
+        return replace(self, pieces=tuple(made))
+
+
+def lower_pieces(
+    schedule: Schedule, args: Args, target: Target, name: str, layouts: Layouts
+) -> Lowered:
+    """The functions that carry out ``schedule`` on ``target``; the first is called ``name``.
+
+    Parameters
+    ----------
+    args : the parameters of the computation in order: inputs, results, scalar variables.
+    layouts : how argument tensors lie in storage; row major where not given.
+
+    Raises
+    ------
+    ScheduleError, LoweringError : when the schedule cannot be carried out.
+    CodegenError : when no kernel of the target can compute this.
     """
-    scratch: Scratch = []
-
-    def pieces() -> Iterator[Piece]:
-        number = {t: k for k, t in enumerate((*expr.placeholders, *expr.outputs))}
-        for k, d in enumerate(draws(expr.outputs, target, layouts)):
-            if d.result not in number:
-                number[d.result] = len(number)
-                shape = tuple(as_int(n) or 0 for n in d.result.shape)
-                scratch.append((str(d.result.dtype), shape))
-            function = lower(d.schedule, d.args, target, _name(symbol, k), d.layouts)
-            yield Piece(function, tuple(number[t] for t in (*d.reads, d.result)))
-
-    return _kernel(expr, group, types, list(pieces()), scratch, target, symbol)
+    if target.texture_memory:
+        return _draws(schedule, args, target, name, layouts)
+    if target.max_threads:
+        return _launches(schedule, args, target, name, layouts)
+    function = lower(schedule, args, target, name, layouts)
+    return Lowered((Piece(function, tuple(range(len(args)))),), (), (schedule,))
 
 
-def compile_launches(
-    expr: GroupExpr,
-    group: Group,
-    types: Mapping[str, TensorType],
-    layouts: Mapping[Tensor, Layout],
-    schedule: Schedule,
-    target: Target,
-    symbol: str,
-) -> CachedKernel:
-    """The kernels of a scheduled group, one for each nest of its loops.
+def _draws(schedule: Schedule, args: Args, target: Target, name: str, layouts: Layouts) -> Lowered:
+    """A draw for each result and each stored intermediate. A fragment writes where it stands, so
+    loops of one's own order have no meaning there: draws are scheduled by :func:`draws`."""
+    if len(schedule.trace):
+        raise ScheduleError(
+            f"{target.kind} computes by draws of fragment shaders, which weft schedules by itself; "
+            f"this schedule has {len(schedule.trace)} steps of its own.",
+            where=name,
+            hint="give the schedule as te.create_schedule makes it, or build for llvm or opencl",
+        )
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    assert len(tensors) == len(args), "numbers are refused before"
+    number = {t: k for k, t in enumerate(tensors)}
+    _check_arguments(schedule, number)
+    scratch: list[tuple[str, tuple[int, ...]]] = []
+    pieces, schedules = [], []
+    for k, d in enumerate(draws(schedule.outputs, target, layouts)):
+        if d.result not in number:
+            number[d.result] = len(number)
+            scratch.append((str(d.result.dtype), tuple(as_int(n) or 0 for n in d.result.shape)))
+        function = lower(d.schedule, d.args, target, name if k == 0 else f"{name}_{k}", d.layouts)
+        pieces.append(Piece(function, tuple(number[t] for t in (*d.reads, d.result))))
+        schedules.append(d.schedule)
+    return Lowered(tuple(pieces), tuple(scratch), tuple(schedules))
 
-    Raises :class:`CodegenError` with the reason when the target cannot compute it.
-    """
-    args = (*expr.placeholders, *expr.outputs)
+
+def _check_arguments(schedule: Schedule, args: Collection[Tensor]) -> None:
+    """Raises :class:`LoweringError` unless the arguments are the inputs and results, as the loop
+    nest of a whole schedule would."""
+    for s in schedule.stages:
+        for t in s.op.outputs:  # type: ignore[attr-defined]
+            if t in args and isinstance(s.op, ComputeOp) and t not in schedule.outputs:
+                raise LoweringError(
+                    f"the argument {t.name} is neither an input nor a result of the schedule."
+                )
+            needed = not isinstance(s.op, ComputeOp) or t in schedule.outputs
+            if needed and t not in args:
+                raise LoweringError(
+                    f"{t.name} is {'a result' if s.is_output else 'an input'} of the schedule "
+                    "and is missing from the arguments."
+                )
+
+
+def _launches(
+    schedule: Schedule, args: Args, target: Target, name: str, layouts: Layouts
+) -> Lowered:
+    """A launch of workgroups for each nest of bound loops."""
     number: dict[Buffer, int] = {}
-    scratch: Scratch = []
+    scratch: list[tuple[str, tuple[int, ...]]] = []
     pieces = []
-    for k in lower_kernels(schedule, args, target, symbol, layouts):
+    for k in lower_kernels(schedule, args, target, name, layouts):
         for b in k.scratch:
             if b not in number:
                 number[b] = len(args) + len(scratch)
                 scratch.append((str(b.dtype), k.shape(b)))
         pieces.append(Piece(k.function, (*k.args, *(number[b] for b in k.scratch))))
-    return _kernel(expr, group, types, pieces, scratch, target, symbol)
+    return Lowered(tuple(pieces), tuple(scratch), (schedule,))
 
 
-def _name(symbol: str, k: int) -> str:
-    return symbol if k == 0 else f"{symbol}_{k}"
+def emit(lowered: Lowered, target: Target) -> tuple[Code, ...]:
+    """The code of each function.
+
+    Raises :class:`CodegenError` with the reason when the target cannot compute one.
+    """
+    generator = for_target(target)
+    return tuple(generator.emit([f], target) for f in lowered.functions)
 
 
-def _kernel(
-    expr: GroupExpr,
-    group: Group,
-    types: Mapping[str, TensorType],
-    pieces: Sequence[Piece],
-    scratch: Scratch,
-    target: Target,
-    symbol: str,
-) -> CachedKernel:
-    names = [*expr.inputs, *group.outputs]
-    access = ["r"] * len(expr.inputs) + ["w"] * len(group.outputs)
-    params = [_param(f"p{k}", types[n], a) for k, (n, a) in enumerate(zip(names, access))]
-    made = []
-    for piece in pieces:
+def compiled_group(
+    symbol: str, params: tuple[Param, ...], lowered: Lowered, codes: Sequence[Code]
+) -> CompiledGroup:
+    """The group of these functions and their ``codes``; ``params`` are those of the whole. Launches
+    without elements are left out."""
+    types = [(p.dtype, p.shape) for p in params] + list(lowered.scratch)
+    launches = []
+    for piece, code in zip(lowered.pieces, codes, strict=True):
         f = piece.function
-        launch = {tag: as_int(n) or 0 for tag, n in f.attrs.get("launch", {}).items()}
-        own = []
-        for buffer, a in zip(f.buffers, piece.args):
-            if a < len(params):
-                dtype, shape = params[a].dtype, params[a].shape
-            else:
-                dtype, shape = scratch[a - len(params)]
-            own.append(Param(buffer.name, dtype, shape, "w" if buffer in f.writes else "r"))
-        code = for_target(target).emit([f], target).source
-        made.append(CachedLaunch(f.name, tuple(own), piece.args, launch, code))
-    return CachedKernel(symbol, tuple(params), b"", tuple(made), tuple(scratch))
+        geometry = {tag: as_int(n) or 0 for tag, n in f.attrs.get("launch", {}).items()}
+        if 0 in geometry.values():
+            continue
+        own = tuple(Param(p.name, *types[n], _access(p, f)) for p, n in zip(f.params, piece.args))
+        launches.append(Launch(f.name, own, piece.args, geometry, code.object))
+    return CompiledGroup(symbol, params, tuple(launches), lowered.scratch)
 
 
-def _param(name: str, t: TensorType, access: str) -> Param:
-    shape = t.shape if t.layout is None else t.layout.physical_shape
-    return Param(name, str(t.dtype), shape, access)
+def _access(p: Buffer | Var, f: Function) -> str:
+    if isinstance(p, Var):
+        return "s"
+    return "w" if p in f.writes else "r"

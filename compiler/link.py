@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from ..codegen import for_target
 from ..ir.target import Target
-from .cache import CachedKernel, KernelCache, kernel_key
+from .cache import KernelCache, kernel_key
+from .compiled import CompiledGroup
 
 
 def link(
-    kernels: Iterable[CachedKernel], target: Target, cache: KernelCache | None = None
+    kernels: Iterable[CompiledGroup], target: Target, cache: KernelCache | None = None
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     """The code objects of a program by name, and the name of the one that holds each kernel.
 
@@ -28,9 +29,9 @@ def link(
     place = kernel_key(f"link {digest.hexdigest()}", f"{target} {linker}")
     found = cache.get(place)
     if found is not None:
-        return {found.symbol: found.code}, dict.fromkeys(codes, found.symbol)
+        return found.codes, dict.fromkeys(codes, found.symbol)
     linked, holders = generator.link(codes, target)
     if len(linked) == 1:
         [(name, code)] = linked.items()
-        cache.put(place, CachedKernel(name, (), code))
+        cache.put(place, CompiledGroup.single(name, (), code))
     return linked, holders

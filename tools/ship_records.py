@@ -15,7 +15,7 @@ from pathlib import Path
 from weft.benchmarks import zoo
 from weft.codegen import llvm
 from weft.compiler.driver import ACCURACIES
-from weft.compiler.kernel import trace_hash
+from weft.compiler.facts import trace_hash
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.records import Record, Records, read_records
 from weft.compiler.tune.task import tasks_of

@@ -43,6 +43,8 @@ def schedule(
     choices : answers the open questions of the rules, and is told what they were.
     """
     s = create_schedule(tuple(outputs))
+    if target.texture_memory:
+        return s  # fragment.py cuts it into draws, which it schedules one by one
     ctx = Context(s, target, dict(layouts or {}), choices or Choices())
     if target.max_threads:
         schedule_gpu(ctx)

@@ -12,7 +12,6 @@ import numpy as np
 from ...runtime.devices.cpu import CPUDevice, Library
 from ...runtime.errors import WeftError
 from ...runtime.ndarray import address, aligned_empty
-from ..cache import CachedKernel
 from ..group import is_literal
 from ..kernel import compile_kernel, physical_shape
 from ..schedules.choices import Config, config_text
@@ -130,10 +129,10 @@ _loaded: OrderedDict[tuple[str, str, str], tuple[Library, str]] = OrderedDict()
 def _compiled(task: Task, config: Config) -> tuple[Library, str]:
     place = (task.key, str(task.target), config_text(config))
     if place not in _loaded:
-        made: CachedKernel = compile_kernel(
+        made = compile_kernel(
             task.group, task.types, task.constants, task.target, task.name, config
         )
-        _loaded[place] = CPUDevice().load({made.symbol: made.code}, [made.symbol]), made.symbol
+        _loaded[place] = CPUDevice().load(made.codes, [made.symbol]), made.symbol
         while len(_loaded) > KEPT:
             _loaded.popitem(last=False)
     _loaded.move_to_end(place)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...runtime.errors import WeftError
-from ..kernel import trace_hash
+from ..facts import trace_hash
 from ..schedules.choices import Choice, Choices, Config, Value
 from .estimate import cycles
 from .features import NAMES, features

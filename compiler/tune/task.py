@@ -12,11 +12,12 @@ from ...ir.layout import Layout
 from ...ir.schedule import Schedule
 from ...ir.target import Target
 from ...ir.tensor import Tensor
+from ..facts import count_flops
 from ..frontends import load
 from ..frontends.signature import bind
 from ..graph import Graph
 from ..group import Group, GroupExpr, is_literal, kernel_name, structural_key
-from ..kernel import count_flops, schedule_group
+from ..kernel import schedule_group
 from ..optimize import optimize
 from ..passes.fuse import fuse
 from ..schedules.choices import Choices

@@ -64,9 +64,9 @@ GRAPHS = (injective, matmul, convolution, softmax)
 def shaders(graph, target):
     """All shaders of a graph, in the order of the calls."""
     goal = Target.parse(target)
-    from weft.compiler.driver import compile_groups
     from weft.compiler.optimize import optimize
     from weft.compiler.passes.fuse import fuse
+    from weft.compiler.program import compile_groups
 
     best = optimize(graph, goal)
     compiled, symbols = compile_groups(best, fuse(best), goal)
@@ -148,13 +148,14 @@ def test_the_fallback_takes_what_a_shader_cannot_do(monkeypatch):
     (y,) = b.add("exp", [b.input("x", "float64", (7,))])
     (z,) = b.add("relu", [b.input("v", "float32", (7,))])
     graph = b.finish([y, z])
-    from weft.compiler import driver
+    from weft.codegen import for_target
     from weft.compiler import kernel as kernels
     from weft.compiler.passes.fuse import fuse
+    from weft.compiler.program import compile_groups
 
     monkeypatch.setattr(kernels, "fallback", lambda t: glsl_free if t.texture_memory else None)
-    glsl_free = driver.for_target(Target("llvm")).resolve(Target("llvm"))
-    compiled, (first, second) = driver.compile_groups(graph, fuse(graph), Target.parse("webgl"))
+    glsl_free = for_target(Target("llvm")).resolve(Target("llvm"))
+    compiled, (first, second) = compile_groups(graph, fuse(graph), Target.parse("webgl"))
     assert (compiled[first].device, compiled[second].device) == ("llvm", "")
     assert "64-bit floats" in compiled[first].reason
     monkeypatch.undo()

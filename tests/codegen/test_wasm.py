@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import weft
 from weft.codegen import emscripten, for_target, wasm
-from weft.compiler.cache import CachedKernel, KernelCache
+from weft.compiler.cache import KernelCache
+from weft.compiler.compiled import CompiledGroup
 from weft.compiler.link import link
 from weft.ir.expr import Broadcast, Const, Load, Op, Ramp, Var, binary, maximum
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, Store, seq
@@ -144,7 +145,7 @@ def test_same_objects_give_the_same_module(emcc):
 
 
 def test_link_is_cached(emcc, monkeypatch):
-    kernels = [CachedKernel("pair_max", (), wasm.emit([pair_max()], WASM).object)]
+    kernels = [CompiledGroup.single("pair_max", (), wasm.emit([pair_max()], WASM).object)]
     store = KernelCache(None, 1 << 20)
     first = link(kernels, WASM, store)
 
@@ -153,7 +154,7 @@ def test_link_is_cached(emcc, monkeypatch):
 
     monkeypatch.setattr(emscripten, "link", fail)
     assert link(kernels, WASM, store) == first
-    other = [CachedKernel("pair_max", (), wasm.emit([pair_max(low=1)], WASM).object)]
+    other = [CompiledGroup.single("pair_max", (), wasm.emit([pair_max(low=1)], WASM).object)]
     with pytest.raises(AssertionError, match="linked again"):
         link(other, WASM, store)
 

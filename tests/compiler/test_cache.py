@@ -6,10 +6,11 @@ import os
 
 import pytest
 from weft.compiler import cache as module
-from weft.compiler.cache import CachedKernel, KernelCache, fingerprint, kernel_cache, kernel_key
+from weft.compiler.cache import KernelCache, fingerprint, kernel_cache, kernel_key
+from weft.compiler.compiled import CompiledGroup, Launch
 from weft.runtime.artifact import Param
 
-KERNEL = CachedKernel("k_1", (Param("p0", "float32", (2, 3), "r"),), bytes(range(256)))
+KERNEL = CompiledGroup.single("k_1", (Param("p0", "float32", (2, 3), "r"),), bytes(range(256)))
 MIB = 1 << 20
 
 
@@ -33,6 +34,22 @@ def test_what_is_put_is_found_in_memory_and_on_disk(tmp_path):
     s = cache.stats()
     assert (s.entries, s.memory_entries, s.memory_hits, s.disk_hits, s.misses) == (1, 1, 1, 0, 1)
     assert s.bytes == entry(tmp_path).stat().st_size and str(tmp_path) in str(s)
+
+
+def test_every_launch_is_found_again(tmp_path):
+    params = (Param("p0", "float32", (2, 3), "r"), Param("p1", "int8", (), "w"))
+    group = CompiledGroup(
+        "g", params,
+        (
+            Launch("g", (params[0],), (0,), {"blockIdx.x": 3, "threadIdx.x": 64}, b"first"),
+            Launch("g_1", params, (2, 1), {"fragment.x": 7}, b""),
+            Launch("g_2", (), (), {}, bytes(range(256))),
+        ),
+        (("float32", (4, 5)), ("int64", ())), "wasm", "no such numbers", {"flops": 3},
+    )  # fmt: skip
+    fresh(tmp_path).put("aabb", group)
+    assert fresh(tmp_path).get("aabb") == group
+    assert group.nbytes == 5 + 256 and list(group.codes) == ["g", "g_1", "g_2"]
 
 
 def test_without_a_folder_it_is_kept_in_memory_only(tmp_path, monkeypatch):
@@ -88,7 +105,7 @@ def test_an_entry_under_a_foreign_name_is_not_believed(tmp_path):
 
 
 def test_the_least_recently_used_leave_first(tmp_path):
-    big = CachedKernel("k", (), bytes(1000))
+    big = CompiledGroup.single("k", (), bytes(1000))
     keys = [f"{k:02d}ff" for k in range(20)]
     cache = fresh(tmp_path, limit=100_000)
     for k, key in enumerate(keys):
@@ -105,7 +122,7 @@ def test_the_least_recently_used_leave_first(tmp_path):
 def test_it_stays_bounded_over_many_writes(tmp_path):
     cache = fresh(tmp_path, limit=20_000)
     for k in range(100):
-        cache.put(f"{k:02d}ff", CachedKernel("k", (), bytes(1000)))
+        cache.put(f"{k:02d}ff", CompiledGroup.single("k", (), bytes(1000)))
         assert cache.stats().bytes <= 20_000
     assert cache.stats().entries > 5
 
@@ -114,10 +131,10 @@ def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "_MEMORY_LIMIT", 2500)
     cache = KernelCache(None, MIB)
     for name in "abc":
-        cache.put(name, CachedKernel("k", (), bytes(1000)))
+        cache.put(name, CompiledGroup.single("k", (), bytes(1000)))
     assert cache.get("a") is None and cache.get("c") is not None
-    cache.put("c", CachedKernel("k", (), bytes(10)))  # replacing gives the bytes back
-    cache.put("d", CachedKernel("k", (), bytes(1000)))
+    cache.put("c", CompiledGroup.single("k", (), bytes(10)))  # replacing gives the bytes back
+    cache.put("d", CompiledGroup.single("k", (), bytes(1000)))
     assert cache.get("b") is not None
 
 
@@ -153,9 +170,9 @@ def _hammer(folder, seed):
     cache = KernelCache(folder, 30_000)
     for k in range(150):
         key = f"{(k * 7 + seed) % 12:02d}ff"
-        cache.put(key, CachedKernel(key, (), key.encode() * 500))
+        cache.put(key, CompiledGroup.single(key, (), key.encode() * 500))
         found = KernelCache(folder, 30_000).get(f"{k % 12:02d}ff")
-        if found is not None and found.code != found.symbol.encode() * 500:
+        if found is not None and found.codes[found.symbol] != found.symbol.encode() * 500:
             os._exit(1)
 
 

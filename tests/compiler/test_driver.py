@@ -6,10 +6,13 @@ import sys
 import numpy as np
 import pytest
 import weft
-from weft.compiler import driver, kernel
+from weft.codegen import for_target
+from weft.compiler import launches, program
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.cache import KernelCache
+from weft.compiler.compiled import CompiledGroup
 from weft.compiler.graph import Graph, Source
+from weft.compiler.group import Group
 from weft.compiler.ops import get
 from weft.ir.target import Target
 from weft.runtime.errors import DeviceError, GraphError, InputError, LoweringError, TargetError
@@ -155,7 +158,7 @@ def test_the_cache_gives_the_same_kernels(tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(driver, "compile_group", refuse)
+    monkeypatch.setattr(program, "compile_kernel", refuse)
     again = KernelCache(tmp_path, 1 << 20)
     warm = weft.compile(graph, cache=again)
     assert again.stats().disk_hits == len(cold.program.kernels) and again.stats().misses == 0
@@ -222,7 +225,7 @@ def test_an_error_in_a_group_names_its_nodes(monkeypatch):
     def refuse(*_):
         raise LoweringError("this cannot be lowered.", where="stage matmul", hint="do not")
 
-    monkeypatch.setattr(kernel, "lower", refuse)
+    monkeypatch.setattr(launches, "lower", refuse)
     with pytest.raises(
         LoweringError, match=r"mlp.onnx, nodes .*up0 \(matmul\).*: stage matmul: this cannot"
     ) as e:
@@ -262,6 +265,30 @@ def test_dumps_and_debug_output(tmp_path, monkeypatch, capsys):
     assert "weft: perceptron: fold_constants" in text and "weft: kernel matmul" in text
 
 
+@pytest.mark.parametrize("target", ["llvm", "wasm", "opencl", "webgpu", "opengl", "webgl"])
+def test_each_kernel_has_a_debug_line_and_facts(target, monkeypatch, capsys):
+    monkeypatch.setenv("WEFT_DEBUG", "1")
+    b = GraphBuilder("lines")
+    x = b.input("x", "float32", (5, 9))
+    w = b.constant(np.ones((9, 7), np.float32), "w")
+    (h,) = b.add("matmul", [x, w], outputs=["product"])
+    (y,) = b.add("softmax", [h], outputs=["weights"])
+    graph = b.finish([y])
+    goal = for_target(Target.parse(target)).resolve(Target.parse(target))
+    groups = [Group.of(graph, [n]) for n in graph.nodes]
+    made, symbols = program.compile_groups(graph, groups, goal)
+    lines = capsys.readouterr().err.splitlines()
+    starts = [f"weft: kernel {s} for {target} " for s in symbols]
+    assert [any(n.startswith(start) for n in lines) for start in starts] == [True, True], lines
+    assert lines[0].endswith(": product") and lines[1].endswith(": weights")
+    for group in made.values():
+        facts = group.facts
+        assert facts["flops"] and facts["layouts"] and len(facts["trace"]) == 16, facts
+        assert not facts["tuned"]
+        assert all(bool(k.geometry) == (target not in ("llvm", "wasm")) for k in group.launches)
+    assert made[symbols[0]].facts["flops"] == 2 * 5 * 7 * 9
+
+
 def test_kernels_are_dumped_although_they_are_cached(tmp_path, monkeypatch):
     monkeypatch.setenv("WEFT_CACHE_DIR", str(tmp_path / "cache"))
     weft.compile(perceptron(layers=1))
@@ -271,19 +298,19 @@ def test_kernels_are_dumped_although_they_are_cached(tmp_path, monkeypatch):
 
 
 def test_symbols_of_groups_whose_keys_begin_alike_differ(monkeypatch):
-    monkeypatch.setattr(driver, "kernel_name", lambda g, key, digits=8: f"k_{key[: digits // 64]}")
+    monkeypatch.setattr(program, "kernel_name", lambda g, key, digits=8: f"k_{key[: digits // 64]}")
     compiled = {}
 
-    def fake(group, graph, target, symbol, config):
+    def fake(group, types, constants, target, symbol, config):
         compiled[symbol] = group
-        return driver.CachedKernel(symbol, (), b"")
+        return CompiledGroup.single(symbol, (), b"")
 
-    monkeypatch.setattr(driver, "compile_group", fake)
+    monkeypatch.setattr(program, "compile_kernel", fake)
     b = GraphBuilder("g")
     b.input("x", "float32", (3,))
     (a,) = b.add("relu", ["x"])
     (c,) = b.add("neg", [a])
     graph = b.finish([c])
-    groups = [driver.Group.of(graph, [n]) for n in graph.nodes]
-    _, symbols = driver.compile_groups(graph, groups, Target("llvm"))
+    groups = [Group.of(graph, [n]) for n in graph.nodes]
+    _, symbols = program.compile_groups(graph, groups, Target("llvm"))
     assert len(set(symbols)) == 2 == len(compiled)

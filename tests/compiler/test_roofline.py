@@ -5,7 +5,7 @@ import pytest
 import weft
 from weft.codegen import llvm
 from weft.compiler.builder import GraphBuilder
-from weft.compiler.kernel import count_flops, layout_name
+from weft.compiler.facts import count_flops, layout_name
 from weft.compiler.roofline import Peaks, bytes_moved, measure_peaks, rows_of, table
 from weft.ir import te
 from weft.ir.layout import Layout

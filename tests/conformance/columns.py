@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from op_cases import Case
 from weft.codegen import emscripten, for_target
-from weft.compiler import driver
+from weft.compiler import program as programs
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.cache import kernel_cache
 from weft.compiler.graph import Graph
@@ -92,7 +92,7 @@ def refusal(case: Case, text: str) -> str:
     key = (structural_key(group, graph.types, graph.constants), text)
     if key not in _refusals:
         try:
-            made, _ = driver.compile_groups(graph, [group], resolved(text), kernel_cache())
+            made, _ = programs.compile_groups(graph, [group], resolved(text), kernel_cache())
             _refusals[key] = next(iter(made.values())).reason
         except (CodegenError, LoweringError) as e:
             _refusals[key] = e.message
@@ -133,7 +133,7 @@ def program(cases: Sequence[Case], text: str):
     """One program with a kernel for each case, and its inputs."""
     graph, feeds = case_graph(cases)
     groups = [Group.of(graph, [n]) for n in graph.nodes]
-    return driver.assemble(graph, groups, resolved(text), kernel_cache()), feeds
+    return programs.assemble(graph, groups, resolved(text), kernel_cache()), feeds
 
 
 def split(cases: Sequence[Case], outputs: Mapping[str, np.ndarray]) -> list[Arrays]:

@@ -48,7 +48,7 @@ def fetched(graph, target=AVX2, **choices):
     """The parameters that the largest kernel asks for: 0 is data, 1 weights."""
     task = max(tasks_of(graph, target, accuracy="strict"), key=lambda t: t.flops)
     expr, s, layouts = task.schedule(Choices(choices))
-    fn = lower_group(expr, s, layouts, target, "kernel")
+    (fn,) = lower_group(expr, s, layouts, target, "kernel").functions
     places = {b: k for k, b in enumerate(fn.params)}
     return {places[n.buffer] for n in walk(fn.body) if isinstance(n, Prefetch)}
 

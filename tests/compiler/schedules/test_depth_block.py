@@ -44,7 +44,7 @@ def test_any_size_is_right(kernel, block, tile):
     choices = Choices({"conv.depth_block": block, "conv.tile": tile, "conv.parallel": 1})
     expr, s, layouts = task.schedule(choices)
     assert choices.taken["conv.depth_block"] == block
-    fn = lower_group(expr, s, layouts, SMALL, "conv")
+    (fn,) = lower_group(expr, s, layouts, SMALL, "conv").functions
     rng = np.random.default_rng(2)
     (out,) = expr.outputs
     shapes = [tuple(int(e.value) for e in t.shape) for t in (*expr.placeholders, out)]

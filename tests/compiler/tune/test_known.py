@@ -10,7 +10,7 @@ from weft.benchmarks import zoo
 from weft.codegen import llvm
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.driver import ACCURACIES
-from weft.compiler.kernel import trace_hash
+from weft.compiler.facts import trace_hash
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune import known
 from weft.compiler.tune.known import KnownRecords, default_records, shipped

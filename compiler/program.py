@@ -1,0 +1,251 @@
+"""From groups to a program: each distinct one is compiled, all are linked, and the calls, the
+memory plan and the signature become a :class:`Program`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..codegen import for_target, identity
+from ..ir.target import Target
+from ..runtime import knobs
+from ..runtime.artifact import Kernel, Program, Slot, Step
+from ..runtime.dtype import dtype_of
+from ..runtime.errors import GraphError
+from ..runtime.executor import Executable
+from .cache import KernelCache, kernel_key
+from .compiled import CompiledGroup
+from .graph import Graph
+from .group import Group, is_literal, kernel_name, structural_key
+from .kernel import compile_kernel, fallback, physical_shape
+from .link import link
+from .optimize import Progress, dump_text
+from .passes import GRAPH_PASSES
+from .passes.memory import MemoryPlan, plan_memory
+from .schedules.choices import Config, config_text
+from .tune.known import KnownRecords
+from .tune.records import Records
+
+
+def assemble(
+    graph: Graph,
+    groups: Sequence[Group],
+    target: Target,
+    cache: KernelCache | None = None,
+    tell: Progress = lambda stage, done, total: None,
+    records: Records | KnownRecords | None = None,
+) -> Executable:
+    """The executable of a graph that is cut into ``groups``, for a resolved target."""
+    if len(set(graph.outputs)) != len(graph.outputs):
+        raise GraphError("two outputs have the same name.", where=graph.name)
+    groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
+    plan = plan_memory(graph, groups, in_place=not target.distinct_buffers)
+    compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell, records)
+    codes, holders = link([k for k in compiled.values() if not k.device], target, cache)
+    elsewhere = [k for k in compiled.values() if k.device]
+    if elsewhere:
+        other = fallback(target)
+        assert other is not None
+        more, where = link(elsewhere, other, cache)
+        codes, holders = {**codes, **more}, {**holders, **where}
+    program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
+    if knobs.dump_dir() is not None:
+        text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
+        dump_text(len(GRAPH_PASSES) + 4, "groups", text)
+        dump_text(len(GRAPH_PASSES) + 5, "memory", _plan_text(plan))
+    used = {s.source for s in program.slots if s.kind == "constant"}
+    params = {k: v for k, v in graph.constants.items() if k in used}
+    exe = Executable(program, codes, params)
+    # Code for another processor can be saved here, but not loaded.
+    host = for_target(Target("llvm")).resolve(Target("llvm"))
+    return exe.prepare() if (target.kind, target.mtriple) == ("llvm", host.mtriple) else exe
+
+
+def _plan_text(plan: MemoryPlan) -> str:
+    lines = [f"arena {plan.arena} bytes, {plan.without_reuse} without reuse"]
+    lines += [f"{at:12d}  {name}" for name, at in sorted(plan.offsets.items(), key=lambda x: x[1])]
+    lines += [f"{'in':>12}  {name} = {root}" for name, root in plan.roots.items()]
+    return "\n".join(lines)
+
+
+def compile_groups(
+    graph: Graph,
+    groups: Sequence[Group],
+    target: Target,
+    cache: KernelCache | None = None,
+    tell: Progress = lambda stage, done, total: None,
+    records: Records | KnownRecords | None = None,
+) -> tuple[dict[str, CompiledGroup], list[str]]:
+    """Each distinct kernel by its symbol, and the symbol of each group.
+
+    ``records`` say how a kernel is best scheduled, where it was tuned.
+    """
+    work, symbols = _distinct(graph, groups)
+    machine = f"{target} {identity(target)}"
+
+    def kernel(key: str, symbol: str, group: Group, config: Config) -> CompiledGroup:
+        place = kernel_key(f"{key} {symbol}", machine, config_text(config))
+        found = cache.get(place) if cache else None
+        if found is None:
+            found = compile_kernel(group, graph.types, graph.constants, target, symbol, config)
+            if cache:
+                cache.put(place, found)
+        return found
+
+    compiled: dict[str, CompiledGroup] = {}
+    for k, (symbol, (key, group)) in enumerate(work.items()):
+        tell("compile", k, len(work))
+        best = records.best(key, str(target), knobs.num_threads()) if records else None
+        found = kernel(key, symbol, group, best.config if best is not None else {})
+        # Rules that have changed since make another schedule of the same answers: it is unmeasured.
+        if best is not None and best.trace not in ("", found.facts.get("trace")):
+            found = kernel(key, symbol, group, {})
+        compiled[symbol] = found
+    tell("compile", len(work), len(work))
+    return compiled, symbols
+
+
+def _distinct(
+    graph: Graph, groups: Sequence[Group]
+) -> tuple[dict[str, tuple[str, Group]], list[str]]:
+    """By symbol, the structural key of each distinct group and the first one that has it; and the
+    symbol of each group."""
+    names: dict[str, str] = {}  # structural key -> symbol
+    work: dict[str, tuple[str, Group]] = {}
+    symbols: list[str] = []
+    for group in groups:
+        key = structural_key(group, graph.types, graph.constants)
+        if key not in names:
+            symbol = kernel_name(group, key)
+            names[key] = symbol if symbol not in work else kernel_name(group, key, 64)
+            work[names[key]] = (key, group)
+        symbols.append(names[key])
+    return work, symbols
+
+
+def make_program(
+    graph: Graph,
+    plan: MemoryPlan,
+    kernels: Sequence[CompiledGroup],
+    target: Target,
+    holders: Mapping[str, str],
+) -> Program:
+    """The program whose step k calls ``kernels[k]`` for ``plan.steps[k]``; ``holders`` names the
+    code object that has a kernel."""
+    calls = Calls(holders, plan.arena)
+    slots = _Slots(graph, plan, calls)
+    inputs = {i: slots.number(i) for i in graph.inputs}
+    for group, kernel in zip(plan.steps, kernels):
+        names = [*literal_free(group, graph.constants), *group.outputs]
+        assert len(names) == len(kernel.params), (group, kernel.params)
+        calls.call(kernel, [slots.number(n) for n in names], group.label)
+    outputs = {o: slots.number(o) for o in graph.outputs}
+    return calls.program(graph.name, target, inputs, outputs, {"model": dict(graph.meta)})
+
+
+class Calls:
+    """The kernel calls of a program in the making, and the slots that they are about; ``holders``
+    names the code object that has a kernel."""
+
+    def __init__(self, holders: Mapping[str, str], arena: int = 0):
+        self._holders, self._arena = holders, arena
+        self._slots: list[Slot] = []
+        self._steps: list[Step] = []
+        self._groups: dict[str, CompiledGroup] = {}
+        self._reasons: dict[str, str] = {}
+
+    def slot(self, slot: Slot) -> int:
+        """The number of a new slot."""
+        self._slots.append(slot)
+        return len(self._slots) - 1
+
+    def call(self, group: CompiledGroup, args: Sequence[int], label: str) -> None:
+        """Call a group with the slots ``args``; its scratch gets slots of its own."""
+        numbers = [*args]
+        for dtype, shape in group.scratch:
+            nbytes = math.prod(shape) * dtype_of(dtype).bytes
+            name = f"scratch.{len(self._slots)}"
+            numbers.append(self.slot(Slot(name, "arena", dtype, shape, shape, nbytes)))
+            self._arena = max(self._arena, nbytes)
+        for k, launch in enumerate(group.launches, 1):
+            shown = f"{label} ({k}/{len(group.launches)})" if k > 1 else label
+            given = tuple(numbers[a] for a in launch.args)
+            self._steps.append(Step(launch.symbol, given, shown, group.device))
+        if group.device:
+            self._reasons[label] = group.reason
+        self._groups[group.symbol] = group
+
+    def program(
+        self,
+        name: str,
+        target: Target,
+        inputs: Mapping[str, int],
+        outputs: Mapping[str, int],
+        meta: Mapping[str, Any],
+    ) -> Program:
+        """The program of all calls, with what is known of its kernels."""
+        groups = self._groups.values()
+        facts = {g.symbol: dict(g.facts) for g in groups if g.facts}
+        known: dict[str, Any] = {"weft": __version__, **meta}
+        known |= {"kernels": facts} if facts else {}
+        known |= {"fallback": self._reasons} if self._reasons else {}
+        return Program(
+            name,
+            str(target),
+            tuple(self._slots),
+            tuple(
+                Kernel(k.symbol, k.params, self._holders[k.symbol], k.geometry)
+                for g in groups
+                for k in g.launches
+            ),
+            tuple(self._steps),
+            MappingProxyType({**inputs}),
+            MappingProxyType({**outputs}),
+            self._arena,
+            meta=MappingProxyType(known),
+        )
+
+
+class _Slots:
+    """The tensors of a graph as slots, numbered when they are first asked for."""
+
+    def __init__(self, graph: Graph, plan: MemoryPlan, calls: Calls):
+        self._graph, self._plan, self._calls = graph, plan, calls
+        self._public = {plan.root(o) for o in graph.outputs}
+        self._numbers: dict[str, int] = {}
+
+    def number(self, name: str) -> int:
+        """The slot of a tensor; the one that it lies in comes first."""
+        if name not in self._numbers:
+            root = self._plan.root(name)
+            if root != name:
+                self.number(root)
+            self._numbers[name] = self._calls.slot(self._made(name, root))
+        return self._numbers[name]
+
+    def _made(self, name: str, root: str) -> Slot:
+        t = self._graph.types[name]
+        kind, source = "arena", ""
+        if root != name:
+            kind, source = "alias", root
+        elif name in self._graph.constants:
+            kind, source = "constant", name
+        elif name in self._graph.inputs:
+            kind = "input"
+        elif name in self._public:
+            kind = "output"
+        return Slot(
+            name, kind, str(t.dtype), t.shape, physical_shape(t), t.nbytes,
+            self._plan.offsets.get(name, 0), source, str(t.layout) if t.layout else "",
+            t.layout.layers if t.layout else 1,
+        )  # fmt: skip
+
+
+def literal_free(group: Group, constants: Mapping[str, np.ndarray]) -> list[str]:
+    """The inputs of a group that its kernel takes: all but the literals."""
+    return [i for i in group.inputs if not is_literal(i, constants)]
