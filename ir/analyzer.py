@@ -5,7 +5,8 @@ that "the same expression" is ``is`` and every result is memoised by identity):
 
 * the table of exact rewrite rules of ``rules.py``, for all types;
 * intervals of integers (``ranges.py`` by the arithmetic of ``interval.py``);
-* linear forms ``sum(coefficient * term) + constant`` of scalar int32, see ``linear.py``.
+* linear forms ``sum(coefficient * term) + constant`` of scalar int32 (``linear.py``), by which
+  sums, quotients and comparisons are rewritten (``sums.py``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from ..runtime.dtype import BOOL, DType
-from . import linear as lin
 from . import semantics
 from .expr import (
     COMMUTATIVE,
@@ -44,6 +44,7 @@ from .interval import Interval
 from .linear import Linear
 from .ranges import Ranges, is_index
 from .rules import Any_, Apply, Choose, Literal, Pattern, by_operator, domain_of
+from .sums import REWRITE, distance, negate
 from .vectors import vector_binary
 
 _RULES = by_operator()
@@ -144,7 +145,7 @@ class Analyzer(Ranges):
             yield from self._consequences(cond.a)
             yield from self._consequences(cond.b)
         elif cond.op in COMPARE and cond.op is not Op.NE and is_index(cond.a.dtype):
-            d = lin.distance(self, cond.a, cond.b)
+            d = distance(self, cond.a, cond.b)
             if d is not None:
                 yield d.plus(-1) if cond.op is Op.LT else d
                 if cond.op is Op.EQ:
@@ -231,7 +232,7 @@ class Analyzer(Ranges):
         if d.lanes > 1:
             result = vector_binary(self, op, a, b)
         elif is_index(d):
-            rewrite = lin.REWRITE.get(op)
+            rewrite = REWRITE.get(op)
             result = rewrite(self, op, a, b, origin) if rewrite is not None else None
         node = origin
         if result is None:
@@ -251,7 +252,7 @@ class Analyzer(Ranges):
         if type(a) is Broadcast:
             return self.broadcast(self.unary(op, a.value), a.lanes)
         if op is Op.NEG and is_index(a.dtype):
-            found = lin.negate(self, a, origin)
+            found = negate(self, a, origin)
             if found is not None:
                 return found
         node = self.node((op, a), lambda: Unary(op, a), origin)

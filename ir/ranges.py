@@ -11,7 +11,6 @@ from typing import Any
 
 from ..runtime.dtype import DType
 from . import interval as iv
-from . import linear as lin
 from .expr import (
     Binary,
     Broadcast,
@@ -26,7 +25,7 @@ from .expr import (
     Var,
 )
 from .interval import Interval
-from .linear import Linear
+from .linear import Linear, of_node, total
 
 
 def is_index(d: DType) -> bool:
@@ -50,7 +49,9 @@ class Ranges:
     def linear(self, e: Expr) -> Linear:
         """The linear form of a simplified scalar int32."""
         found = self.linear_of.get(e)
-        return found if found is not None else lin.of_node(self, e)
+        if found is None:
+            found = self.linear_of[e] = of_node(e, self.linear)
+        return found
 
     def exact(self, form: Linear) -> bool:
         """Whether a linear form may be taken not to wrap: it is made of indices, or its interval
@@ -74,15 +75,15 @@ class Ranges:
 
     def lower(self, form: Linear) -> int | None:
         """A lower bound of a linear form."""
-        total = form.constant
+        edges = form.constant
         for t, k in form.terms.items():
             span = self._ranges.get(t)
             span = self.range_of(t) if span is None else span
             edge = span.lo if k > 0 else span.hi
             if edge is None:
                 return None
-            total += k * edge
-        return total
+            edges += k * edge
+        return edges
 
     def upper(self, form: Linear) -> int | None:
         low = self.lower(form.times(-1))
@@ -101,7 +102,7 @@ class Ranges:
             # As often as one term of it is in the form: then that term is gone.
             times = {1, *(form.terms.get(t, 0) // k for t, k in fact.terms.items())}
             for n in times:
-                low = self.lower(lin.total(form, fact, -n)) if n > 0 else None
+                low = self.lower(total(form, fact, -n)) if n > 0 else None
                 if low is not None and low >= 0:
                     return True
         if depth and self._symbolic:

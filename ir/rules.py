@@ -3,8 +3,8 @@
 ``x y z`` stand for any expressions, ``a b`` for constants; a letter that comes twice must be the
 same expression. A rule's domain is ``"int"`` (all integer types, wrapping), ``"float"`` (IEEE 754
 with NaN, infinities and signed zeros; so there is no ``x + 0`` and no ``x - x``) or ``"bool"``: the
-type of the operands. Rules serve scalars and vectors. ``simplify.py`` applies them bottom-up, and
-does linear arithmetic on int32 without rules.
+type of the operands. Rules serve scalars and vectors. ``analyzer.py`` applies them bottom-up; sums,
+quotients and comparisons of scalar int32 are rewritten by ``sums.py`` instead, without rules.
 """
 # ruff: noqa: B002, PLR0124  (the operators build patterns: `x < x` and `-(-x)` are meant)
 

@@ -6,17 +6,16 @@ descends, and statements that do nothing go away.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, TypeVar
 
 from .analyzer import Analyzer
 from .expr import Broadcast, Const, Expr, Op, Var, as_int
 from .interval import Interval
-from .linear import Linear, build
+from .linear import linear_form, stride
 from .stmt import Alloc, Barrier, For, ForKind, If, Let, Prefetch, Seq, Stmt, Store, seq
 from .visit import variables
 
-__all__ = ["Analyzer", "Interval", "linear", "simplify"]
+__all__ = ["Analyzer", "Interval", "linear_form", "simplify", "stride"]
 
 T = TypeVar("T", Expr, Stmt)
 
@@ -30,19 +29,6 @@ def simplify(node: T, analyzer: Analyzer | None = None) -> T:
     """
     an = analyzer or Analyzer()
     return an.simplify(node) if isinstance(node, Expr) else _Nest(an).visit(node)  # type: ignore
-
-
-def linear(e: Expr, over: Collection[Var]) -> tuple[dict[Var, int], Expr] | None:
-    """``(coefficients, rest)`` with ``e = sum(coefficients[v] * v for v in over) + rest`` and a
-    ``rest`` free of ``over``; None when ``e``, a scalar int32, is not of that form."""
-    an = Analyzer()
-    form = an.linear(an.simplify(e))
-    coefficients = {v: form.terms.get(v, 0) for v in over}
-    rest = {t: k for t, k in form.terms.items() if t not in coefficients}
-    if any(not variables(t).isdisjoint(coefficients) for t in rest):
-        return None
-    other = build(an, Linear(rest, form.constant))
-    return None if other is None else (coefficients, other)
 
 
 _NOTHING = Seq(())

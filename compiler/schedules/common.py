@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
-from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Op, Read, Reduce, Var, as_int
+from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Op, Read, Reduce, as_int
 from ...ir.layout import Layout
 from ...ir.schedule import Schedule
 from ...ir.stage import Stage
@@ -182,21 +182,3 @@ def strip_casts(e: Expr) -> Expr:
 def reduce_source(stage: Stage) -> Reduce | None:
     first = stage.body[0]
     return first if isinstance(first, Reduce) and len(stage.body) == 1 else None
-
-
-def stride(e: Expr, v: Var) -> int | None:
-    """How much an index grows per step of ``v`` when it is linear in it, else None; 0 when ``v``
-    does not occur."""
-    if e is v:
-        return 1
-    if not any(n is v for n in walk(e)):
-        return 0
-    if isinstance(e, Binary) and e.op in (Op.ADD, Op.SUB, Op.MUL):
-        a, b = stride(e.a, v), stride(e.b, v)
-        if a is None or b is None:
-            return None
-        if e.op is Op.MUL:
-            ka, kb = as_int(e.a), as_int(e.b)
-            return a * kb if kb is not None else b * ka if ka is not None else None
-        return a + b if e.op is Op.ADD else a - b
-    return None

@@ -25,12 +25,13 @@ from ...ir.bounds import inline_bodies
 from ...ir.expr import Expr, IterVar, Read, Select, Var, as_int, const
 from ...ir.layout import Digit, Layout
 from ...ir.schedule import Schedule, create_schedule, thread_axis
+from ...ir.simplify import stride
 from ...ir.stage import Stage
 from ...ir.target import Target
 from ...ir.tensor import ComputeOp, PlaceholderOp, Tensor
 from ...ir.visit import Mutator, walk
 from ...runtime.errors import CodegenError
-from .common import Context, constant_domain, expensive, size, stride
+from .common import Context, constant_domain, expensive, size
 from .inline import MAX_REPEAT
 
 LANES = 4  # of a texel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...ir.expr import IterVar, Read, as_int
+from ...ir.simplify import stride
 from ...ir.stage import Stage
 from ...ir.tensor import Tensor
 from ...ir.visit import walk
@@ -13,7 +14,6 @@ from .common import (
     reduce_source,
     run_parallel,
     size,
-    stride,
     vectorize_along,
     work,
 )

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..expr import Binary, Expr, Load, Op, Select, Unary, Var
+from ..simplify import stride
 from ..stmt import For, If, Let, Stmt
 from ..visit import Mutator, children, substitute, variables, walk
-from .affine import affine, occurs
 
 
 class Condition(NamedTuple):
@@ -82,15 +82,13 @@ def worst_margin(c: Condition) -> Expr | None:
         if v in variables(d):
             d = substitute(d, {v: c.lets[v]})
     for loop in reversed(c.inner):
-        v = loop.var
-        if not occurs(d, {v}):
+        if loop.var not in variables(d):
             continue
-        form = affine(d, {v})
-        if form is None:
+        slope = stride(d, loop.var)
+        if slope is None:
             return None
-        coefficient, rest = form[0].get(v, 0), form[1]
-        at = loop.minimum if coefficient >= 0 else loop.minimum + (loop.extent - 1)
-        d = rest + at * coefficient
+        at = loop.minimum if slope >= 0 else loop.minimum + (loop.extent - 1)
+        d = substitute(d, {loop.var: at})
         for w in reversed(list(c.lets)):
             if w in variables(d):
                 d = substitute(d, {w: c.lets[w]})

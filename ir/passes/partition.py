@@ -35,10 +35,10 @@ from ..expr import (
     maximum,
     minimum,
 )
+from ..simplify import stride
 from ..stmt import For, ForKind, Function, If, Seq, Stmt, seq
 from ..target import Target
-from ..visit import Mutator, structural_equal, variables
-from .affine import affine
+from ..visit import Mutator, structural_equal, substitute, variables
 from .guards import Condition, Drop, conditions_of, conjuncts, margin, worst_margin
 from .scoped import ScopedMutator, trip_count
 
@@ -141,10 +141,10 @@ class _Partition(ScopedMutator):
 
     def _bound(self, d: Expr | None, v: Var) -> tuple[bool, Expr] | None:
         """``d >= 0`` solved for ``v``: (True, least value) or (False, greatest value)."""
-        form = None if d is None else affine(d, {v})
-        if form is None or form[0].get(v, 0) == 0:
+        k = None if d is None else stride(d, v)
+        if d is None or not k:
             return None
-        k, rest = form[0][v], form[1]
+        rest = substitute(d, {v: const(0, v.dtype)})
         if k > 0:  # v >= ceil(-rest / k)
             return True, self.analyzer.simplify(0 - binary(Op.FLOORDIV, rest, const(k, v.dtype)))
         return False, self.analyzer.simplify(binary(Op.FLOORDIV, rest, const(-k, v.dtype)))

@@ -34,7 +34,7 @@ from weft.ir.expr import (
 from weft.ir.interp import value_of
 from weft.ir.interval import Interval
 from weft.ir.rules import RULES, Any_, Apply, Choose, Literal, Pattern, Rule
-from weft.ir.simplify import Analyzer, linear, simplify
+from weft.ir.simplify import Analyzer, linear_form, simplify, stride
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, If, Let, Seq, Stmt, Store, seq
 from weft.ir.visit import walk
 from weft.runtime.dtype import BOOL, FLOAT32, INT8, INT32, DType, dtype_of
@@ -417,11 +417,15 @@ def test_rebinding_forgets() -> None:
 
 
 def test_linear() -> None:
-    got = linear((k * 4 + j) * 2 - n + 3, [k, n])
-    assert got is not None
-    assert got[0] == {k: 8, n: -1}
-    assert str(got[1]) == "j * 2 + 3"
-    assert linear(k // 2 + j, [k]) is None
+    e = (k * 4 + j) * 2 - n + 3
+    assert linear_form(e).terms == {k: 8, j: 2, n: -1}
+    assert linear_form(e).constant == 3
+    assert stride(e, k) == 8
+    assert stride(5 * e, n) == -5
+    assert stride(k // 2 + j, k) is None
+    assert stride(k // 2 + j, j) == 1
+    assert stride(k * j, n) == 0
+    assert stride(k * j, k) is None
 
 
 # ---------------------------------------------------------------------- statements
