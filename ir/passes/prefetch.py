@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bounds import StageBounds
 from ..expr import ZERO, Expr, IterVar, Load, Read, Var, as_int, const
-from ..simplify import simplify
+from ..simplify import Analyzer, stride
 from ..stage import Ahead, Stage
 from ..stmt import Buffer, For, ForKind, Prefetch, Stmt
 from ..visit import substitute, walk
@@ -103,19 +103,16 @@ def _shares(
 def _whole(load: Load, where: list[Expr], lengths: dict[IterVar, int]) -> list[Stmt]:
     """All that the loop reads, a hint for each line of the cache."""
     shape = physical_shape(load.buffer)
-    address = row_major(physical_index(load.buffer, load.indices), shape)
-    zero = {v: ZERO for v in walk(address) if isinstance(v, Var)}
-
-    def place(values: dict[IterVar, Expr]) -> int | None:
-        return as_int(simplify(substitute(address, zero | values)))
-
-    base = place({})
+    an = Analyzer()
+    for a, n in lengths.items():
+        an.bind(a, 0, n - 1)
+    address = an.simplify(row_major(physical_index(load.buffer, load.indices), shape))
     offsets = np.zeros(1, np.int64)
     for a, n in lengths.items():
-        one = place({a: const(1)})
-        if base is None or one is None:
+        step = stride(address, a)
+        if step is None:
             return []
-        offsets = np.add.outer(offsets, np.arange(n) * (one - base))
+        offsets = np.add.outer(offsets, np.arange(n) * step)
     lines, first = np.unique(
         offsets.reshape(-1) * load.buffer.dtype.bytes // LINE, return_index=True
     )
