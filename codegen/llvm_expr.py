@@ -26,7 +26,7 @@ from ..ir.stmt import Buffer, Store
 from ..ir.visit import walk
 from ..runtime.dtype import BOOL, INT32
 from ..runtime.errors import CodegenError
-from .llvm_ranges import Ranges, multiple
+from .llvm_ranges import MachineRanges, multiple
 from .llvm_values import FAST, Values, literal, mangle, register, register_element, vector
 
 _INTEGER_DIVISION = (Op.FLOORDIV, Op.FLOORMOD, Op.TRUNCDIV, Op.TRUNCMOD)
@@ -55,7 +55,7 @@ class Expressions(Values):
         self.inner: Var | None = None  # of the innermost loop
         self.vars: dict[Var, str] = {}
         self.buffers: dict[Buffer, str] = {}
-        self.ranges = Ranges()
+        self.ranges = MachineRanges()
         self.block = "entry"
         self._labels = 0
         self._memo: list[dict[Expr, str]] = [{}]

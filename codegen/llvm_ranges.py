@@ -6,78 +6,46 @@ alignment a vector access has. Everything unknown is ``None`` or 1, which is alw
 
 from __future__ import annotations
 
-from ..ir.expr import Binary, Broadcast, Cast, Const, Expr, Load, Op, Ramp, Select, Var, as_int
+from ..ir import interval as iv
+from ..ir.expr import Binary, Broadcast, Const, Expr, Load, Op, Ramp, Var, as_int
+from ..ir.interval import Interval
+from ..ir.ranges import Intervals
 from ..ir.visit import children, walk
+from ..runtime.dtype import DType
 
-Range = tuple[int, int]
+Bounds = tuple[int, int]
 
 
-class Ranges:
-    """Inclusive bounds of integer expressions; loop variables are bound while descending."""
+class MachineRanges(Intervals):
+    """Inclusive bounds of integer expressions; loop variables are bound while descending.
 
-    def __init__(self) -> None:
-        self._vars: dict[Var, Range | None] = {}
-        self._cache: dict[Expr, Range | None] = {}
+    The analyzer's intervals take indices not to overflow and look through sums. Here the question
+    is whether an instruction may wrap, so an expression is bounded only where each operation in
+    it stays inside of its type: half an interval, or one known by its type alone, counts as
+    unknown. (Types alone would put ``nsw`` on products of small integers, too; what LLVM makes of
+    the code that is tuned today would change.)
+    """
 
-    def bind(self, var: Var, bounds: Range | None) -> None:
-        if var in self._vars and self._vars[var] != bounds:
-            self._cache.clear()
-        self._vars[var] = bounds
+    def unknown(self, d: DType) -> Interval:
+        return iv.EVERYTHING
 
-    def of(self, e: Expr) -> Range | None:
+    def fit(self, x: Interval, d: DType) -> Interval:
+        if x.lo is None or x.hi is None or not d.is_int or x.lo < d.min or x.hi > d.max:
+            return iv.EVERYTHING
+        return x
+
+    def bind(self, var: Var, bounds: Bounds | None) -> None:
+        """``var`` is within ``bounds`` from now on; None: unknown."""
+        known = iv.EVERYTHING if bounds is None else Interval(*bounds)
+        if self._bounds.get(var, known) != known:
+            self._ranges.clear()
+        self._bounds[var] = known
+        self._ranges.pop(var, None)
+
+    def of(self, e: Expr) -> Bounds | None:
         """Bounds of ``e`` if no operation in it can overflow, else None."""
-        if isinstance(e, Var):
-            return self._vars.get(e)
-        if isinstance(e, Const):
-            return None if e.dtype.is_float else (int(e.value), int(e.value))
-        if e not in self._cache:
-            r = self._compute(e) if e.dtype.is_int else None
-            fits = r is not None and e.dtype.min <= r[0] and r[1] <= e.dtype.max
-            self._cache[e] = r if fits else None
-        return self._cache[e]
-
-    def _compute(self, e: Expr) -> Range | None:
-        match e:
-            case Broadcast():
-                return self.of(e.value)
-            case Cast() if e.value.dtype.is_int:
-                return self.of(e.value)
-            case Ramp():
-                b, s = self.of(e.base), self.of(e.stride)
-                if b is None or s is None:
-                    return None
-                n = e.lanes - 1
-                return b[0] + min(0, n * s[0]), b[1] + max(0, n * s[1])
-            case Select():
-                a, b = self.of(e.if_true), self.of(e.if_false)
-                return None if a is None or b is None else (min(a[0], b[0]), max(a[1], b[1]))
-            case Binary():
-                return self._binary(e)
-        return None
-
-    def _binary(self, e: Binary) -> Range | None:
-        a, b = self.of(e.a), self.of(e.b)
-        if e.op is Op.FLOORMOD and b is not None and b[0] > 0:
-            whole = (0, b[1] - 1)
-            return a if a is not None and a[0] >= 0 and a[1] < b[0] else whole
-        if a is None or b is None:
-            return None
-        match e.op:
-            case Op.ADD:
-                return a[0] + b[0], a[1] + b[1]
-            case Op.SUB:
-                return a[0] - b[1], a[1] - b[0]
-            case Op.MUL:
-                products = [x * y for x in a for y in b]
-                return min(products), max(products)
-            case Op.MIN:
-                return min(a[0], b[0]), min(a[1], b[1])
-            case Op.MAX:
-                return max(a[0], b[0]), max(a[1], b[1])
-            case Op.FLOORDIV if b[0] > 0:
-                quotients = [x // y for x in a for y in b]
-                return min(quotients), max(quotients)
-        return None
+        low, high = self.range_of(e)
+        return None if low is None or high is None else (low, high)
 
     def no_wrap(self, e: Binary, index: bool) -> bool:
         """Whether ``nsw`` holds: by bounds, or by the contract of indices with symbolic extents
@@ -90,7 +58,7 @@ class Ranges:
         unknown = False
         for n in walk(e):
             if isinstance(n, Var):
-                unknown |= self._vars.get(n) is None
+                unknown |= self.of(n) is None
             elif isinstance(n, Load) or not isinstance(n, Const | Binary | Ramp | Broadcast):
                 return False
         return unknown

@@ -1,13 +1,14 @@
 """How large integer expressions can be: intervals, and bounds of linear forms.
 
-This is the half of the analyzer that asks and never rewrites. It works on expressions that
-``analyzer.py`` has simplified; every answer is memoised by identity.
+:class:`Intervals` computes bottom-up, from the bounds of variables; :class:`Ranges`, the half of
+the analyzer that asks and never rewrites, adds linear forms and facts about variables. Every answer
+is memoised by identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from ..runtime.dtype import DType
 from . import interval as iv
@@ -33,18 +34,105 @@ def is_index(d: DType) -> bool:
     return d.bits == 32 and d.kind == "int" and d.lanes == 1
 
 
-class Ranges:
-    """Intervals of expressions, knowing the ranges of variables and facts about them."""
+class Intervals:
+    """Intervals of expressions, knowing the ranges of variables.
+
+    What a type is taken to hold and when a result may have wrapped is for :meth:`unknown` and
+    :meth:`fit` to say; here int32 counts as unbounded, since indices do not overflow.
+    """
+
+    rules: ClassVar[Mapping[type, Callable[[Any, Any], Interval]]] = {}  # by type; filled in below
 
     def __init__(self) -> None:
         self._bounds: dict[Var, Interval] = {}
+        self._ranges: dict[Expr, Interval] = {}
+
+    def unknown(self, d: DType) -> Interval:
+        """What a value of ``d`` can be of which nothing else is known."""
+        return iv.of_dtype(d)
+
+    def fit(self, x: Interval, d: DType) -> Interval:
+        """``x`` if arithmetic that gives ``x`` cannot wrap in ``d``, else all that is possible."""
+        return iv.fit(x, d)
+
+    def range_of(self, e: Expr) -> Interval:
+        """The interval of an expression."""
+        found = self._ranges.get(e)
+        if found is None:
+            rule = self.rules.get(type(e))
+            found = rule(self, e) if rule is not None else self.unknown(e.dtype)
+            self._ranges[e] = found
+        return found
+
+    def _range_const(self, e: Const) -> Interval:
+        return iv.EVERYTHING if e.dtype.is_float else Interval(int(e.value), int(e.value))
+
+    def _range_var(self, e: Var) -> Interval:
+        return self._bounds.get(e) or self.unknown(e.dtype)
+
+    def _range_binary(self, e: Binary) -> Interval:
+        rule = _RANGE_OP.get(e.op)
+        if rule is None or not e.dtype.is_int:
+            return self.unknown(e.dtype)
+        return self.fit(rule(self.range_of(e.a), self.range_of(e.b)), e.dtype)
+
+    def _range_cast(self, e: Cast) -> Interval:
+        if e.value.dtype.is_float or not e.dtype.is_int:
+            return self.unknown(e.dtype)
+        inner, d = self.range_of(e.value), e.dtype
+        if inner.lo is None or inner.hi is None or inner.lo < d.min or inner.hi > d.max:
+            return self.unknown(d)
+        return inner
+
+    def _range_ramp(self, e: Ramp) -> Interval:
+        steps = iv.mul(self.range_of(e.stride), Interval(0, e.lanes - 1))
+        return self.fit(iv.add(self.range_of(e.base), steps), e.dtype)
+
+    def _range_broadcast(self, e: Broadcast) -> Interval:
+        return self.range_of(e.value)
+
+    def _range_select(self, e: Select) -> Interval:
+        return self.fit(iv.union(self.range_of(e.if_true), self.range_of(e.if_false)), e.dtype)
+
+    def _range_unary(self, e: Unary) -> Interval:
+        a = self.range_of(e.a)
+        if e.op is Op.NOT or not e.dtype.is_int or e.dtype.kind == "uint":
+            return self.unknown(e.dtype)
+        return self.fit(iv.neg(a) if e.op is Op.NEG else iv.absolute(a), e.dtype)
+
+
+_RANGE_OP: dict[Op, Callable[[Interval, Interval], Interval]] = {
+    Op.ADD: iv.add,
+    Op.SUB: iv.sub,
+    Op.MUL: iv.mul,
+    Op.FLOORDIV: iv.floordiv,
+    Op.FLOORMOD: iv.floormod,
+    Op.MIN: iv.minimum,
+    Op.MAX: iv.maximum,
+    Op.AND: iv.bitand,
+}
+Intervals.rules = {
+    Const: Intervals._range_const,
+    Var: Intervals._range_var,
+    IterVar: Intervals._range_var,
+    Unary: Intervals._range_unary,
+    Binary: Intervals._range_binary,
+    Cast: Intervals._range_cast,
+    Ramp: Intervals._range_ramp,
+    Broadcast: Intervals._range_broadcast,
+    Select: Intervals._range_select,
+}
+
+
+class Ranges(Intervals):
+    """Intervals of simplified expressions, by linear forms and by facts about variables too."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._symbolic: dict[Var, tuple[Expr | None, Expr | None]] = {}
         self.facts: list[Linear] = []  # each is >= 0
-        self._ranges: dict[Expr, Interval] = {}
         self.linear_of: dict[Expr, Linear] = {}
         self._index_like: dict[Expr, bool] = {}
-
-    # ------------------------------------------------------------------ linear forms
 
     def linear(self, e: Expr) -> Linear:
         """The linear form of a simplified scalar int32."""
@@ -115,20 +203,6 @@ class Ranges:
                     return True
         return False
 
-    # ------------------------------------------------------------------ intervals
-
-    def range_of(self, e: Expr) -> Interval:
-        """The interval of a simplified expression."""
-        found = self._ranges.get(e)
-        if found is None:
-            rule = _RANGE.get(type(e))
-            found = rule(self, e) if rule is not None else iv.of_dtype(e.dtype)
-            self._ranges[e] = found
-        return found
-
-    def _range_var(self, e: Var) -> Interval:
-        return self._bounds.get(e) or iv.of_dtype(e.dtype)
-
     def _range_binary(self, e: Binary) -> Interval:
         if is_index(e.dtype) and e.op in (Op.ADD, Op.SUB, Op.MUL):
             form = self.linear(e)
@@ -136,57 +210,14 @@ class Ranges:
                 if not self.exact(form):
                     return iv.EVERYTHING
                 return Interval(self.lower(form), self.upper(form))
-        rule = _RANGE_OP.get(e.op)
-        if rule is None or not e.dtype.is_int:
-            return iv.of_dtype(e.dtype)
-        found = iv.fit(rule(self.range_of(e.a), self.range_of(e.b)), e.dtype)
-        if is_index(e.dtype) and not self.index_like(e):
+        found = super()._range_binary(e)
+        if e.op in _RANGE_OP and is_index(e.dtype) and not self.index_like(e):
             # Data wraps: a product of loads is unknown when it may leave the type.
             low, high = found
             if low is None or high is None or low < -(2**31) or high >= 2**31:
                 return found if e.op in _NO_WRAP else iv.EVERYTHING
         return found
 
-    def _range_cast(self, e: Cast) -> Interval:
-        if e.value.dtype.is_float or not e.dtype.is_int:
-            return iv.of_dtype(e.dtype)
-        inner, d = self.range_of(e.value), e.dtype
-        if inner.lo is None or inner.hi is None or inner.lo < d.min or inner.hi > d.max:
-            return iv.of_dtype(d)
-        return inner
-
-    def _range_ramp(self, e: Ramp) -> Interval:
-        steps = iv.mul(self.range_of(e.stride), Interval(0, e.lanes - 1))
-        return iv.fit(iv.add(self.range_of(e.base), steps), e.dtype)
-
-    def _range_unary(self, e: Unary) -> Interval:
-        a = self.range_of(e.a)
-        if e.op is Op.NOT or not e.dtype.is_int or e.dtype.kind == "uint":
-            return iv.of_dtype(e.dtype)
-        return iv.fit(iv.neg(a) if e.op is Op.NEG else iv.absolute(a), e.dtype)
-
 
 _NO_WRAP = frozenset({Op.FLOORDIV, Op.FLOORMOD, Op.MIN, Op.MAX, Op.AND, Op.TRUNCDIV})
-_RANGE_OP: dict[Op, Callable[[Interval, Interval], Interval]] = {
-    Op.ADD: iv.add,
-    Op.SUB: iv.sub,
-    Op.MUL: iv.mul,
-    Op.FLOORDIV: iv.floordiv,
-    Op.FLOORMOD: iv.floormod,
-    Op.MIN: iv.minimum,
-    Op.MAX: iv.maximum,
-    Op.AND: iv.bitand,
-}
-_RANGE: dict[type, Callable[[Ranges, Any], Interval]] = {
-    Const: lambda an, e: (
-        iv.EVERYTHING if e.dtype.is_float else Interval(int(e.value), int(e.value))
-    ),
-    Var: Ranges._range_var,
-    IterVar: Ranges._range_var,
-    Unary: Ranges._range_unary,
-    Binary: Ranges._range_binary,
-    Cast: Ranges._range_cast,
-    Ramp: Ranges._range_ramp,
-    Broadcast: lambda an, e: an.range_of(e.value),
-    Select: lambda an, e: iv.union(an.range_of(e.if_true), an.range_of(e.if_false)),
-}
+Ranges.rules = {**Intervals.rules, Binary: Ranges._range_binary}
