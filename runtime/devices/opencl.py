@@ -7,58 +7,55 @@ kernels read them where they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from ..artifact import Kernel, Program
+from ..artifact import Kernel
 from ..errors import DeviceError
 from ..ndarray import aligned_bytes
 from ..pool import share
-from ..storage import Storage
 from . import cl as api
 from .cl_build import build
 from .program import AXES, DeviceProgram, dtypes_of, flag, launch
 
 
 class CLProgram(DeviceProgram):
-    """A program on the device: buffers, and a kernel with its arguments for each step.
+    """A program on the device: buffers, and a kernel with its arguments for each step."""
 
-    Raises :class:`DeviceError` when there is no device, when it has less than the kernels need,
-    and when its compiler refuses one.
-    """
-
-    def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
+    def _clear(self) -> None:
         self._buffers: list[Any] = []
         self._copies: list[Any] = []  # events under way: pyopencl waits for one that is dropped
         self._calls: list[tuple[Any, tuple[int, ...], tuple[int, ...]]] = []
-        super().__init__(program, storage)
+
+    def _find(self) -> None:
         self.cl = api.module()
         self.device = api.shared()
+
+    def _load(self) -> None:
         self._check_device()
-        self.plan = share(storage, self._nbytes)
+        self.plan = share(self.storage, self._nbytes)
         for b in self.plan.blocks:
             self._need("bytes in one buffer", self.device.limits["max_allocation"], b.size,
-                       self.device.name, program.name, "")  # fmt: skip
-        with self._entered():
-            used = {k.code: codes[k.code].decode() for k in program.kernels}
-            built = build(self.device, used)
-            checked: set[str] = set()
-            constants = dict(self._constants())
-            for n, b in enumerate(self.plan.blocks):
-                roots = [r for r, place in self.plan.places.items() if place == n]
-                self._buffers.append(self._buffer(b.size, constants.get(roots[0])))
-            for step in program.steps:
-                kernel = self.kernels[step.kernel]
-                call = self._kernel(built[kernel.code], kernel)
-                if kernel.name not in checked:
-                    checked.add(kernel.name)
-                    self._check_kernel(call, kernel)
-                call.set_args(*(self.buffer(a) for a in step.args))
-                blocks, threads = launch(kernel)
-                self._calls.append((call, tuple(b * t for b, t in zip(blocks, threads)), threads))
+                       self.device.name, self.program.name, "")  # fmt: skip
+        used = {k.code: self._codes[k.code].decode() for k in self.program.kernels}
+        built = build(self.device, used)
+        checked: set[str] = set()
+        constants = dict(self._constants())
+        for n, b in enumerate(self.plan.blocks):
+            roots = [r for r, place in self.plan.places.items() if place == n]
+            self._buffers.append(self._buffer(b.size, constants.get(roots[0])))
+        for step in self.program.steps:
+            kernel = self.kernels[step.kernel]
+            call = self._kernel(built[kernel.code], kernel)
+            if kernel.name not in checked:
+                checked.add(kernel.name)
+                self._check_kernel(call, kernel)
+            call.set_args(*(self.buffer(a) for a in step.args))
+            blocks, threads = launch(kernel)
+            self._calls.append((call, tuple(b * t for b, t in zip(blocks, threads)), threads))
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -189,10 +186,10 @@ class CLProgram(DeviceProgram):
         return rows
 
     def _free(self) -> None:
-        self._calls, self._copies = [], []
-        for b in self._buffers:
+        buffers = self._buffers
+        self._clear()
+        for b in buffers:
             b.release()
-        self._buffers = []
 
 
 __all__ = ["CLProgram"]

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..artifact import Kernel, Program
+from ..artifact import Kernel
 from ..errors import DeviceError
 from ..pool import share
-from ..storage import Storage
 from ..texture import TextureShape, from_texels, texel_dtype, texture_shape, to_texels
 from . import gl as api
 from .gl import GL, shared
@@ -50,36 +49,39 @@ class _Texture:
 
 
 class GLProgram(DeviceProgram):
-    """A program on the device: textures, shaders, framebuffers.
+    """A program on the device: textures, shaders, framebuffers."""
 
-    Raises :class:`DeviceError` when the device is missing or lacks what the target promised.
-    """
-
-    def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
+    def _clear(self) -> None:
         self._programs: dict[str, int] = {}
         self._textures: list[_Texture] = []
+        self.textures: dict[int, _Texture] = {}
         self._frames: dict[int, int] = {}
         self._vertex = 0
-        with self._entered():
-            super().__init__(program, storage)
-            self.limit = int(self.options.get("max_texture_size", 4096))
-            self.half = self.options.get("float_bits") == "16"
-            self._check_limits(self.gl, self.options)
-            self._vertex = self.gl.shader(api.VERTEX_SHADER, _VERTEX, "vertex shader")
-            for k in program.kernels:
-                self._programs[k.name] = self._compile(self.gl, k, codes[k.code])
-            self.plan = share(storage, lambda root: 0, self._class)
-            self._textures += [self._texture(self.gl, *b.kind) for b in self.plan.blocks]
-            self.textures = {r: self._textures[b] for r, b in self.plan.places.items()}
-            for k, flat in self._constants():
-                self._send(k, flat)
-            self._calls = [self._call(self.kernels[s.kernel], s.args) for s in program.steps]
-            self.gl.check("loading the program")
+        self._calls: list[tuple[int, list[int], int]] = []
+
+    def _find(self) -> None:
+        with _lock:
+            self.gl = shared()
+
+    def _load(self) -> None:
+        self.limit = int(self.options.get("max_texture_size", 4096))
+        self.half = self.options.get("float_bits") == "16"
+        self._check_limits(self.gl, self.options)
+        self._vertex = self.gl.shader(api.VERTEX_SHADER, _VERTEX, "vertex shader")
+        for k in self.program.kernels:
+            self._programs[k.name] = self._compile(self.gl, k, self._codes[k.code])
+        self.plan = share(self.storage, lambda root: 0, self._class)
+        for b in self.plan.blocks:
+            self._textures.append(self._texture(self.gl, *b.kind))
+        self.textures = {r: self._textures[b] for r, b in self.plan.places.items()}
+        for k, flat in self._constants():
+            self._send(k, flat)
+        self._calls = [self._call(self.kernels[s.kernel], s.args) for s in self.program.steps]
+        self.gl.check("loading the program")
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
         with _lock:
-            self.gl = shared()
             self.gl.enter()
             try:
                 yield
@@ -222,7 +224,7 @@ class GLProgram(DeviceProgram):
         for p in self._programs.values():
             gl.DeleteProgram(p)
         gl.DeleteShader(self._vertex)
-        self._textures, self.textures, self._frames, self._programs = [], {}, {}, {}
+        self._clear()
 
 
 __all__ = ["GLProgram"]

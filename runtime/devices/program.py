@@ -7,7 +7,7 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -23,17 +23,21 @@ AXES = ("x", "y", "z")
 
 
 class DeviceProgram(ABC):
-    """A program that a device holds: its code, its memory, its calls.
+    """A program that a device holds: its code, its memory, its calls; a
+    :class:`~weft.runtime.runner.Runner`.
 
-    ``plan`` says which block of memory each tensor lies in; what the executor calls is
-    :meth:`run`, :meth:`time` and :meth:`close`.
+    ``plan`` says which block of memory each tensor lies in. A constructor that fails half way has
+    given everything back before the error leaves it.
+
+    Raises :class:`DeviceError` when there is no device, when it has less than the kernels need,
+    and when it refuses one.
     """
 
     plan: Plan
-    _open = False  # whether there is something to give back
+    _open = False  # whether there may be something to give back
 
-    def __init__(self, program: Program, storage: Storage):
-        self.program, self.storage = program, storage
+    def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
+        self.program, self.storage, self._codes = program, storage, codes
         self.options = target_options(program.target)
         self.kernels = {k.name: k for k in program.kernels}
         for step in program.steps:
@@ -52,7 +56,15 @@ class DeviceProgram(ABC):
                     hint=f"compile for '{self.kind} -fallback=none', or for llvm",
                 )
         self._process = os.getpid()
+        self._clear()
+        self._find()
         self._open = True
+        try:
+            with self._entered():
+                self._load()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def kind(self) -> str:
@@ -60,6 +72,18 @@ class DeviceProgram(ABC):
         return self.program.target.split(maxsplit=1)[0]
 
     # -- what devices do --------------------------------------------------------------------------
+
+    @abstractmethod
+    def _clear(self) -> None:
+        """Hold nothing: no memory, no code."""
+
+    @abstractmethod
+    def _find(self) -> None:
+        """Find the device, or raise :class:`DeviceError`; nothing that must be given back."""
+
+    @abstractmethod
+    def _load(self) -> None:
+        """Check what the device has, make code and memory of the program."""
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -85,7 +109,8 @@ class DeviceProgram(ABC):
 
     @abstractmethod
     def _free(self) -> None:
-        """Give all memory and code back; also after a constructor that failed half way."""
+        """Give all memory and code back, and hold nothing; also after a :meth:`_load` that failed
+        half way."""
 
     # -- what the executor calls ------------------------------------------------------------------
 
@@ -132,7 +157,8 @@ class DeviceProgram(ABC):
 
     def __del__(self) -> None:
         if self._open and not sys.is_finalizing():
-            self.close()
+            with suppress(DeviceError):  # nobody is there to be told
+                self.close()
 
     def _check_process(self) -> None:
         check_process(self._process, self.program.name)

@@ -10,18 +10,17 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
-from ..artifact import Kernel, Program
+from ..artifact import Kernel
 from ..dtype import DType
 from ..errors import DeviceError
 from ..ndarray import aligned_empty
 from ..pool import share
-from ..storage import Storage
 from ..texture import texel_dtype
 from . import adapter as api
 from .program import AXES, DeviceProgram, dtypes_of, flag, launch, narrow
@@ -31,21 +30,7 @@ _QUERIES = 4096  # timestamps of one query set, by the standard
 
 
 class WebGPUProgram(DeviceProgram):
-    """A program on the device: buffers, pipelines, and a group of bindings for each step.
-
-    Raises :class:`DeviceError` when there is no device, when it has less than the kernels need,
-    and when it refuses one.
-    """
-
-    def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
-        self._clear()
-        super().__init__(program, storage)
-        self.half = flag(self.options, "has_float16")
-        self.wgpu = api.module()
-        self.plan = share(storage, self._nbytes)
-        self._codes = codes
-        with self._entered():
-            pass  # it loads
+    """A program on the device: buffers, pipelines, and a group of bindings for each step."""
 
     def _clear(self) -> None:
         self.gpu: Any = None
@@ -56,30 +41,37 @@ class WebGPUProgram(DeviceProgram):
         self._layouts: dict[tuple[str, ...], Any] = {}
         self._calls: list[tuple[Any, Any, tuple[int, int, int]]] = []
 
+    def _find(self) -> None:
+        self.wgpu = api.module()
+        self.half = flag(self.options, "has_float16")
+        self.plan = share(self.storage, self._nbytes)
+
+    def _load(self) -> None:
+        """Nothing more: to enter loads, so that a device that was lost is replaced."""
+
     @contextmanager
     def _entered(self) -> Iterator[None]:
         with _lock:
             gpu = self.gpu
             try:
                 with api.errors(self.program.name):
-                    if self.gpu is None and self._open:
-                        gpu = api.shared()
-                        self._load(gpu)
+                    if gpu is None and self._open:
+                        gpu = self.gpu = api.shared()
+                        self._make()
                     yield
             except api.DeviceLost:
                 api.forget(gpu)
                 self._free()  # and load anew at the next call
                 raise
 
-    def _load(self, gpu: api.WebGPU) -> None:
-        self.gpu = gpu
+    def _make(self) -> None:
         try:
-            self._make()
+            self._fill()
         except BaseException:
             self._free()  # what is half made must not run
             raise
 
-    def _make(self) -> None:
+    def _fill(self) -> None:
         self._check_limits()
         device, usage = self.gpu.device, self.wgpu.BufferUsage
         for kernel in self.program.kernels:
