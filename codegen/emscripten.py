@@ -1,6 +1,6 @@
 """Links wasm objects and the C host runtime with Emscripten into one WebAssembly module.
 
-The module needs no JavaScript of Emscripten's: ``runtime_js/devices/wasm.js`` instantiates it. It
+The module needs no JavaScript of Emscripten's: ``runtime_js/devices/wasm/`` instantiates it. It
 imports nothing, with threads its shared memory, and exports what ``templates/host.c`` says.
 """
 

@@ -8,10 +8,10 @@
 import { sha256 } from './sha256.js';
 
 /** @typedef {import('./devices/device.js').Availability} Availability */
-/** @typedef {import('./devices/device.js').BundleProgram} BundleProgram */
-/** @typedef {import('./devices/device.js').Manifest} Manifest */
 /** @typedef {import('./executor.js').Executor} Executor */
 /** @typedef {import('./flags.js').Flags} Flags */
+/** @typedef {import('./manifest.js').BundleProgram} BundleProgram */
+/** @typedef {import('./manifest.js').Manifest} Manifest */
 
 /**
  * A program and what was found of the device that it wants.
@@ -39,7 +39,7 @@ const session = new Map();
 
 /**
  * The candidates that can run, in the order in which 'auto' tries them: the bundle's, but software
- * that plays a graphics processor comes after WebAssembly. Both run on the same cores, and there
+ * that emulates a graphics processor comes after WebAssembly. Both run on the same cores, and there
  * compiled code with vectors is several times faster than shaders (`make bench` has the numbers).
  *
  * @param {readonly Candidate[]} candidates
@@ -95,7 +95,7 @@ export function surroundings(candidates, flags) {
 }
 
 /** Choices for one bundle: its programs and all of their bytes. */
-export class Memory {
+export class Choices {
   /**
    * @param {Manifest} manifest
    * @param {string} folder of the bundle

@@ -8,10 +8,12 @@
  * @module
  */
 
-import { DTYPES, dtypeOf, findNaN, isFloat, sizeOf } from './dtype.js';
-import { AbortError, DisposedError, NumericError, checkAborted } from './errors.js';
+import { dtypeOf, findNaN, isFloat, sizeOf } from './dtype.js';
+import { DisposedError, NumericError, checkAborted } from './errors.js';
 import { Layout } from './layout.js';
 import { makePlan } from './plan.js';
+import { Profile, randomFeeds } from './profile.js';
+import { Queue } from './queue.js';
 import { Tensor, bind } from './tensor.js';
 
 /** @typedef {import('./devices/device.js').Device} Device */
@@ -19,18 +21,11 @@ import { Tensor, bind } from './tensor.js';
 /** @typedef {import('./dtype.js').TypedArray} TypedArray */
 /** @typedef {import('./flags.js').Flags} Flags */
 /** @typedef {import('./params.js').Params} Params */
+/** @typedef {import('./profile.js').ProfileRow} ProfileRow */
 /** @typedef {import('./program.js').Program} Program */
 /** @typedef {import('./source.js').Progress} Progress */
 /** @typedef {import('./tensor.js').TensorLike} TensorLike */
 /** @typedef {import('./tensor.js').TensorSpec} TensorSpec */
-
-/**
- * @typedef {object} ProfileRow
- * @property {string} label the graph nodes that the kernel computes
- * @property {string} kernel
- * @property {string} device
- * @property {number} ms median
- */
 
 /**
  * @typedef {object} RunOptions
@@ -43,7 +38,8 @@ export class Executor {
    * @param {Program} program
    * @param {Readonly<Record<string, Codes>>} codes by kind of device
    * @param {Params} params
-   * @param {readonly Device[]} devices those at hand; the executor owns and disposes them
+   * @param {readonly Device[]} devices those that are available; the executor owns and disposes
+   *   them
    * @param {Flags} flags
    * @throws {import('./errors.js').BundleError} when the program's steps do not fit together
    */
@@ -74,9 +70,7 @@ export class Executor {
   #published = new Map();
   #prepared = false;
   #disposed = false;
-  #busy = false;
-  /** @type {(() => void)[]} */
-  #waiting = [];
+  #queue = new Queue(() => this.#checkDisposed());
 
   /**
    * Compile, allocate, and place the constants.
@@ -85,7 +79,7 @@ export class Executor {
    * @returns {Promise<void>}
    */
   async prepare(options = {}) {
-    return this.#exclusive(() => this.#ready(options), options.signal, 'preparing the model');
+    return this.#queue.run(() => this.#ready(options), options.signal, 'preparing the model');
   }
 
   /**
@@ -97,10 +91,10 @@ export class Executor {
    */
   async run(feeds, { signal } = {}) {
     let arrays = bind(this.inputs, feeds, this.program.name);
-    // Whoever calls may change the arrays again as soon as `run` gives its promise.
-    const late = this.#busy || !this.#prepared || [...this.devices.values()].some((d) => d.lost);
+    // Whoever calls may change the arrays again as soon as `run` returns its promise.
+    const late = this.#queue.busy || !this.#prepared || [...this.devices.values()].some((d) => d.lost);
     if (late) arrays = arrays.map((a) => a.slice());
-    return this.#exclusive(
+    return this.#queue.run(
       async () => {
         if (late) await this.#ready({ signal });
         return this.#run(arrays, signal);
@@ -119,19 +113,13 @@ export class Executor {
    * @returns {Promise<ProfileRow[]>}
    */
   async profile(feeds, { repeat = 10, signal } = {}) {
-    const arrays = bind(this.inputs, feeds ?? this.#random(), this.program.name);
+    const arrays = bind(this.inputs, feeds ?? randomFeeds(this.inputs), this.program.name);
     const { steps } = this.program;
-    return this.#exclusive(
+    return this.#queue.run(
       async () => {
         await this.#ready({ signal });
         await this.#run(arrays, signal);
-        /** @type {Map<string, ProfileRow & {times: number[]}>} */
-        const rows = new Map();
-        const add = (/** @type {string} */ key, /** @type {ProfileRow} */ row) => {
-          const known = rows.get(key);
-          if (known) known.times.push(row.ms);
-          else rows.set(key, { ...row, times: [row.ms] });
-        };
+        const profile = new Profile();
         for (let k = 0; k < Math.max(1, repeat); k++) {
           checkAborted(signal, 'the profile');
           for (const [i, action] of this.plan.actions.entries()) {
@@ -141,17 +129,17 @@ export class Executor {
               const { slot, from, to } = action;
               const label = `${this.program.slots[slot].name}: ${from} to ${to}`;
               const ms = performance.now() - begin;
-              add(`m${i}`, { label, kernel: '', device: to, ms });
+              profile.add(`m${i}`, { label, kernel: '', device: to, ms });
               continue;
             }
             const times = await this.#device(action.device).time(action.begin, action.end);
             times.forEach((ms, j) => {
               const { label, kernel } = steps[action.begin + j];
-              add(`s${action.begin + j}`, { label, kernel, device: action.device, ms });
+              profile.add(`s${action.begin + j}`, { label, kernel, device: action.device, ms });
             });
           }
         }
-        return [...rows.values()].map(({ times, ...row }) => ({ ...row, ms: median(times) }));
+        return profile.rows();
       },
       signal,
       'the profile',
@@ -176,35 +164,6 @@ export class Executor {
     this.#params = null;
     this.#published.clear();
     for (const device of this.devices.values()) device.dispose();
-  }
-
-  /**
-   * @template T
-   * @param {() => Promise<T>} job
-   * @param {AbortSignal | undefined} signal
-   * @param {string} what
-   * @returns {Promise<T>}
-   */
-  async #exclusive(job, signal, what) {
-    this.#checkDisposed();
-    checkAborted(signal, what);
-    const done = (async () => {
-      if (this.#busy) await new Promise((go) => this.#waiting.push(() => go(undefined)));
-      this.#busy = true;
-      try {
-        this.#checkDisposed();
-        checkAborted(signal, what);
-        return await job();
-      } catch (e) {
-        this.#checkDisposed(); // whatever else failed, failed because of that
-        throw e;
-      } finally {
-        const next = this.#waiting.shift();
-        if (next) next();
-        else this.#busy = false;
-      }
-    })();
-    return signal ? abortable(done, signal, what) : done;
   }
 
   #checkDisposed() {
@@ -376,22 +335,6 @@ export class Executor {
       });
     });
   }
-
-  /** @returns {Record<string, TypedArray>} */
-  #random() {
-    let seed = 1;
-    const next = () => (seed = (seed * 48271) % 0x7fffffff) / 0x7fffffff;
-    return Object.fromEntries(
-      this.inputs.map(({ name, dtype, shape }) => {
-        const d = dtypeOf(dtype);
-        const data = /** @type {any} */ (new d.make(sizeOf(shape)));
-        if (d === DTYPES.float32 || d === DTYPES.float64) {
-          for (let i = 0; i < data.length; i++) data[i] = next() * 2 - 1;
-        }
-        return [name, data];
-      }),
-    );
-  }
 }
 
 /**
@@ -406,31 +349,4 @@ function specsOf(program, table) {
       return Object.freeze({ name, dtype, shape });
     }),
   );
-}
-
-/**
- * A promise that rejects with AbortError as soon as the signal fires.
- *
- * @template T
- * @param {Promise<T>} promise
- * @param {AbortSignal} signal
- * @param {string} what
- * @returns {Promise<T>}
- */
-function abortable(promise, signal, what) {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(new AbortError(`${what} was aborted.`, { cause: signal.reason }));
-    if (signal.aborted) stop(); // while the promise was being made
-    signal.addEventListener('abort', stop, { once: true });
-    promise
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', stop));
-  });
-}
-
-/** @param {number[]} values */
-function median(values) {
-  const sorted = values.sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }

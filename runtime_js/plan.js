@@ -24,15 +24,15 @@ import { kindOf, rootsOf } from './program.js';
  * @property {readonly number[]} roots for each slot the one that owns its storage
  * @property {readonly Action[]} actions in order
  * @property {ReadonlyMap<string, {steps: number[], slots: number[], pinned: number[]}>} devices the
- *   steps of each device, the root slots it must hold, and those among them that others give it or
- *   take from it
+ *   steps of each device, the root slots it must hold, and those among them that others fill or
+ *   read
  * @property {ReadonlyMap<number, string>} results for each output's root the device that has it at
  *   the end; none for inputs and constants
  */
 
 /**
  * @param {Program} program
- * @param {readonly string[]} kinds the devices at hand
+ * @param {readonly string[]} kinds the devices that are available
  * @returns {Plan}
  * @throws {BundleError} when a step wants a device that is not there, or reads what nothing wrote
  */

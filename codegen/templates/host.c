@@ -3,7 +3,7 @@
  * Linked with the kernels of a model and a table of them (written by emscripten.py). There is no
  * C library behind it but for mathematical functions: nothing here prints, opens or exits.
  *
- * The module belongs to one owner (runtime_js/devices/wasm.js), who calls all exports from one
+ * The module belongs to one owner (runtime_js/devices/wasm/), who calls all exports from one
  * thread, except weft_worker, which every worker of the pool calls once and never leaves.
  */
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /**
- * What a device is to the executor: types only, this module has no code.
+ * What a device is to the executor: types only, this module has no code. `Device` is the mirror of
+ * Python's `Runner` (`runtime/runner.py`): `run` and `time` of steps, and `dispose`, which is called
+ * `close` there; since a page must not wait, moving tensors and waiting are calls of their own.
  *
  * The executor and a device exchange tensors as flat typed arrays of a slot's PHYSICAL elements in
  * the slot's dtype (see dtype.js: bool is a Uint8Array, float16 and bfloat16 are Uint16Arrays of
@@ -26,8 +28,8 @@
  * @property {boolean} ok
  * @property {string} reason what was found ("WebGL2, ANGLE (SwiftShader), 32-bit float targets"),
  *   or what is missing ("this browser has no WebGL2")
- * @property {boolean} [software] the processor plays graphics hardware, more slowly than it would
- *   compute by itself
+ * @property {boolean} [software] the processor emulates graphics hardware, more slowly than it
+ *   would compute by itself
  */
 
 /**
@@ -39,14 +41,14 @@
  */
 
 /**
- * What `init` is given besides program and code.
+ * What `init` takes besides program and code.
  *
  * @typedef {object} InitOptions
  * @property {readonly number[]} steps the steps that this device will be asked to run, ascending; a
  *   program may have steps for several devices, and a device needs room for its own slots only
  * @property {readonly number[]} slots the slots that it must hold, ascending, no aliases
- * @property {readonly number[]} pinned those of `slots` that the caller or another device gives or
- *   takes; the others live within one stretch of steps and may share storage
+ * @property {readonly number[]} pinned those of `slots` that the caller or another device fills or
+ *   reads; the others live within one stretch of steps and may share storage
  * @property {readonly number[]} roots for each slot of the program, the one that owns its storage
  * @property {Flags} flags
  * @property {AbortSignal} [signal]
@@ -57,8 +59,8 @@
  * A place where kernels run. Calls are ordered: what `run` starts sees every `upload` before it;
  * `download` sees everything before it. The executor never overlaps two inferences on one device.
  *
- * A device that was lost (WebGL's context, WebGPU's device) rejects or throws `ContextLostError` from every
- * method until the executor calls `init` again and uploads the constants again.
+ * A device that was lost (WebGL's context, WebGPU's device) rejects or throws `ContextLostError`
+ * from every method until the executor calls `init` again and uploads the constants again.
  *
  * @typedef {object} Device
  * @property {string} kind "webgpu", "webgl", "wasm": what `Step.device` says
@@ -77,45 +79,20 @@
  *   [begin, end) of the program, all of which are this device's; a device may return before they
  *   end, or a promise of their end
  * @property {() => Promise<void>} finish wait until everything that was started has ended
- * @property {(begin: number, end: number) => Promise<Float64Array>} time run the steps and give
- *   the milliseconds of each
+ * @property {(begin: number, end: number) => Promise<Float64Array>} time run the steps; the
+ *   milliseconds of each
  * @property {() => DeviceMemory} memory
  * @property {() => void} dispose free everything; the device is dead afterwards
  */
 
 /**
- * What each devices/*.js exports as `const device`: a way to ask for it before making one.
+ * What each folder's device.js exports as `const device`: a way to ask for it before making one.
  *
  * @typedef {object} DeviceClass
  * @property {string} kind
  * @property {(flags: Flags, target: string) => Availability | Promise<Availability>} available
  *   `target` is the program's target text ("wasm -threads=1"), "" when there is none yet
  * @property {(flags: Flags) => Device} create makes a device that has nothing yet; cannot fail
- */
-
-/**
- * A bundle's `bundle.json`. File names are relative to it; `files` has the size and SHA-256 of
- * every file that is loaded through it.
- *
- * @typedef {object} Manifest
- * @property {'weft-bundle'} format
- * @property {number} version 1
- * @property {string} name of the model
- * @property {readonly BundleProgram[]} programs in order of preference
- * @property {Readonly<Record<string, {bytes: number, sha256: string}>>} files
- * @property {Readonly<Record<string, unknown>>} meta model card, labels, pre- and post-processing
- */
-
-/**
- * One program of a bundle. `codes` has one file for each device that its steps run on: for "webgpu"
- * and "webgl" a JSON file {code name: shader text}, for "wasm" a .wasm file, which becomes the code object
- * "kernels.wasm". `params` are its safetensors shards, which programs may share.
- *
- * @typedef {object} BundleProgram
- * @property {string} target the target text; its first word is the device's kind
- * @property {string} program file name of the Program's JSON
- * @property {Readonly<Record<string, string>>} codes file name by device kind
- * @property {readonly string[]} params file names
  */
 
 export {};

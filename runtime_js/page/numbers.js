@@ -1,5 +1,5 @@
 /**
- * Inputs of a model that takes no picture: a field for each, with numbers or, for integers, text.
+ * Inputs of a model that takes no image: a field for each, with numbers or, for integers, text.
  *
  * @module
  */

@@ -1,15 +1,17 @@
 /**
  * The page of a bundle: loads the model that lies beside it and lets a person try it.
  *
- * `?backend=webgl` in the address chooses where it runs (webgpu, webgl, wasm; auto, fastest). `document` hears `weft:ready`,
- * `weft:result` and `weft:error` events, with what happened in `detail`.
+ * `?backend=webgl` in the address chooses where it runs (webgpu, webgl, wasm; auto, fastest).
+ * `document` hears `weft:ready`, `weft:result` and `weft:error` events, with what happened in
+ * `detail`.
  *
  * @module
  */
 
+import { DEVICES } from '../devices/table.js';
 import { load } from '../index.js';
+import { wireImages } from './images.js';
 import { wireNumbers } from './numbers.js';
-import { wirePictures } from './pictures.js';
 import {
   $, clearError, make, setState, showClasses, showError, showProfile, showProgress, showTensors,
   showTerms, size, time,
@@ -79,15 +81,13 @@ function showCard(manifest) {
 /** @param {string[]} kinds */
 function showBackends(kinds) {
   const chosen = address.searchParams.get('backend') ?? 'auto';
-  const names = {
-    auto: 'Automatic',
-    fastest: 'Fastest here',
-    webgpu: 'WebGPU',
-    webgl: 'WebGL',
-    wasm: 'WebAssembly',
-  };
+  const names = new Map([
+    ['auto', 'Automatic'],
+    ['fastest', 'Fastest here'],
+    ...Object.entries(DEVICES).map(([kind, { title }]) => /** @type {const} */ ([kind, title])),
+  ]);
   const buttons = kinds.map((kind) => {
-    const b = make('button', /** @type {Record<string, string>} */ (names)[kind] ?? kind);
+    const b = make('button', names.get(kind) ?? kind);
     b.type = 'button';
     b.setAttribute('aria-pressed', String(kind === chosen));
     b.onclick = () => {
@@ -139,9 +139,9 @@ async function infer() {
   busy = true;
   setState('running');
   try {
-    const given = feeds();
+    const inputs = feeds();
     const begin = performance.now();
-    const outputs = await model.run(given);
+    const outputs = await model.run(inputs);
     const ms = performance.now() - begin;
     times.push(ms);
     clearError();
@@ -149,7 +149,7 @@ async function infer() {
     $('took').textContent = time(ms);
     showRunning();
     setState('ready');
-    tell('result', { feeds: given, outputs, ms, backend: model.backend });
+    tell('result', { feeds: inputs, outputs, ms, backend: model.backend });
   } catch (e) {
     fail(e);
   } finally {
@@ -178,11 +178,11 @@ function wire() {
   const { input } = about;
   if (!model) return;
   if (input?.kind === 'image' && model.inputs.length === 1) {
-    const pictures = wirePictures(input.canvas, infer, (e) => fail(e));
-    feeds = () => ({ [input.name]: pictures.pixels() });
-    $('pictures').hidden = false;
-    $('picture-note').textContent =
-      `The model gets ${input.canvas} × ${input.canvas} pixels of the middle of the picture.`;
+    const images = wireImages(input.canvas, infer, (e) => fail(e));
+    feeds = () => ({ [input.name]: images.pixels() });
+    $('images').hidden = false;
+    $('image-note').textContent =
+      `The model gets ${input.canvas} × ${input.canvas} pixels of the middle of the image.`;
   } else {
     feeds = wireNumbers(model.inputs, infer);
   }

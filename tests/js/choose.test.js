@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {
-  Memory, clearChoices, measure, preferred, surroundings, timesText, whyPreferred,
+  Choices, clearChoices, measure, preferred, surroundings, timesText, whyPreferred,
 } from '../../runtime_js/choose.js';
 import { makeFlags } from '../../runtime_js/flags.js';
 
@@ -49,20 +49,20 @@ test('a choice is remembered until something changes', async () => {
   const here = surroundings([hardware('webgpu')], flags);
   const choice = { around: here, target: 'webgpu', times: { webgpu: 4.25, wasm: 120.4 } };
   assert.equal(timesText(choice.times), 'webgpu 4.3 ms, wasm 120 ms');
-  await new Memory(manifest, 'dist/', true).put(choice);
-  assert.deepEqual(await new Memory(manifest, 'dist/', true).get(here), choice);
+  await new Choices(manifest, 'dist/', true).put(choice);
+  assert.deepEqual(await new Choices(manifest, 'dist/', true).get(here), choice);
   for (const other of [
     surroundings([software('webgpu')], flags),
     surroundings([missing('webgpu')], flags),
     surroundings([hardware('webgpu')], makeFlags({ threads: 2 })),
   ]) {
-    assert.equal(await new Memory(manifest, 'dist/', true).get(other), undefined);
+    assert.equal(await new Choices(manifest, 'dist/', true).get(other), undefined);
   }
   const files = { 'a.wasm': { bytes: 1, sha256: 'y' } };
-  assert.equal(await new Memory({ ...manifest, files }, 'dist/', true).get(here), undefined);
-  await new Memory(manifest, 'dist/', true).forget();
-  assert.equal(await new Memory(manifest, 'dist/', true).get(here), undefined);
-  await new Memory(manifest, 'dist/', true).put(choice);
+  assert.equal(await new Choices({ ...manifest, files }, 'dist/', true).get(here), undefined);
+  await new Choices(manifest, 'dist/', true).forget();
+  assert.equal(await new Choices(manifest, 'dist/', true).get(here), undefined);
+  await new Choices(manifest, 'dist/', true).put(choice);
   assert.equal(await clearChoices(), true);
   assert.equal(await clearChoices(), false);
 });

@@ -1,4 +1,4 @@
-"""A small model with a known answer: is a picture red, green or blue?"""
+"""A small model with a known answer: is an image red, green or blue?"""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def model():
 IMAGE = Image(mean=0.5, std=0.5)
 
 
-def picture(colour, size=(60, 40)) -> dict:
+def png(colour, size=(60, 40)) -> dict:
     """A PNG of one colour, as Playwright takes a file."""
     data = io.BytesIO()
     PIL.new("RGB", size, colour).save(data, "PNG")
-    return {"name": "picture.png", "mimeType": "image/png", "buffer": data.getvalue()}
+    return {"name": "image.png", "mimeType": "image/png", "buffer": data.getvalue()}

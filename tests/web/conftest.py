@@ -64,7 +64,7 @@ class Visit:
         )
 
     def show(self, file, timeout: float = 120) -> None:
-        """Give the page a picture and wait for its answer (or its error)."""
+        """Give the page an image and wait for its answer (or its error)."""
         before, end = self.heard("result", "error"), time.monotonic() + timeout
         self.page.set_input_files("#file", file)
         while self.heard("result", "error") == before:

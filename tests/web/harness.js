@@ -1,16 +1,14 @@
 /** Runs programs that a test hands over as data, and judges the results. Served to test pages. */
 
 import { Tensor } from '/runtime_js/index.js';
+import { DEVICES } from '/runtime_js/devices/table.js';
 import { dtypeOf } from '/runtime_js/dtype.js';
-import { device as wasm } from '/runtime_js/devices/wasm.js';
-import { device as webgl } from '/runtime_js/devices/webgl.js';
-import { device as webgpu } from '/runtime_js/devices/webgpu.js';
 import { Executor } from '/runtime_js/executor.js';
 import { makeFlags } from '/runtime_js/flags.js';
 import { Params, parseSafetensors } from '/runtime_js/params.js';
 import { kindOf, parseProgram } from '/runtime_js/program.js';
 
-const DEVICES = { webgl, webgpu, wasm };
+const create = async (kind, flags) => (await DEVICES[kind].module()).create(flags);
 
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
@@ -27,7 +25,7 @@ export async function executorOf(handmade, flags = {}) {
   const program = parseProgram(handmade.program, 'handmade');
   const params = new Params(parseSafetensors(bytesOf(handmade.shard), 'handmade'), true);
   const kind = kindOf(program.target);
-  const devices = [DEVICES[kind].create(all)];
+  const devices = [await create(kind, all)];
   const executor = new Executor(program, { [kind]: handmade.codes }, params, devices, all);
   await executor.prepare();
   return executor;
@@ -79,8 +77,8 @@ export async function outputsOf({ program, codes, shard, feeds }, flags = {}) {
     else texts[name] = new TextDecoder().decode(bytesOf(code));
   }
   const own = kindOf(parsed.target);
-  const devices = own === 'wasm' ? [] : [DEVICES[own].create(all)];
-  if (Object.keys(modules).length) devices.push(wasm.create(all));
+  const devices = own === 'wasm' ? [] : [await create(own, all)];
+  if (Object.keys(modules).length) devices.push(await create('wasm', all));
   const executor = new Executor(parsed, { [own]: texts, wasm: modules }, params, devices, all);
   try {
     await executor.prepare();

@@ -10,7 +10,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { device } from '../../runtime_js/devices/wasm.js';
+import { device } from '../../runtime_js/devices/wasm/device.js';
 import { Executor } from '../../runtime_js/executor.js';
 import { makeFlags } from '../../runtime_js/flags.js';
 import { Params, parseSafetensors } from '../../runtime_js/params.js';

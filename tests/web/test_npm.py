@@ -43,7 +43,7 @@ def tarball(tmp_path_factory):
 def test_the_package_holds_modules_and_types_only(tarball):
     with tarfile.open(tarball) as t:
         names = {n.removeprefix("package/") for n in t.getnames()}
-    assert {"index.js", "types/index.d.ts", "devices/wasm.js", "package.json"} <= names
+    assert {"index.js", "types/index.d.ts", "devices/wasm/device.js", "package.json"} <= names
     assert all(n.endswith((".js", ".d.ts")) or n in ("package.json", "README.md") for n in names)
     assert not any("page/" in n or "test" in n for n in names)
 

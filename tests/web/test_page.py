@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import weft
 from PIL import Image as PIL
-from web.colours import IMAGE, LABELS, SIDE, model, needs_emscripten, picture
+from web.colours import IMAGE, LABELS, SIDE, model, needs_emscripten, png
 from web.conftest import Visit
 from weft.compiler.browser import FLAGS
 from weft.compiler.builder import GraphBuilder
@@ -36,18 +36,18 @@ def no_complaints(visit):
     assert all(h.startswith("localhost:") for h in visit.hosts()) and visit.hosts()
 
 
-# ---- pictures -----------------------------------------------------------------------------------
+# ---- images -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_pictures_are_classified(visit, served, colours, backend):
+def test_images_are_classified(visit, served, colours, backend):
     visit.open(f"{served(colours)}?backend={backend}")
     page = visit.page
     assert page.inner_text("h1") == "Colours"
     graph, _ = prepare(weft.load(model()), IMAGE, Classes(), LABELS)
     cpu = weft.compile(graph)
     for colour in ("red", "#008000", "blue"):
-        visit.show(picture(colour))
+        visit.show(png(colour))
         best = page.inner_text(".classes li:first-child .name")
         assert best == ("green" if colour == "#008000" else colour)
         pixels = np.array(visit.last("Array.from(detail.feeds.image)"), np.uint8)
@@ -72,8 +72,8 @@ def test_the_better_backend_is_chosen_and_why(visit, served, colours):
     assert "wasm" in running.lower() and "webgl is software here" in running
     visit.page.click("#why summary")
     assert "SwiftShader" in visit.page.inner_text("#reasons")
-    visit.show(picture("red"))
-    visit.page.click("#backends :text('WebGL')")  # the picture stays, and is classified again
+    visit.show(png("red"))
+    visit.page.click("#backends :text('WebGL')")  # the image stays, and is classified again
     visit.page.wait_for_selector("#running :text('asked for; WebGL2')")
     visit.wait("ready")
     assert visit.page.inner_text(".classes li:first-child .name") == "red"
@@ -112,17 +112,17 @@ def test_the_model_card(visit, served, colours):
     assert "3 with names" in card and ", ".join(BACKENDS) in card
 
 
-def test_a_file_that_is_no_picture(visit, served, colours):
+def test_a_file_that_is_no_image(visit, served, colours):
     visit.open(f"{served(colours)}?backend=wasm")
     broken = {"name": "notes.png", "mimeType": "image/png", "buffer": b"\x89PNG dear diary"}
     visit.show(broken)
-    assert "notes.png is no picture" in visit.page.inner_text("#error")
-    visit.show(picture("blue"))  # the page goes on
+    assert "notes.png is no image" in visit.page.inner_text("#error")
+    visit.show(png("blue"))  # the page goes on
     assert visit.page.is_hidden("#error")
     assert visit.page.inner_text(".classes li:first-child .name") == "blue"
 
 
-def test_transparent_pictures_lie_on_white(visit, served, colours):
+def test_transparent_images_lie_on_white(visit, served, colours):
     visit.open(f"{served(colours)}?backend=wasm")
     data = io.BytesIO()
     PIL.new("RGBA", (9, 9), (0, 0, 0, 0)).save(data, "PNG")
@@ -148,7 +148,7 @@ def test_coded_weights(visit, served, colours, tmp_path, code):
     scores = []
     for folder, backend in ((colours, "wasm"), *((b.path, k) for k in BACKENDS)):
         visit.open(f"{served(folder)}?backend={backend}")
-        visit.show(picture("#208040"))
+        visit.show(png("#208040"))
         assert visit.page.inner_text(".classes li:first-child .name") == "green"
         scores.append(visit.last("Array.from(detail.outputs.top_scores.data)"))
     named = {"f16": "16-bit floats", "int8": "8-bit integers"}[code]
@@ -179,7 +179,7 @@ def test_the_camera(served, colours, launch):
         time.sleep(0.05)
     assert visit.page.inner_text("#camera") == "Stop the camera"
     visit.page.click("#camera")
-    visit.wait("ready")  # a picture may have been under way, and one more have waited for it
+    visit.wait("ready")  # an image may have been under way, and one more have waited for it
     frame = "() => new Promise((next) => requestAnimationFrame(() => setTimeout(next)))"
     for _ in range(3):
         visit.page.evaluate(frame)
@@ -201,7 +201,7 @@ def test_threads(visit, served, tmp_path):
     visit.open(served(b.path))
     assert visit.page.evaluate("() => crossOriginIsolated")
     assert "threads" in visit.page.inner_text("#running")
-    visit.show(picture("red"))
+    visit.show(png("red"))
     assert visit.page.inner_text(".classes li:first-child .name") == "red"
     no_complaints(visit)
 

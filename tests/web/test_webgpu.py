@@ -26,7 +26,7 @@ def lab(page: Page, site: Site) -> Page:
         """async () => {
           window.lab = await import('/web/harness.js');
           window.weft = await import('/runtime_js/index.js');
-          window.gpu = (await import('/runtime_js/devices/webgpu.js')).device;
+          window.gpu = (await import('/runtime_js/devices/webgpu/device.js')).device;
           window.made = await (await fetch('/made.json')).json();
           window.devices = [];
           const plain = GPUAdapter.prototype.requestDevice;

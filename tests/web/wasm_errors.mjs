@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { device } from '../../runtime_js/devices/wasm.js';
+import { device } from '../../runtime_js/devices/wasm/device.js';
 import { DEFAULT_FLAGS } from '../../runtime_js/flags.js';
 import { parseProgram } from '../../runtime_js/program.js';
 

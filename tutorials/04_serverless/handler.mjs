@@ -17,12 +17,12 @@ const { input, output } = model.meta;
  * @returns {Promise<{statusCode: number, headers: Record<string, string>, body: string}>}
  */
 export async function handler(event) {
-  let picture;
+  let pixels;
   try {
     const text = event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64') : event.body;
     const { image } = JSON.parse(String(text));
     if (typeof image !== 'string') throw new Error('"image" is missing');
-    picture = jpeg.decode(Buffer.from(image, 'base64'), {
+    pixels = jpeg.decode(Buffer.from(image, 'base64'), {
       useTArray: true,
       maxResolutionInMP: 40,
       maxMemoryUsageInMB: 400,
@@ -30,7 +30,7 @@ export async function handler(event) {
   } catch (e) {
     return answer(400, { error: `send {"image": a JPEG in base64}: ${e.message}` });
   }
-  const outputs = await model.run({ [input.name]: square(picture, input.canvas) });
+  const outputs = await model.run({ [input.name]: square(pixels, input.canvas) });
   const scores = outputs[output.scores].toNumbers();
   const classes = outputs[output.classes]
     .toNumbers()

@@ -1,5 +1,5 @@
 /**
- * Pictures from a file, the clipboard, a drop or the camera, as raw pixels of a square canvas.
+ * Images from a file, the clipboard, a drop or the camera, as raw pixels of a square canvas.
  *
  * @module
  */
@@ -7,29 +7,29 @@
 import { $ } from './view.js';
 
 /**
- * @typedef {object} Pictures
+ * @typedef {object} Images
  * @property {() => Uint8ClampedArray} pixels RGBA of the canvas, row by row
- * @property {(picture: CanvasImageSource, width: number, height: number) => void} draw the middle
- *   square of a picture
- * @property {(source: Blob) => Promise<void>} open draw a picture file
+ * @property {(image: CanvasImageSource, width: number, height: number) => void} draw the middle
+ *   square of an image
+ * @property {(source: Blob) => Promise<void>} open draw an image file
  */
 
 /**
- * Wire the page's picture input.
+ * Wire the page's image input.
  *
  * @param {number} side of the canvas in pixels
- * @param {() => Promise<void>} onPicture there are new pixels; the camera waits for it
+ * @param {() => Promise<void>} onImage there are new pixels; the camera waits for it
  * @param {(error: unknown) => void} onError
- * @returns {Pictures}
+ * @returns {Images}
  */
-export function wirePictures(side, onPicture, onError) {
+export function wireImages(side, onImage, onError) {
   const canvas = /** @type {HTMLCanvasElement} */ ($('canvas'));
   canvas.width = canvas.height = side;
   const context = /** @type {CanvasRenderingContext2D} */ (
     canvas.getContext('2d', { willReadFrequently: true })
   );
   const draw = (
-    /** @type {CanvasImageSource} */ picture,
+    /** @type {CanvasImageSource} */ image,
     /** @type {number} */ width,
     /** @type {number} */ height,
   ) => {
@@ -38,7 +38,7 @@ export function wirePictures(side, onPicture, onError) {
     context.fillStyle = '#fff'; // under what is transparent
     context.fillRect(0, 0, side, side);
     const [x, y] = [(width - square) / 2, (height - square) / 2];
-    context.drawImage(picture, x, y, square, square, 0, 0, side, side);
+    context.drawImage(image, x, y, square, square, 0, 0, side, side);
     canvas.hidden = false;
     $('empty').hidden = true;
     $('drop').classList.add('full');
@@ -56,16 +56,16 @@ export function wirePictures(side, onPicture, onError) {
 
   const open = async (/** @type {Blob} */ source) => {
     stop();
-    let picture;
+    let image;
     try {
-      picture = await createImageBitmap(source);
+      image = await createImageBitmap(source);
     } catch {
       const name = source instanceof File && source.name ? source.name : 'this';
-      throw named('InputError', `${name} is no picture that this browser can read.`);
+      throw named('InputError', `${name} is no image that this browser can read.`);
     }
-    draw(picture, picture.width, picture.height);
-    picture.close();
-    await onPicture();
+    draw(image, image.width, image.height);
+    image.close();
+    await onImage();
   };
   const take = (/** @type {Blob | null | undefined} */ source) => {
     if (source) open(source).catch(onError);
@@ -78,8 +78,8 @@ export function wirePictures(side, onPicture, onError) {
     }
     const video = /** @type {HTMLVideoElement} */ ($('video'));
     try {
-      const video_ = { width: { ideal: 640 }, height: { ideal: 640 } };
-      stream = await navigator.mediaDevices.getUserMedia({ video: video_ });
+      const square = { width: { ideal: 640 }, height: { ideal: 640 } };
+      stream = await navigator.mediaDevices.getUserMedia({ video: square });
     } catch (e) {
       throw named('DeviceError', `there is no camera for this page (${/** @type {any} */ (e).name}).`);
     }
@@ -90,7 +90,7 @@ export function wirePictures(side, onPicture, onError) {
     while (stream) {
       if (!document.hidden) {
         draw(video, video.videoWidth, video.videoHeight);
-        await onPicture();
+        await onImage();
       }
       await new Promise((next) => requestAnimationFrame(next));
     }

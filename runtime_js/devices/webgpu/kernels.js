@@ -4,10 +4,10 @@
  * @module
  */
 
-import { ContextLostError, DeviceError, checkAborted } from '../errors.js';
-import { text } from './webgpu_adapter.js';
+import { DeviceError, checkAborted } from '../../errors.js';
+import { text } from './adapter.js';
 
-/** @typedef {import('../program.js').Kernel} Kernel */
+/** @typedef {import('../../program.js').Kernel} Kernel */
 
 /**
  * @typedef {object} Compiled
@@ -52,7 +52,7 @@ export async function compileAll(device, sources, signal, onDone) {
     }
   });
   const scope = device.popErrorScope();
-  // All of them end before anything is said: the device may be given back then.
+  // All of them end before anything is said: the device may be destroyed then.
   const ends = await Promise.allSettled([...waiting]);
   await scope.catch(() => null);
   checkAborted(signal, 'compiling kernels');
@@ -80,14 +80,6 @@ function layoutOf(device, access) {
     })),
   });
   return { layout, all: device.createPipelineLayout({ bindGroupLayouts: [layout] }) };
-}
-
-/** @returns {ContextLostError} */
-export function lost() {
-  return new ContextLostError('the browser took the WebGPU device away.', {
-    where: 'webgpu',
-    hint: 'call again: the next call builds everything anew',
-  });
 }
 
 /**

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { DeviceError } from '../errors.js';
-import { kindOf, optionsOf } from '../program.js';
+import { ContextLostError, DeviceError } from '../../errors.js';
+import { kindOf, optionsOf } from '../../program.js';
 
-/** @typedef {import('../program.js').Program} Program */
+/** @typedef {import('../../program.js').Program} Program */
 
 /**
  * Limits of WebGPU that a kernel may come to, with what every device has
@@ -67,8 +67,8 @@ const DEFAULTS = Object.freeze({
  * @returns {Needs}
  */
 export function assumedBy(target) {
-  const given = kindOf(target) === 'webgpu' ? optionsOf(target) : {};
-  const value = (/** @type {keyof typeof DEFAULTS} */ key) => Number(given[key] ?? DEFAULTS[key]);
+  const options = kindOf(target) === 'webgpu' ? optionsOf(target) : {};
+  const value = (/** @type {keyof typeof DEFAULTS} */ key) => Number(options[key] ?? DEFAULTS[key]);
   return {
     limits: {
       maxStorageBuffersPerShaderStage: value('max_buffers'),
@@ -76,7 +76,7 @@ export function assumedBy(target) {
       maxComputeInvocationsPerWorkgroup: value('max_threads'),
       maxComputeWorkgroupsPerDimension: value('max_blocks'),
     },
-    float16: ['1', 'true'].includes((given.has_float16 ?? '').toLowerCase()),
+    float16: ['1', 'true'].includes((options.has_float16 ?? '').toLowerCase()),
   };
 }
 
@@ -127,7 +127,7 @@ export function geometry(launch) {
 }
 
 /**
- * The adapter of this page. One adapter gives one device, so each is asked for anew.
+ * The adapter of this page. An adapter makes one device, so each is asked for anew.
  *
  * @returns {Promise<Found>}
  */
@@ -206,6 +206,14 @@ export function unfit(why, name) {
   return new DeviceError(`this device cannot run the model: ${why}.`, {
     where: `webgpu${name ? `, ${name}` : ''}`,
     hint: 'compile the model for smaller limits (weft compile --target "webgpu -option=value"), or use wasm',
+  });
+}
+
+/** @returns {ContextLostError} */
+export function lost() {
+  return new ContextLostError('the browser took the WebGPU device away.', {
+    where: 'webgpu',
+    hint: 'call again: the next call builds everything anew',
   });
 }
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { DeviceError } from '../errors.js';
-import { kindOf, optionsOf } from '../program.js';
+import { ContextLostError, DeviceError } from '../../errors.js';
+import { kindOf, optionsOf } from '../../program.js';
 
 /**
  * What the compiler took for granted when it chose shapes and tiles.
@@ -39,8 +39,8 @@ const DEFAULTS = Object.freeze({
  * @returns {Assumed}
  */
 export function assumedBy(target) {
-  const given = kindOf(target) === 'webgl' ? optionsOf(target) : {};
-  const value = (/** @type {keyof typeof DEFAULTS} */ key) => Number(given[key] ?? DEFAULTS[key]);
+  const options = kindOf(target) === 'webgl' ? optionsOf(target) : {};
+  const value = (/** @type {keyof typeof DEFAULTS} */ key) => Number(options[key] ?? DEFAULTS[key]);
   return {
     maxTextureSize: value('max_texture_size'),
     maxDrawBuffers: value('max_draw_buffers'),
@@ -143,5 +143,13 @@ export function unfit(why, found) {
   return new DeviceError(`this device cannot run the model: ${why}.`, {
     where: `webgl${found ? `, ${found.renderer}` : ''}`,
     hint: 'compile the model for smaller limits (weft compile --target "webgl -option=value"), or use wasm',
+  });
+}
+
+/** @returns {ContextLostError} */
+export function lost() {
+  return new ContextLostError('the browser took the WebGL context away.', {
+    where: 'webgl',
+    hint: 'call again: the next call builds everything anew',
   });
 }

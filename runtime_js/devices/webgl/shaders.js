@@ -4,7 +4,8 @@
  * @module
  */
 
-import { ContextLostError, DeviceError, checkAborted } from '../errors.js';
+import { DeviceError, checkAborted } from '../../errors.js';
+import { lost } from './context.js';
 
 /** One triangle that covers the screen: no vertex buffers. */
 const VERTEX = `#version 300 es
@@ -79,14 +80,6 @@ export async function compileAll(gl, sources, signal, onDone) {
   for (const { fragment } of byText.values()) gl.deleteShader(fragment);
   gl.deleteShader(vertex);
   return programs;
-}
-
-/** @returns {ContextLostError} */
-export function lost() {
-  return new ContextLostError('the browser took the WebGL context away.', {
-    where: 'webgl',
-    hint: 'call again: the next call builds everything anew',
-  });
 }
 
 /**

@@ -2,50 +2,30 @@
  * Runs kernels compiled to WebAssembly: one module per model, with its host runtime inside
  * (`codegen/templates/host.c`). Tensors are blocks of the module's memory, which grows as needed.
  *
- * A module built with threads has a shared memory; workers (`wasm_worker.js`) then share parallel
+ * A module built with threads has a shared memory; workers (`threads.js`) then share parallel
  * loops. That needs a page that is cross-origin isolated (COOP and COEP headers), or Node.
  *
  * @module
  */
 
-import { dtypeOf, sizeOf } from '../dtype.js';
-import { BundleError, DeviceError, DisposedError, checkAborted } from '../errors.js';
-import { kindOf, optionsOf } from '../program.js';
+import { dtypeOf, sizeOf } from '../../dtype.js';
+import { BundleError, DeviceError, DisposedError, checkAborted } from '../../errors.js';
+import { kindOf, optionsOf } from '../../program.js';
+import { compile, hasVectors } from './module.js';
+import { mayWait, sharedMemory, startWorkers } from './threads.js';
 
-/** @typedef {import('./device.js').Codes} Codes */
-/** @typedef {import('./device.js').Device} Device */
-/** @typedef {import('./device.js').DeviceClass} DeviceClass */
-/** @typedef {import('./device.js').InitOptions} InitOptions */
-/** @typedef {import('../dtype.js').TypedArray} TypedArray */
-/** @typedef {import('../flags.js').Flags} Flags */
-/** @typedef {import('../program.js').Program} Program */
-
-/**
- * What host.c exports. Pointers are numbers of bytes.
- *
- * @typedef {object} Host
- * @property {WebAssembly.Memory} [memory] where it is not shared
- * @property {WebAssembly.Global} [__stack_pointer]
- * @property {() => void} [_initialize]
- * @property {(bytes: number) => number} weft_alloc
- * @property {() => number} weft_names
- * @property {(steps: number, count: number) => void} weft_run
- * @property {(workers: number, mayWait: number) => void} [weft_pool]
- */
+/** @typedef {import('../device.js').Codes} Codes */
+/** @typedef {import('../device.js').Device} Device */
+/** @typedef {import('../device.js').DeviceClass} DeviceClass */
+/** @typedef {import('../device.js').InitOptions} InitOptions */
+/** @typedef {import('../../dtype.js').TypedArray} TypedArray */
+/** @typedef {import('../../flags.js').Flags} Flags */
+/** @typedef {import('../../program.js').Program} Program */
+/** @typedef {import('./module.js').Host} Host */
 
 const PAGE = 65536;
 const STEP_BYTES = 8; // number of the kernel, address of its arguments
-const ARGUMENT_BYTES = 8; // addresses are given as 64-bit integers
-const STACK_BYTES = 1 << 20; // of a worker
-const MOST_WORKERS = 15;
-
-// A module with one function that counts the bits of a vector.
-const SIMD_PROBE = Uint8Array.of(
-  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic, version
-  ...[1, 5, 1, 0x60, 0, 1, 0x7b], // type: () -> v128
-  ...[3, 2, 1, 0], // one function of it
-  ...[10, 10, 1, 8, 0, 0x41, 0, 0xfd, 0x0f, 0xfd, 0x62, 0x0b], // i8x16.popcnt(i8x16.splat(0))
-);
+const ARGUMENT_BYTES = 8; // addresses are passed as 64-bit integers
 
 /** @type {DeviceClass} */
 export const device = Object.freeze({
@@ -54,7 +34,7 @@ export const device = Object.freeze({
     if (typeof WebAssembly !== 'object') {
       return { ok: false, reason: 'there is no WebAssembly here' };
     }
-    if (!WebAssembly.validate(SIMD_PROBE)) {
+    if (!hasVectors()) {
       return { ok: false, reason: 'this WebAssembly has no vectors (SIMD128)' };
     }
     if (!wantsThreads(target)) return { ok: true, reason: 'WebAssembly with SIMD' };
@@ -92,7 +72,7 @@ export class WasmDevice {
   #host = null;
   /** @type {WebAssembly.Memory | null} */
   #memory = null;
-  /** @type {Map<number, {at: number, slot: import('../program.js').Slot}>} */
+  /** @type {Map<number, {at: number, slot: import('../../program.js').Slot}>} */
   #slots = new Map();
   /** @type {Map<number, number>} address in the table of steps of each step of the program */
   #steps = new Map();
@@ -141,28 +121,11 @@ export class WasmDevice {
     this.#memory = memory ?? /** @type {WebAssembly.Memory} */ (host.memory);
     host._initialize?.();
     if (!memory) return;
-    const workers = await this.#pool(module, memory);
+    const alloc = (/** @type {number} */ bytes) => this.#alloc(bytes);
+    const workers = await startWorkers(module, memory, this.#flags.threads, alloc, this.#workers);
     this.#checkDisposed();
     host.weft_pool?.(workers, mayWait() ? 1 : 0);
     this.description = `WebAssembly, SIMD, ${workers ? `${workers + 1} threads` : '1 thread'}`;
-  }
-
-  /**
-   * Start the workers; gives their number.
-   *
-   * @param {WebAssembly.Module} module
-   * @param {WebAssembly.Memory} memory
-   */
-  async #pool(module, memory) {
-    const threads = this.#flags.threads || (await processors());
-    const count = Math.min(Math.max(threads, 1) - 1, MOST_WORKERS);
-    const started = [];
-    for (let number = 1; number <= count; number++) {
-      const stack = this.#alloc(STACK_BYTES) + STACK_BYTES;
-      started.push(startWorker({ module, memory, stack, number }, this.#workers));
-    }
-    await Promise.all(started);
-    return count;
   }
 
   /**
@@ -337,117 +300,4 @@ export class WasmDevice {
   #checkDisposed() {
     if (this.#disposed) throw new DisposedError('the device was disposed of.', { where: 'wasm' });
   }
-}
-
-/**
- * @param {string | Uint8Array | undefined} code
- * @param {string} name
- * @param {string} where
- */
-async function compile(code, name, where) {
-  const hint = 'upload the whole bundle again, and see that the server sends the file unchanged';
-  if (!(code instanceof Uint8Array)) {
-    throw new BundleError(`the code object '${name}' is missing.`, { where, hint });
-  }
-  const magic = new DataView(code.buffer, code.byteOffset, Math.min(code.byteLength, 4));
-  if (code.byteLength < 8 || magic.getUint32(0) !== 0x0061736d) {
-    throw new BundleError(`'${name}' is not WebAssembly.`, { where, hint });
-  }
-  try {
-    return await WebAssembly.compile(/** @type {BufferSource} */ (code));
-  } catch (cause) {
-    throw new DeviceError(`'${name}' cannot be compiled: ${messageOf(cause)}.`, {
-      where,
-      hint: 'update the browser; it must have WebAssembly SIMD, and a policy that allows it',
-      cause,
-    });
-  }
-}
-
-/**
- * A shared memory with as much room to grow as is given.
- *
- * @param {string} where
- */
-function sharedMemory(where) {
-  for (let maximum = 65536; ; maximum /= 2) {
-    try {
-      return new WebAssembly.Memory({ initial: 32, maximum, shared: true });
-    } catch (cause) {
-      if (maximum > 1024) continue;
-      throw new DeviceError('there is no shared memory to be had.', { where, cause });
-    }
-  }
-}
-
-/** Whether this thread may sleep; a page's own must not. */
-function mayWait() {
-  try {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** How many threads the machine runs at once. */
-async function processors() {
-  const offered = globalThis.navigator?.hardwareConcurrency;
-  if (offered) return offered;
-  const os = await nodeModule('node:os');
-  return /** @type {number} */ (os.availableParallelism?.() ?? os.cpus().length);
-}
-
-/**
- * A worker that serves the pool; it runs until it is terminated.
- *
- * @param {{module: WebAssembly.Module, memory: WebAssembly.Memory, stack: number, number: number}}
- *   message
- * @param {{terminate: () => unknown}[]} workers gets the new one at once
- * @returns {Promise<void>} when it is about to serve
- */
-async function startWorker(message, workers) {
-  /** @type {(cause: unknown) => DeviceError} */
-  const failure = (cause) =>
-    new DeviceError(`a worker thread could not be started: ${messageOf(cause)}.`, {
-      where: 'wasm',
-      hint: "the page's security policy must allow workers of its own (worker-src 'self')",
-      cause,
-    });
-  if (typeof Worker === 'function') {
-    const worker = new Worker(new URL('./wasm_worker.js', import.meta.url), { type: 'module' });
-    workers.push(worker);
-    await new Promise((resolve, reject) => {
-      worker.onmessage = (e) => (e.data === 'ready' ? resolve(undefined) : reject(failure(e.data)));
-      worker.onerror = (e) => reject(failure(e.message || 'its script cannot be loaded'));
-      worker.postMessage(message);
-    });
-    return;
-  }
-  const threads = await nodeModule('node:worker_threads');
-  const worker = new threads.Worker(new URL('./wasm_worker.js', import.meta.url));
-  workers.push(worker);
-  await new Promise((resolve, reject) => {
-    worker.once('message', (/** @type {string} */ m) =>
-      m === 'ready' ? resolve(undefined) : reject(failure(m)),
-    );
-    worker.once('error', (/** @type {unknown} */ e) => reject(failure(e)));
-    worker.postMessage(message);
-  });
-  worker.unref(); // a sleeping worker does not keep the process alive
-}
-
-/**
- * A module of Node's own; its name is no literal so that bundlers for the web leave it alone.
- *
- * @param {string} name
- * @returns {Promise<any>}
- */
-function nodeModule(name) {
-  return import(/* @vite-ignore */ /* webpackIgnore: true */ name);
-}
-
-/** @param {unknown} e */
-function messageOf(e) {
-  return e instanceof Error ? e.message : String(e);
 }
