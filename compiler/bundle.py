@@ -34,16 +34,39 @@ from ..runtime.errors import InputError, PackageError, WeftError
 from ..runtime.executor import Executable
 from . import page
 from . import weights as coding
+from .cache import KernelCache
 from .derived import Derived, find_derived
-from .driver import Progress, compile_each
+from .driver import compile_graph, compile_options, resolved
 from .frontends import UnboundGraph, bind, load
 from .graph import Graph
-from .optimize import simplified
+from .options import CompileOptions, ProgressCallback
+from .passes.pipeline import GraphPipeline
 from .process import Classes, Image, class_output, image_input, image_of, labels_of
+from .tune.records import Records
 
 VERSION = 1
 MANIFEST = "bundle.json"
 WEB = ("webgpu", "webgl", "wasm")  # kinds of targets that a page can run
+
+
+@dataclass(frozen=True)
+class WebOptions:
+    """What a bundle is beside its programs; see :func:`bundle`.
+
+    Raises :class:`InputError` for shards or a coding of weights that are not possible.
+    """
+
+    weights: str = "f32"
+    shard_mb: float = 8
+    image: Image | None = None
+    classes: Classes | None = None
+    labels: Sequence[str] | None = None
+    title: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.shard_mb > 0:
+            raise InputError(f"shards of {self.shard_mb} MiB are not possible.")
+        coding.check_code(self.weights)
 
 
 @dataclass(frozen=True)
@@ -85,15 +108,17 @@ def bundle(
     labels: Sequence[str] | None = None,
     title: str | None = None,
     opt_level: int | None = None,
-    progress: Progress | None = None,
-    cache: bool = True,
+    progress: ProgressCallback | None = None,
+    cache: bool | KernelCache = True,
+    records: bool | Records = True,
     accuracy: str = "fast",
 ) -> Bundle:
     """Compile a model into a folder that is a web page.
 
     Parameters
     ----------
-    model, shapes, constants, opt_level, progress, cache, accuracy : as for :func:`weft.compile`.
+    model, shapes, constants, opt_level, progress, cache, records, accuracy : as for
+        :func:`weft.compile`.
     path : the folder. A bundle that is there already is replaced; any other folder must be empty.
     targets : what the page may run on, the preferred one first: ``"webgpu"``, ``"webgl"``,
         ``"wasm"``, ``"wasm -threads"``.
@@ -108,36 +133,38 @@ def bundle(
     ------
     WeftError : a subclass that says where in the model, what, and what to do.
     """
-    goals = [Target.parse(t) for t in targets]
+    web = WebOptions(weights, shard_mb, image, classes, labels, title)
+    options = compile_options(
+        targets, shapes, constants, opt_level=opt_level, progress=progress, cache=cache,
+        records=records, accuracy=accuracy,
+    )  # fmt: skip
+    return write_bundle(model, Path(path), options, web)
+
+
+def write_bundle(model: Any, folder: Path, options: CompileOptions, web: WebOptions) -> Bundle:
+    """As :func:`bundle`, for the targets of ``options``."""
+    goals = options.targets
     kinds = [g.kind for g in goals]
     if not goals or not set(kinds) <= set(WEB) or len({slug(g) for g in goals}) != len(goals):
         raise InputError(
-            f"a bundle cannot be for {', '.join(map(str, targets)) or 'no target'}.",
+            f"a bundle cannot be for {', '.join(map(str, goals)) or 'no target'}.",
             hint=f"targets of a page: {', '.join(WEB)}, each once",
         )
-    if not shard_mb > 0:
-        raise InputError(f"shards of {shard_mb} MiB are not possible.")
-    folder = Path(path)
     _check_place(folder)
-    graph, about = prepare(_graph(model, shapes, constants, image), image, classes, labels)
+    graph, about = prepare(_graph(model, options, web.image), web.image, web.classes, web.labels)
+    pipeline = GraphPipeline(graph.verify(), options)
     executables = []
-    simple = simplified(graph)  # its weights are those that algorithms transform
-    each = compile_each(
-        graph, goals, opt_level=opt_level, progress=progress, cache=cache, accuracy=accuracy,
-        simple=simple,
-    )  # fmt: skip
     for goal in goals:
         try:
-            exe = next(each)
+            executables.append(compile_graph(pipeline, resolved(goal)))
         except WeftError as e:
             if goal.kind != "wasm" or set(kinds) == {"wasm"}:
                 raise
             hint = f"{e.hint}; or leave wasm out: --no-fallback, targets=('webgl',)"
             raise type(e)(e.message, where=e.where, hint=hint) from e
-        executables.append(exe)
-    parts, manifest, fallbacks = data_of(
-        goals, executables, graph.name, weights, shard_mb, title, about, simple.constants
-    )
+    # The simplified graph's weights are those that algorithms transform.
+    plain = pipeline.simplified.constants
+    parts, manifest, fallbacks = data_of(goals, executables, graph.name, web, about, plain)
     parts |= page.files(manifest)
     parts[MANIFEST] = _json(manifest)
     _write(folder, parts)
@@ -149,16 +176,13 @@ def data_of(
     goals: Sequence[Target],
     executables: Sequence[Executable],
     name: str,
-    weights: str = "f32",
-    shard_mb: float = 8,
-    title: str | None = None,
+    web: WebOptions = WebOptions(),
     about: Mapping[str, Any] | None = None,
     plain: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> tuple[dict[str, bytes], dict[str, Any], dict[str, dict[str, str]]]:
     """A bundle without its page: files by name, the manifest that describes them, and what fell to
     wasm by target. ``plain``: the model's parameters before algorithms transformed them."""
-    limit = int(shard_mb * 2**20)
-    parts, programs, fallbacks = _parts(goals, executables, plain, weights, limit)
+    parts, programs, fallbacks = _parts(goals, executables, plain, web)
     manifest = {
         "format": "weft-bundle",
         "version": VERSION,
@@ -167,8 +191,8 @@ def data_of(
         "files": {k: _identity(parts[k]) for k in sorted(parts)},
         "meta": {
             "weft": __version__,
-            "title": title or name,
-            "weights": weights,
+            "title": web.title or name,
+            "weights": web.weights,
             "parameters": _count(executables[0]),
             "fallbacks": fallbacks,
             **(about or {}),
@@ -185,12 +209,18 @@ def slug(target: Target) -> str:
 # ---- the model ----------------------------------------------------------------------------------
 
 
-def _graph(model: Any, shapes: Any, constants: Any, image: Image | None) -> Graph:
-    loaded = model if isinstance(model, Graph) else load(model, shapes, constants)
-    if image is not None and isinstance(loaded, UnboundGraph) and loaded.symbols:
-        shapes = {**_picture_shape(loaded, image), **(shapes or {})}
-        return bind(loaded, shapes, constants)
-    return bind(loaded, shapes, constants) if isinstance(model, Graph) else bind(loaded)
+def _graph(model: Any, options: CompileOptions, image: Image | None) -> Graph:
+    shapes, constants = options.shapes, options.constants
+    options.progress("load", 0, 1)
+    if isinstance(model, Graph):
+        graph, known = model, (shapes, constants)
+    else:
+        graph, known = load(model, shapes, constants), ({}, {})
+    if image is not None and isinstance(graph, UnboundGraph) and graph.symbols:
+        known = ({**_picture_shape(graph, image), **shapes}, constants)
+    graph = bind(graph, *known)
+    options.progress("load", 1, 1)
+    return graph
 
 
 def _picture_shape(graph: UnboundGraph, image: Image) -> dict[str, int]:
@@ -260,8 +290,7 @@ def _parts(
     goals: Sequence[Target],
     executables: Sequence[Executable],
     plain: Mapping[str, np.ndarray],
-    code: str,
-    shard: int,
+    web: WebOptions,
 ) -> tuple[dict[str, bytes], list[dict[str, Any]], dict[str, dict[str, str]]]:
     """Files by name, the manifest's programs, and what fell to wasm by target. ``plain``: the
     model's parameters before any target's algorithms transformed them."""
@@ -282,8 +311,8 @@ def _parts(
             entry["codes"][kind] = name
         entries.append(entry)
         fallbacks[at] = {str(k): str(v) for k, v in program.meta.get("fallback", {}).items()}
-    stored = coding.encode(pool.tensors, code)
-    shards = _shards(stored, users, shard)
+    stored = coding.encode(pool.tensors, web.weights)
+    shards = _shards(stored, users, int(web.shard_mb * 2**20))
     for k, (names, by) in enumerate(shards, 1):
         name = f"params-{k:05d}-of-{len(shards):05d}.safetensors"
         parts[name] = b"".join(safetensors.chunks({n: stored[n] for n in names}))

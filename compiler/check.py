@@ -14,7 +14,8 @@ the kernel's own error, without what came down from earlier ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,48 @@ from ..runtime.errors import DeviceError, InputError
 from ..runtime.executor import Executable
 from ..runtime.inputs import bind as bind_inputs
 from . import check_reference
+from .cache import KernelCache
 from .check_report import Report, Row, distance
-from .driver import Progress, read_graph, resolved
+from .driver import compile_options, resolved
+from .frontends import read_graph
 from .graph import Graph, Node
 from .group import Group
-from .optimize import adapted, simplified
-from .passes.fuse import fuse
+from .options import CompileOptions, ProgressCallback
+from .passes.pipeline import GraphPipeline
 from .program import assemble
 from .reference import evaluate_nodes
 from .tolerances import Tolerance, of_models
+from .tune.records import Records
 
 AGAINST = ("interp", "llvm", "onnxruntime")
 SHOWN = 10  # rows of the table, and tensors whose kernel is looked at alone
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """How a target is judged; see :func:`check`.
+
+    Raises :class:`InputError` for a reference that does not exist.
+    """
+
+    against: str = "interp"
+    inputs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    seed: int = 0
+    rtol: float | None = None
+    atol: float | None = None
+    in_browser: bool = False
+
+    def __post_init__(self) -> None:
+        if self.against not in AGAINST:
+            raise InputError(f"there is no reference {self.against!r}.", hint=", ".join(AGAINST))
+
+    def limit(self, target: Target) -> Tolerance:
+        """The tolerance: what is not asked for is the target's."""
+        usual = of_models(target)
+        return Tolerance(
+            usual.rtol if self.rtol is None else self.rtol,
+            usual.atol if self.atol is None else self.atol,
+        )
 
 
 def check(
@@ -53,67 +84,73 @@ def check(
     every_node: bool = False,
     accuracy: str = "fast",
     in_browser: bool = False,
-    progress: Progress | None = None,
-    cache: bool = True,
+    progress: ProgressCallback | None = None,
+    cache: bool | KernelCache = True,
+    records: bool | Records = True,
+    opt_level: int | None = None,
 ) -> Report:
     """Compare a target's results with a reference's, tensor by tensor.
 
     Parameters
     ----------
-    model, shapes, constants, accuracy, progress, cache : as for :func:`weft.compile`.
+    model, shapes, constants, opt_level, accuracy, progress, cache, records : as for
+        :func:`weft.compile`, whose kernels are judged.
     target : ``webgl`` runs in a headless Chromium, ``wasm`` under Node, others in this process.
     against : ``"interp"``, the operators' numpy references; ``"llvm"``, one kernel of each operator
         on this processor; ``"onnxruntime"``, which compares what has a name in the model.
     inputs : arrays by name; those left out are random (floats are normal, integers 0 or 1, uint8
         0 to 255), as ``seed`` says.
     rtol, atol : of a tensor's largest element, and absolute; default: ``compiler/tolerances.py``.
-    every_node : one kernel for each operator of the model, nothing fused or simplified: tells a
-        wrong operator from a wrong fusion.
+    every_node : one kernel for each operator of the model, nothing fused or simplified (that is
+        ``opt_level=0``): tells a wrong operator from a wrong fusion.
     in_browser : run ``webgpu`` and ``wasm`` in Chromium, too.
 
     Raises
     ------
     WeftError : a subclass; :class:`DeviceError` with what to install where nothing runs the target.
     """
-    if against not in AGAINST:
-        raise InputError(f"there is no reference {against!r}.", hint=", ".join(AGAINST))
-    tell = progress or (lambda stage, done, total: None)
-    goal = resolved(target, 0 if every_node else None)
-    place = _place(goal, in_browser)
-    plain = read_graph(model, shapes, constants, tell)
-    simple = plain if every_node else simplified(plain, tell)
-    if goal.opt_level > 0:
-        graph = adapted(simple, goal, tell, accuracy)
-        groups: Sequence[Group] = fuse(graph, goal.max_buffers)
-    else:
-        graph, groups = simple, [Group.of(simple, [n]) for n in simple.nodes]
-    store = check_reference.store(cache)
-    program = assemble(graph, groups, goal, store, tell)
+    if every_node and opt_level not in (None, 0):
+        raise InputError(f"every_node is the optimisation level 0, and opt_level is {opt_level}.")
+    judge = CheckOptions(against, inputs or {}, seed, rtol, atol, in_browser)
+    options = compile_options(
+        [target], shapes, constants, opt_level=0 if every_node else opt_level, progress=progress,
+        cache=cache, records=records, accuracy=accuracy,
+    )  # fmt: skip
+    return compare(model, options, judge)
+
+
+def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
+    """As :func:`check`, for the one target of ``options``."""
+    (target,) = options.targets
+    tell = options.progress
+    goal = resolved(target)
+    place = _place(goal, judge.in_browser)
+    pipeline = GraphPipeline(read_graph(model, options), options)
+    graph, groups = pipeline.cut(goal)
+    program = assemble(graph, groups, goal, options)
     _runs_whole(program, place)
-    names, watched = watch(graph, groups, goal, store, tell)
-    feeds = complete(program, inputs or {}, seed)
+    names, watched = watch(graph, groups, goal, options)
+    feeds = complete(program, judge.inputs, judge.seed)
 
     tell("run", 0, 2)
     real, seen, devices = _run(program, watched, feeds, place)
     seen = {name: seen[public] for name, public in names.items()}
     tell("run", 1, 2)
-    if against == "interp":
+    if judge.against == "interp":
         expected = check_reference.by_reference(graph, feeds)
-    elif against == "llvm":
-        expected = check_reference.by_llvm(simple, feeds, store)
+    elif judge.against == "llvm":
+        expected = check_reference.by_llvm(pipeline.source(goal), feeds, options)
     else:
-        expected = check_reference.by_onnxruntime(model, plain, feeds, constants or {}, set(names))
+        plain, known = pipeline.graph, options.constants
+        expected = check_reference.by_onnxruntime(model, plain, feeds, known, set(names))
     tell("run", 2, 2)
 
-    limit = of_models(goal)
-    limit = Tolerance(
-        limit.rtol if rtol is None else rtol, limit.atol if atol is None else atol
-    )  # fmt: skip
+    limit = judge.limit(goal)
     rows = _rows(groups, seen, expected, limit)
     rows += _outputs(program, rows, real, expected, limit)
     rows = _own_errors(graph, groups, rows, {**feeds, **seen})
     return Report(
-        plain.name, str(target), against, limit, tuple(rows),
+        pipeline.graph.name, str(target), judge.against, limit, tuple(rows),
         tuple(n for n in names if n not in expected), devices,
     )  # fmt: skip
 
@@ -153,7 +190,7 @@ def _runs_whole(program: Executable, place: str) -> None:
 
 
 def watch(
-    graph: Graph, groups: Sequence[Group], target: Target, store: Any, tell: Progress
+    graph: Graph, groups: Sequence[Group], target: Target, options: CompileOptions
 ) -> tuple[dict[str, str], Executable]:
     """The program whose outputs are all tensors that its kernels make; each tensor's name, and the
     output that has its elements. What is stored in a layout is copied to be read."""
@@ -171,7 +208,7 @@ def watch(
         outputs=tuple(dict.fromkeys([*names.values(), *graph.outputs])),
     )  # fmt: skip
     steps = [*groups, *(Group.of(whole, [c]) for c in copies)]
-    return names, assemble(whole, steps, target, store, tell)
+    return names, assemble(whole, steps, target, options)
 
 
 def complete(exe: Executable, given: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:

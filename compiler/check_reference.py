@@ -11,18 +11,14 @@ import numpy as np
 
 from ..ir.target import Target
 from ..runtime.errors import InputError, WeftError
-from .cache import KernelCache, kernel_cache
 from .driver import resolved
 from .graph import Graph
 from .group import Group
+from .options import CompileOptions
 from .program import assemble
 from .reference import evaluate_graph
 
 _PROTOBUF_LIMIT = 2**31 - 1  # bytes of a model in one file
-
-
-def store(cache: bool) -> KernelCache | None:
-    return kernel_cache() if cache else None
 
 
 def by_reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -31,13 +27,14 @@ def by_reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.
 
 
 def by_llvm(
-    graph: Graph, feeds: Mapping[str, np.ndarray], cache: KernelCache | None
+    graph: Graph, feeds: Mapping[str, np.ndarray], options: CompileOptions
 ) -> dict[str, np.ndarray]:
-    """Every tensor by one kernel for each operator on this processor."""
+    """Every tensor by one kernel for each operator on this processor, scheduled by rule."""
     names = [o for n in graph.nodes for o in n.outputs if o and graph.types[o].size]
     whole = graph.replace(outputs=tuple(dict.fromkeys([*names, *graph.outputs])))
     groups = [Group.of(whole, [n]) for n in whole.nodes]
-    return assemble(whole, groups, resolved(Target("llvm")), cache).run(feeds)
+    plain = CompileOptions(cache=options.cache)
+    return assemble(whole, groups, resolved(Target("llvm")), plain).run(feeds)
 
 
 def by_onnxruntime(

@@ -1,6 +1,6 @@
 """The way of a model through the compiler, from a file to an executable.
 
-front-end -> graph -> GRAPH_PASSES -> groups -> memory plan
+front-end -> graph -> graph passes -> groups -> memory plan
                                   |  each distinct group, unless it is in the cache
                                   v
               te graph -> schedule -> loop nest -> object code -> Program -> Executable
@@ -8,28 +8,23 @@ front-end -> graph -> GRAPH_PASSES -> groups -> memory plan
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from ..codegen import for_target
 from ..ir.target import Target
 from ..runtime import knobs
-from ..runtime.errors import GraphError, TargetError
+from ..runtime.errors import InputError
 from ..runtime.executor import Executable
 from .cache import KernelCache, kernel_cache
-from .frontends import load
-from .frontends.signature import bind
-from .graph import Graph
-from .group import Group
-from .half import report_half_losses
-from .optimize import Progress, adapted, simplified
-from .passes.fuse import fuse
+from .frontends import read_graph
+from .options import CompileOptions, ProgressCallback, silent
+from .passes.pipeline import GraphPipeline
 from .program import assemble
 from .tune.known import default_records
 from .tune.records import Records
-
-ACCURACIES = ("fast", "strict")
 
 
 def compile(
@@ -39,7 +34,7 @@ def compile(
     *,
     constants: Mapping[str, Any] | None = None,
     opt_level: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     cache: bool | KernelCache = True,
     records: bool | Records = True,
     accuracy: str = "fast",
@@ -67,20 +62,17 @@ def compile(
     ------
     WeftError : a subclass that says where in the model, what, and what to do.
     """
-    goal = resolved(target, opt_level)
-    each = compile_each(
-        model, [goal], shapes, constants=constants, progress=progress, cache=cache,
+    options = compile_options(
+        [target], shapes, constants, opt_level=opt_level, progress=progress, cache=cache,
         records=records, accuracy=accuracy,
     )  # fmt: skip
-    return next(each)
+    return compile_all(model, options)[0]
 
 
 def compile_many(
     model: Any,
     targets: Sequence[str | Target],
     shapes: Mapping[str, Sequence[int] | int] | None = None,
-    *,
-    opt_level: int | None = None,
     **options: Any,
 ) -> tuple[Executable, ...]:
     """Compile a model for several targets; one executable for each, in order.
@@ -91,76 +83,66 @@ def compile_many(
 
     >>> cpu, gpu = weft.compile_many("model.onnx", ["llvm", "opencl"])    # doctest: +SKIP
     """
-    goals = [resolved(t, opt_level) for t in targets]
-    return tuple(compile_each(model, goals, shapes, **options))
+    return compile_all(model, compile_options(targets, shapes, **options))
 
 
-def compile_each(
-    model: Any,
-    targets: Sequence[str | Target],
-    shapes: Mapping[str, Sequence[int] | int] | None = None,
-    *,
+def compile_options(
+    targets: Sequence[str | Target] = ("llvm",),
+    shapes: Mapping[str, Any] | None = None,
     constants: Mapping[str, Any] | None = None,
+    *,
     opt_level: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     cache: bool | KernelCache = True,
     records: bool | Records = True,
     accuracy: str = "fast",
-    simple: Graph | None = None,
-) -> Iterator[Executable]:
-    """As :func:`compile_many`, one executable at a time: a target is looked at when it is its turn,
-    so that an error is that target's. ``simple`` is the model simplified, where that is at hand."""
-    tell = progress or (lambda stage, done, total: None)
-    if accuracy not in ACCURACIES:
-        raise GraphError(f"the accuracy {accuracy!r} is not one of {', '.join(ACCURACIES)}.")
-    if cache is True and knobs.kernels_are_watched():
-        cache = False
-    store = cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None
-    tuned = records if isinstance(records, Records) else default_records() if records else None
-    plain: Graph | None = None
-    for target in targets:
-        goal = resolved(target, opt_level)
-        if plain is None:
-            plain = read_graph(model, shapes, constants, tell)
-        if goal.opt_level > 0:
-            if simple is None:
-                simple = simplified(plain, tell)
-            graph = adapted(simple, goal, tell, accuracy)
-            groups: Sequence[Group] = fuse(graph, goal.max_buffers)
-        else:
-            graph, groups = plain, [Group.of(plain, [n]) for n in plain.nodes]
-        if goal.texture_memory and goal.float_bits == 16:
-            report_half_losses(graph)
-        yield assemble(graph, groups, goal, store, tell, tuned)
+) -> CompileOptions:
+    """The options that the keywords of the public functions ask for; see :func:`compile`.
+
+    Raises :class:`TargetError`, :class:`GraphError` or :class:`InputError` for an option that does
+    not exist.
+    """
+    goals = tuple(Target.parse(t) for t in targets)
+    if opt_level is not None:
+        goals = tuple(replace(t, opt_level=opt_level) for t in goals)
+    for name, value, kind in (("cache", cache, KernelCache), ("records", records, Records)):
+        if not isinstance(value, bool | kind):
+            raise InputError(
+                f"{name}={value!r} is neither True nor False nor weft's {kind.__name__}."
+            )
+    if cache is True:
+        cache = not knobs.kernels_are_watched()
+    return CompileOptions(
+        goals,
+        MappingProxyType(dict(shapes or {})),
+        MappingProxyType(dict(constants or {})),
+        accuracy,
+        cache if isinstance(cache, KernelCache) else kernel_cache() if cache else None,
+        records if isinstance(records, Records) else default_records() if records else None,
+        progress or silent,
+    )
 
 
-def resolved(target: str | Target, opt_level: int | None = None) -> Target:
+def compile_all(model: Any, options: CompileOptions) -> tuple[Executable, ...]:
+    """The executables of a model for all targets of ``options``, in order."""
+    targets = [resolved(t) for t in options.targets]
+    pipeline = GraphPipeline(read_graph(model, options), options)
+    return tuple(compile_graph(pipeline, t) for t in targets)
+
+
+def compile_graph(pipeline: GraphPipeline, target: Target) -> Executable:
+    """The executable of the pipeline's graph for a resolved target."""
+    graph, groups = pipeline.cut(target)
+    return assemble(graph, groups, target, pipeline.options)
+
+
+def resolved(target: str | Target) -> Target:
     """``target`` with every capability filled in.
 
     Raises :class:`TargetError` for one that does not exist, :class:`CodegenError` where what links
     its code is missing: that is told before the work, not after it.
     """
     goal = Target.parse(target)
-    if opt_level is not None:
-        goal = replace(goal, opt_level=opt_level)
-    if goal.opt_level not in range(4):
-        raise TargetError(f"the optimisation level {goal.opt_level} is not one of 0, 1, 2, 3.")
     goal = for_target(goal).resolve(goal)
     for_target(goal).linker(goal)
     return goal
-
-
-def read_graph(
-    model: Any,
-    shapes: Mapping[str, Sequence[int] | int] | None = None,
-    constants: Mapping[str, Any] | None = None,
-    tell: Progress = lambda stage, done, total: None,
-) -> Graph:
-    """The graph of a model, all of its shapes known."""
-    tell("load", 0, 1)
-    if isinstance(model, Graph):
-        graph = bind(model, shapes, constants).verify()
-    else:
-        graph = bind(load(model, shapes, constants))
-    tell("load", 1, 1)
-    return graph

@@ -18,46 +18,42 @@ from ..runtime.artifact import Kernel, Program, Slot, Step
 from ..runtime.dtype import dtype_of
 from ..runtime.errors import GraphError
 from ..runtime.executor import Executable
-from .cache import KernelCache, kernel_key
+from .cache import kernel_key
 from .compiled import CompiledGroup
 from .graph import Graph
 from .group import Group, is_literal, kernel_name, structural_key
 from .kernel import compile_kernel, fallback, physical_shape
 from .link import link
-from .optimize import Progress, dump_text
-from .passes import GRAPH_PASSES
+from .options import DEFAULTS, CompileOptions
 from .passes.memory import MemoryPlan, plan_memory
+from .passes.pipeline import GROUPS, MEMORY, dump_stage
 from .schedules.choices import Config, config_text
-from .tune.known import KnownRecords
-from .tune.records import Records
 
 
 def assemble(
     graph: Graph,
     groups: Sequence[Group],
     target: Target,
-    cache: KernelCache | None = None,
-    tell: Progress = lambda stage, done, total: None,
-    records: Records | KnownRecords | None = None,
+    options: CompileOptions = DEFAULTS,
 ) -> Executable:
     """The executable of a graph that is cut into ``groups``, for a resolved target."""
     if len(set(graph.outputs)) != len(graph.outputs):
         raise GraphError("two outputs have the same name.", where=graph.name)
     groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
     plan = plan_memory(graph, groups, in_place=not target.distinct_buffers)
-    compiled, symbols = compile_groups(graph, plan.steps, target, cache, tell, records)
-    codes, holders = link([k for k in compiled.values() if not k.device], target, cache)
+    compiled, symbols = compile_groups(graph, plan.steps, target, options)
+    codes, holders = link([k for k in compiled.values() if not k.device], target, options.cache)
     elsewhere = [k for k in compiled.values() if k.device]
     if elsewhere:
         other = fallback(target)
         assert other is not None
-        more, where = link(elsewhere, other, cache)
+        more, where = link(elsewhere, other, options.cache)
         codes, holders = {**codes, **more}, {**holders, **where}
     program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
     if knobs.dump_dir() is not None:
         text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
-        dump_text(len(GRAPH_PASSES) + 4, "groups", text)
-        dump_text(len(GRAPH_PASSES) + 5, "memory", _plan_text(plan))
+        dump_stage(GROUPS, text, target)
+        dump_stage(MEMORY, _plan_text(plan), target)
     used = {s.source for s in program.slots if s.kind == "constant"}
     params = {k: v for k, v in graph.constants.items() if k in used}
     exe = Executable(program, codes, params)
@@ -77,14 +73,13 @@ def compile_groups(
     graph: Graph,
     groups: Sequence[Group],
     target: Target,
-    cache: KernelCache | None = None,
-    tell: Progress = lambda stage, done, total: None,
-    records: Records | KnownRecords | None = None,
+    options: CompileOptions = DEFAULTS,
 ) -> tuple[dict[str, CompiledGroup], list[str]]:
     """Each distinct kernel by its symbol, and the symbol of each group.
 
-    ``records`` say how a kernel is best scheduled, where it was tuned.
+    The records of ``options`` say how a kernel is best scheduled, where it was tuned.
     """
+    cache, records, tell = options.cache, options.records, options.progress
     work, symbols = _distinct(graph, groups)
     machine = f"{target} {identity(target)}"
 

@@ -23,10 +23,15 @@ SCALE = "#scale"  # what the name of a tensor of scales ends with
 _SMALL = 1024  # elements; below it coding gains nothing
 
 
-def encode(params: Mapping[str, np.ndarray], code: str) -> dict[str, np.ndarray]:
-    """The tensors to store for ``params``. Raises :class:`InputError` for an unknown code."""
+def check_code(code: str) -> None:
+    """Raises :class:`InputError` for an unknown code."""
     if code not in CODES:
         raise InputError(f"there is no coding {code!r} of weights.", hint=", ".join(CODES))
+
+
+def encode(params: Mapping[str, np.ndarray], code: str) -> dict[str, np.ndarray]:
+    """The tensors to store for ``params``. Raises :class:`InputError` for an unknown code."""
+    check_code(code)
     stored: dict[str, np.ndarray] = {}
     for name, array in params.items():
         done = code == "f32" or array.dtype != np.float32 or array.size < _SMALL
@@ -43,24 +48,6 @@ def encode(params: Mapping[str, np.ndarray], code: str) -> dict[str, np.ndarray]
         if done:
             stored[name] = array
     return stored
-
-
-def decode(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What :func:`encode` stored, with its losses; float32 again where it was coded.
-
-    A float16 or int8 parameter of the program itself cannot be told from a coded one here; whoever
-    loads a bundle knows it from the slot.
-    """
-    params: dict[str, np.ndarray] = {}
-    for name, array in stored.items():
-        if name.endswith(SCALE):
-            continue
-        scale = stored.get(name + SCALE)
-        if scale is not None:
-            params[name] = array.astype(np.float32) * scale
-        else:
-            params[name] = array.astype(np.float32) if array.dtype == np.float16 else array
-    return params
 
 
 def _half(array: np.ndarray) -> np.ndarray | None:

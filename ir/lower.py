@@ -183,7 +183,7 @@ def run_passes(
     """Apply passes in order; every one is logged, timed, verified and dumped as asked for."""
     debug, dumping, serial = knobs.debug(), knobs.dump_dir() is not None, next(_serial)
     if dumping:
-        knobs.dump(f"{serial:03}-{f.name}-00-loop-nest.txt", str(f))
+        knobs.dump(f"{target.slug}/{serial:03}-{f.name}-00-loop-nest.txt", str(f))
     flat = False
     for k, (name, fn) in enumerate(passes, start=1):
         start = time.perf_counter()
@@ -199,7 +199,7 @@ def run_passes(
             print(new, file=sys.stderr)
         if dumping and new is not f:
             label = name.replace(" ", "-").replace("/", "-")
-            knobs.dump(f"{serial:03}-{f.name}-{k:02}-{label}.txt", str(new))
+            knobs.dump(f"{target.slug}/{serial:03}-{f.name}-{k:02}-{label}.txt", str(new))
         f = new
     verify(f, flat=flat, after=passes[-1][0] if passes else "")
     return f

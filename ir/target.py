@@ -5,6 +5,7 @@ Passes and schedule rules ask for capabilities (``target.vector_bits``), never f
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from dataclasses import dataclass, fields, replace
@@ -60,6 +61,16 @@ class Target:
         records of one processor suit the others of its family."""
         architecture = self.mtriple.split("-", maxsplit=1)[0]
         return str(replace(self, mtriple=architecture, mcpu="", mattr="", opt_level=3))
+
+    @property
+    def slug(self) -> str:
+        """A name for files: the kind, and where options make it another target than its kind alone
+        is, the processor and six digits of a hash of them."""
+        text = str(self)
+        if text == self.kind:
+            return self.kind
+        words = (self.kind, self.mcpu, hashlib.sha256(text.encode()).hexdigest()[:6])
+        return re.sub(r"[^\w.-]", "_", "-".join(w for w in words if w))
 
     def __str__(self) -> str:
         default = _KINDS[self.kind]

@@ -35,18 +35,20 @@ def debug() -> int:
 
 
 def dump_dir() -> Path | None:
-    """``WEFT_DUMP``: a folder for numbered files, one per pass and kernel."""
+    """``WEFT_DUMP``: a folder for numbered files, one per pass and kernel; what a target decides
+    lies in a folder of that target."""
     text = os.environ.get("WEFT_DUMP", "")
     return Path(text) if text else None
 
 
 def dump(file: str, text: str) -> None:
-    """Write ``text`` to a file in the folder of ``WEFT_DUMP``; nothing where it is not set."""
+    """Write ``text`` to a file, such as ``opencl/memory.txt``, in the folder of ``WEFT_DUMP``;
+    nothing where it is not set."""
     folder = dump_dir()
     if folder is None:
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(text, encoding="utf-8")
     except OSError as e:
         raise WeftError(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from weft.benchmarks import zoo
 from weft.codegen import llvm
-from weft.compiler.driver import ACCURACIES
 from weft.compiler.facts import trace_hash
+from weft.compiler.options import ACCURACIES, CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.records import Record, Records, read_records
 from weft.compiler.tune.task import tasks_of
@@ -37,7 +37,8 @@ def main(sources: list[str]) -> int:
     found: dict[tuple[str, int], Record] = {}
     for name, accuracy in product(MODELS, ACCURACIES):
         model = zoo.random_model(name)
-        for task in tasks_of(model, target, zoo.shapes(model), accuracy=accuracy):
+        options = CompileOptions(shapes=zoo.shapes(model), accuracy=accuracy)
+        for task in tasks_of(model, target, options):
             default = _trace(task, Choices())
             for threads in (1, 2):
                 measured = {r.trace: r for r in store.of(task.key, str(target), threads)}

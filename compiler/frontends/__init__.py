@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..graph import Graph
+from ..options import CompileOptions
 from .signature import Constants, Shapes, UnboundGraph, bind
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["UnboundGraph", "bind", "load"]
+__all__ = ["UnboundGraph", "bind", "load", "read_graph"]
 
 
 def load(
@@ -34,3 +35,17 @@ def load(
     from .onnx import load as load_onnx
 
     return load_onnx(source, shapes, constants)
+
+
+def read_graph(model: Any, options: CompileOptions) -> Graph:
+    """The graph of ``model``, a graph or what :func:`load` takes, all of its shapes known.
+
+    Raises the errors of :func:`load`, and :class:`InputError` where a shape is missing.
+    """
+    options.progress("load", 0, 1)
+    if isinstance(model, Graph):
+        graph = bind(model, options.shapes, options.constants).verify()
+    else:
+        graph = bind(load(model, options.shapes, options.constants))
+    options.progress("load", 1, 1)
+    return graph

@@ -13,13 +13,12 @@ from ...ir.schedule import Schedule
 from ...ir.target import Target
 from ...ir.tensor import Tensor
 from ..facts import count_flops
-from ..frontends import load
-from ..frontends.signature import bind
+from ..frontends import read_graph
 from ..graph import Graph
 from ..group import Group, GroupExpr, is_literal, kernel_name, structural_key
 from ..kernel import schedule_group
-from ..optimize import optimize
-from ..passes.fuse import fuse
+from ..options import DEFAULTS, CompileOptions
+from ..passes.pipeline import GraphPipeline
 from ..schedules.choices import Choices
 from ..types import TensorType
 
@@ -45,23 +44,15 @@ class Task:
         return schedule_group(self.group, self.types, self.constants, self.target, choices)
 
 
-def tasks_of(
-    model: Any,
-    target: Target,
-    shapes: Mapping[str, Any] | None = None,
-    constants: Mapping[str, Any] | None = None,
-    accuracy: str = "fast",
-) -> list[Task]:
+def tasks_of(model: Any, target: Target, options: CompileOptions = DEFAULTS) -> list[Task]:
     """The tasks of a model for a resolved target, those with most work first.
 
-    ``model`` and ``accuracy`` as for ``weft.compile``; raises the same errors. Kernels whose rules
-    ask nothing are no tasks.
+    ``model`` as for ``weft.compile``; raises the same errors. Kernels whose rules ask nothing are
+    no tasks.
     """
-    graph = model if isinstance(model, Graph) else load(model, shapes, constants)
-    graph = bind(graph, shapes, constants) if isinstance(model, Graph) else bind(graph)
-    graph = optimize(graph, target, accuracy=accuracy)
+    graph, groups = GraphPipeline(read_graph(model, options), options).cut(target)
     found: dict[str, Task] = {}
-    for group in fuse(graph, target.max_buffers):
+    for group in groups:
         if not any(graph.types[o].size for o in group.outputs):
             continue
         key = structural_key(group, graph.types, graph.constants)

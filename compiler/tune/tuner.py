@@ -21,6 +21,7 @@ from ...codegen import llvm
 from ...ir.target import Target
 from ...runtime import knobs
 from ...runtime.errors import TuneError, WeftError
+from ..options import CompileOptions
 from ..schedules.choices import config_text
 from .measure import Measurement, measure
 from .model import CostModel
@@ -96,6 +97,31 @@ class Progress:
         return math.exp(sum(logs) / len(logs)) if logs else 1.0
 
 
+@dataclass(frozen=True)
+class TuneSettings:
+    """How long and with what a search goes on; see :func:`tune`.
+
+    Raises :class:`TuneError` where nothing ends it.
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
+    threads: int | None = None
+    timeout: float = 20.0
+    seed: int = 0
+    measure: Measure = measure
+    tell: Callable[[Progress], None] = lambda progress: None
+
+    def __post_init__(self) -> None:
+        if self.trials is None and self.seconds is None:
+            raise TuneError("neither a number of trials nor a time ends this search.")
+
+    @property
+    def workers(self) -> int:
+        """The threads that run a kernel."""
+        return self.threads or knobs.num_threads()
+
+
 def tune(
     model: Any,
     target: str | Target = "llvm",
@@ -128,24 +154,31 @@ def tune(
     ------
     TuneError : without LightGBM, without an end, for a target that is not this machine.
     """
-    if trials is None and seconds is None:
-        raise TuneError("neither a number of trials nor a time ends this search.")
-    goal = llvm.resolve(Target.parse(target))
+    options = CompileOptions(
+        (Target.parse(target),), shapes or {}, constants or {}, accuracy, records=records
+    )
+    settings = TuneSettings(trials, seconds, threads, timeout, seed, measure, tell)
+    return search(model, options, records, settings)
+
+
+def search(
+    model: Any, options: CompileOptions, records: Records, settings: TuneSettings
+) -> Progress:
+    """As :func:`tune`, for the one target of ``options``."""
+    (target,) = options.targets
+    goal = llvm.resolve(target)
     if goal.mtriple != llvm.resolve(Target("llvm")).mtriple:
         raise TuneError(
             f"kernels for {goal.mtriple} cannot be timed on this machine.",
             hint="tune on the machine that will run them, and merge its records",
         )
-    threads = threads or knobs.num_threads()
-    cost = CostModel(seed)
-    rng = random.Random(seed)
     begin = time.monotonic()
-    tasks = tasks_of(model, goal, shapes, constants, accuracy)
-    states = [TaskState(t, Space(t, rng, threads)) for t in tasks]
-    progress = Progress(states, trials=trials, limit=seconds)
+    cost, rng = CostModel(settings.seed), random.Random(settings.seed)
+    states = [TaskState(t, Space(t, rng, settings.workers)) for t in tasks_of(model, goal, options)]
+    progress = Progress(states, trials=settings.trials, limit=settings.seconds)
     with Worker() as worker:
-        job = _Search(records, cost, rng, worker, timeout, measure, threads, progress, tell, begin)
-        tell(progress)
+        job = _Search(settings, records, progress, worker, cost, rng, begin)
+        settings.tell(progress)
         while not job.over():
             state = max(states, key=lambda s: s.promise, default=None)
             if state is None or state.exhausted:
@@ -154,25 +187,17 @@ def tune(
     return progress
 
 
+@dataclass
 class _Search:
-    """What the rounds of all tasks share."""
+    """What the rounds of all tasks share; ``begin`` is when the search began."""
 
-    def __init__(
-        self,
-        records: Records,
-        cost: CostModel,
-        rng: random.Random,
-        worker: Worker,
-        timeout: float,
-        measure: Measure,
-        threads: int,
-        progress: Progress,
-        tell: Callable[[Progress], None],
-        begin: float,
-    ):
-        self.records, self.cost, self.rng, self.worker = records, cost, rng, worker
-        self.timeout, self.measure, self.progress, self.tell = timeout, measure, progress, tell
-        self.threads, self.begin = threads, begin
+    settings: TuneSettings
+    records: Records
+    progress: Progress
+    worker: Worker
+    cost: CostModel
+    rng: random.Random
+    begin: float
 
     def over(self) -> bool:
         p = self.progress
@@ -202,12 +227,12 @@ class _Search:
         p = self.progress
         p.elapsed = time.monotonic() - self.begin
         p.history.append((p.elapsed, p.gain))
-        self.tell(p)
+        self.settings.tell(p)
 
     def _resume(self, state: TaskState) -> None:
         """Take over what the records know of a task: nothing is measured twice."""
         task = state.task
-        found = self.records.of(task.key, str(task.target), self.threads)
+        found = self.records.of(task.key, str(task.target), self.settings.workers)
         failed = [r for r in found if r.state != "ok"]
         good = [r for r in found if r.state == "ok"]
         for r in found:
@@ -263,9 +288,9 @@ class _Search:
         """What the worker says of candidates; a hang or a crash is of all of them."""
         # What is much slower than the champion need not be waited for, but compiling takes a while.
         slow = 50 * state.seconds if math.isfinite(state.seconds) else 0.0
-        limit = len(candidates) * (self.timeout + min(slow, self.timeout))
-        args = (state.task, [c.config for c in candidates], self.threads)
-        answer = self.worker.run(self.measure, args, limit)
+        limit = len(candidates) * (self.settings.timeout + min(slow, self.settings.timeout))
+        args = (state.task, [c.config for c in candidates], self.settings.workers)
+        answer = self.worker.run(self.settings.measure, args, limit)
         if answer.state == "ok":
             return answer.value
         return [Measurement(answer.state, None, answer.message) for _ in candidates]
@@ -278,13 +303,13 @@ class _Search:
         p.states_count[m.state] = p.states_count.get(m.state, 0) + 1
         p.elapsed = time.monotonic() - self.begin
         self.cost.add(state.task.key, c.row, m.seconds)
-        self.tell(p)
+        self.settings.tell(p)
 
     def _store(self, state: TaskState, c: Candidate, m: Measurement) -> None:
         task = state.task
         record = here(Record(
-            task.key, str(task.target), self.threads, c.config, m.state, m.seconds, False, c.trace,
-            task.name, task.flops, m.message[:500],
+            task.key, str(task.target), self.settings.workers, c.config, m.state, m.seconds,
+            False, c.trace, task.name, task.flops, m.message[:500],
         ))  # fmt: skip
         self.records.put(record)
         state.known[c.trace] = record

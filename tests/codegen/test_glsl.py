@@ -64,12 +64,10 @@ GRAPHS = (injective, matmul, convolution, softmax)
 def shaders(graph, target):
     """All shaders of a graph, in the order of the calls."""
     goal = Target.parse(target)
-    from weft.compiler.optimize import optimize
-    from weft.compiler.passes.fuse import fuse
+    from weft.compiler.passes.pipeline import GraphPipeline
     from weft.compiler.program import compile_groups
 
-    best = optimize(graph, goal)
-    compiled, symbols = compile_groups(best, fuse(best), goal)
+    compiled, symbols = compile_groups(*GraphPipeline(graph).cut(goal), goal)
     codes = {name: code for s in symbols for name, code in compiled[s].codes.items()}
     stems = {name: re.sub(r"_[0-9a-f]{8}", "", name) for name in codes}
     return "\n".join(f"// {stems[n]}\n{code.decode()}" for n, code in codes.items())

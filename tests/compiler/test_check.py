@@ -7,13 +7,19 @@ import pytest
 import weft
 from weft.benchmarks import zoo
 from weft.benchmarks.zoo.builder import Net
+from weft.codegen import llvm
 from weft.compiler import check as check_module
+from weft.compiler.builder import GraphBuilder
 from weft.compiler.check_report import distance
 from weft.compiler.cli import main
+from weft.compiler.schedules.choices import Choices
 from weft.compiler.tolerances import Tolerance, of_models, of_operators
+from weft.compiler.tune.records import Record, Records
+from weft.compiler.tune.task import tasks_of
 from weft.ir.target import Target, kinds
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import DeviceError, InputError, WeftError
+from weft.runtime.knobs import num_threads
 
 EXACT = Tolerance(0, 0)
 
@@ -72,6 +78,45 @@ def test_the_same_seed_is_the_same_input():
     given = {"x": np.full((3, 6), np.nan, np.float32)}
     report = weft.check(small(), inputs=given, shapes={"N": 3})
     assert report.ok and "more" in {r.tensor for r in report.rows}
+
+
+def test_the_kernels_are_those_of_tuning_records(monkeypatch):
+    """What ``compile`` makes with records is what is judged, in both programs."""
+    b = GraphBuilder("g")
+    w = b.constant(np.random.default_rng(0).standard_normal((96, 80)).astype(np.float32))
+    graph = b.finish(b.add("matmul", [b.input("x", "float32", (64, 96)), w]))
+    host = llvm.resolve(Target("llvm"))
+    (task,) = tasks_of(graph, host)
+    choices = Choices({})
+    task.schedule(choices)
+    question = next(c for c in choices.asked.values() if c.name.endswith(".tile"))
+    config = {question.name: next(o for o in question.options if o != question.default)}
+    store = Records(None)
+    store.put(Record(task.key, str(host), num_threads(), config, "ok", 1e-6, winner=True))
+    judged = []
+    run = check_module._run
+
+    def watching(program, watched, feeds, place):
+        judged.extend([program, watched])
+        return run(program, watched, feeds, place)
+
+    def traces(exe):
+        return [k["trace"] for k in exe.program.meta["kernels"].values()]
+
+    monkeypatch.setattr(check_module, "_run", watching)
+    assert weft.check(graph, records=store).ok and weft.check(graph, records=False).ok
+    tuned, ruled = (weft.compile(graph, records=r) for r in (store, False))
+    assert traces(tuned) != traces(ruled)
+    assert [traces(e) for e in judged] == [traces(e) for e in (tuned, tuned, ruled, ruled)]
+
+
+def test_the_optimisation_level_is_that_of_compile(model):
+    kernels = {s.label for s in weft.compile(model, opt_level=0).program.steps}
+    report = weft.check(model, opt_level=0)
+    assert report.ok and {r.source for r in report.rows} >= kernels
+    assert len(weft.check(model, "llvm -opt_level=0").rows) == len(report.rows)
+    with pytest.raises(InputError, match="every_node is the optimisation level 0"):
+        weft.check(model, every_node=True, opt_level=2)
 
 
 def test_memory_that_is_shared_wrongly_is_told(monkeypatch):

@@ -244,6 +244,12 @@ def test_unknown_levels(level):
         weft.compile(perceptron(), opt_level=level)
 
 
+@pytest.mark.parametrize("options", [{"records": "r.sqlite"}, {"cache": "folder"}])
+def test_options_of_another_kind(options):
+    with pytest.raises(InputError, match="is neither True nor False nor weft's"):
+        weft.compile(perceptron(), **options)
+
+
 def test_two_outputs_of_one_name():
     graph = perceptron()
     with pytest.raises(GraphError, match="same name"):
@@ -254,12 +260,11 @@ def test_dumps_and_debug_output(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WEFT_DUMP", str(tmp_path))
     monkeypatch.setenv("WEFT_DEBUG", "3")
     weft.compile(perceptron(layers=1), cache=False)
-    names = [p.name for p in tmp_path.iterdir()]
-    assert any(n.startswith("graph-") and n.endswith("choose_layouts.txt") for n in names)
+    assert list(tmp_path.glob("llvm-*/graph-*-choose_layouts.txt"))
     assert (tmp_path / "graph-00-graph.txt").read_text().startswith("graph perceptron(")
-    (groups,) = tmp_path.glob("*-groups.txt")
+    (groups,) = tmp_path.glob("llvm-*/*-groups.txt")
     assert "group(x, w0, b0)" in groups.read_text()
-    (memory,) = tmp_path.glob("*-memory.txt")
+    (memory,) = tmp_path.glob("llvm-*/*-memory.txt")
     assert memory.read_text().startswith("arena ")
     text = capsys.readouterr().err
     assert "weft: perceptron: fold_constants" in text and "weft: kernel matmul" in text
@@ -294,7 +299,7 @@ def test_kernels_are_dumped_although_they_are_cached(tmp_path, monkeypatch):
     weft.compile(perceptron(layers=1))
     monkeypatch.setenv("WEFT_DUMP", str(tmp_path / "dump"))
     weft.compile(perceptron(layers=1))
-    assert list((tmp_path / "dump").glob("*-matmul*-loop-nest.txt"))
+    assert list((tmp_path / "dump").glob("llvm-*/*-matmul*-loop-nest.txt"))
 
 
 def test_symbols_of_groups_whose_keys_begin_alike_differ(monkeypatch):

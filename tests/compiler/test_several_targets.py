@@ -1,11 +1,15 @@
 """Several targets from one compilation: what no target decides is done once."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import weft
 from weft.benchmarks.zoo.builder import Net
-from weft.compiler import driver, optimize
+from weft.compiler import frontends
 from weft.compiler.cli import main
+from weft.compiler.passes import pipeline
+from weft.runtime import knobs
 from weft.runtime.errors import TargetError
 
 
@@ -23,19 +27,16 @@ def counted(monkeypatch):
     """How often the model is read and each graph pass runs."""
     counts: dict[str, int] = {}
 
-    def counting(f):
+    def counting(name, f):
         def call(*args, **options):
-            counts[f.__name__] = counts.get(f.__name__, 0) + 1
+            counts[name] = counts.get(name, 0) + 1
             return f(*args, **options)
 
-        call.__name__ = f.__name__
         return call
 
-    passes = tuple(map(counting, optimize.GRAPH_PASSES))
-    monkeypatch.setattr(optimize, "GRAPH_PASSES", passes)
-    for name in ("choose_layouts", "choose_algorithms"):
-        monkeypatch.setattr(optimize, name, counting(getattr(optimize, name)))
-    monkeypatch.setattr(driver, "load", counting(driver.load))
+    passes = tuple(p._replace(run=counting(p.name, p.run)) for p in pipeline.PASSES)
+    monkeypatch.setattr(pipeline, "PASSES", passes)
+    monkeypatch.setattr(frontends, "load", counting("load", frontends.load))
     return counts
 
 
@@ -43,12 +44,12 @@ def test_graph_work_is_shared(counted):
     targets = ["llvm", "llvm -mtriple=aarch64-linux-gnu", "opengl"]
     made = weft.compile_many(model(), targets, {"N": 1}, cache=False)
     assert [e.kind for e in made] == ["llvm", "llvm", "opengl"]
-    times = {f.__name__: 0 for f in optimize.GRAPH_PASSES}
-    for f in optimize.GRAPH_PASSES:
-        times[f.__name__] += 1  # some stand twice in the list
-    layouts, algorithms = counted.pop("choose_layouts"), counted.pop("choose_algorithms")
-    assert counted == {**times, "load": 1, "eliminate_dead": times["eliminate_dead"]}
-    assert (layouts, algorithms) == (3, 2)  # these are a target's own
+    shared = Counter(p.name for p in pipeline.PASSES if p.when is None)  # some stand there twice
+    assert {n: counted[n] for n in ("simplify", "fold_batch_norm", "load")} == {
+        "simplify": shared["simplify"], "fold_batch_norm": 1, "load": 1,
+    }  # fmt: skip
+    assert counted["eliminate_dead"] == shared["eliminate_dead"] + 2  # processors have one more
+    assert (counted["choose_layouts"], counted["choose_algorithms"]) == (3, 2)  # a target's own
 
 
 def test_executables_are_those_of_single_compilations():
@@ -84,3 +85,33 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert main([*words, "llvm,opengl", "-o", "out.weft"]) == 0
     assert (tmp_path / "out.opengl.weft").is_file()
     assert main(["compile", "m.onnx", "--shape", "N=1", "--accuracy", "strict"]) == 0
+
+
+def test_dumps_of_several_targets_do_not_meet(tmp_path, monkeypatch):
+    """What is shared is written once, the rest to a folder of its target; the numbers are those of
+    the pipeline, whatever a target leaves out."""
+    written = []
+    dump = knobs.dump
+    monkeypatch.setattr(knobs, "dump", lambda file, text: (written.append(file), dump(file, text)))
+    monkeypatch.setenv("WEFT_DUMP", str(tmp_path))
+    processors = ["llvm -mcpu=haswell", "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"]
+    weft.compile_many(model(), [*processors, "opencl", "opencl -opt_level=0"], {"N": 1})
+    assert len(set(written)) == len(written)
+    shared = sorted(f.name for f in tmp_path.glob("*.txt"))
+    first = ["graph", *(p.name for p in pipeline.PASSES if p.when is None)]
+    assert shared == [f"graph-{k:02d}-{name}.txt" for k, name in enumerate(first)]
+    folders = sorted(f.name for f in tmp_path.iterdir() if f.is_dir())
+    assert [f.rsplit("-", 1)[0] for f in folders] == [
+        "llvm-cortex-a72", "llvm-haswell", "opencl", "opencl",
+    ]  # fmt: skip
+    names = [p.name for p in pipeline.PASSES]
+    for folder in folders:
+        graphs = sorted(f.name for f in (tmp_path / folder).glob("graph-*"))
+        numbers = [int(g.split("-")[1]) for g in graphs]
+        assert len(set(numbers)) == len(numbers)
+        assert graphs[-2].endswith("groups.txt") and graphs[-1].endswith("memory.txt")
+        for g, k in zip(graphs[:-2], numbers):
+            assert g == f"graph-{k:02d}-{names[k - 1]}.txt"
+        assert list((tmp_path / folder).glob("*-loop-nest.txt"))
+    (layouts,) = (tmp_path / "opencl").glob("graph-*-choose_layouts.txt")
+    assert int(layouts.name.split("-")[1]) == names.index("choose_layouts") + 1

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from weft.compiler.weights import decode, encode
+from web.coded import decode
+from weft.compiler.weights import encode
 from weft.runtime.errors import InputError
 
 

@@ -15,6 +15,7 @@ from weft.compiler.cache import kernel_cache
 from weft.compiler.graph import Graph
 from weft.compiler.group import Group, structural_key
 from weft.compiler.ops import get
+from weft.compiler.options import CompileOptions
 from weft.compiler.tolerances import of_operators
 from weft.ir.evaluate import evaluate
 from weft.ir.target import Target
@@ -79,6 +80,7 @@ def resolved(text: str) -> Target:
     return for_target(target).resolve(target)
 
 
+OPTIONS = CompileOptions(cache=kernel_cache())
 _refusals: dict[tuple[str, str], str] = {}
 
 
@@ -92,7 +94,7 @@ def refusal(case: Case, text: str) -> str:
     key = (structural_key(group, graph.types, graph.constants), text)
     if key not in _refusals:
         try:
-            made, _ = programs.compile_groups(graph, [group], resolved(text), kernel_cache())
+            made, _ = programs.compile_groups(graph, [group], resolved(text), OPTIONS)
             _refusals[key] = next(iter(made.values())).reason
         except (CodegenError, LoweringError) as e:
             _refusals[key] = e.message
@@ -133,7 +135,7 @@ def program(cases: Sequence[Case], text: str):
     """One program with a kernel for each case, and its inputs."""
     graph, feeds = case_graph(cases)
     groups = [Group.of(graph, [n]) for n in graph.nodes]
-    return programs.assemble(graph, groups, resolved(text), kernel_cache()), feeds
+    return programs.assemble(graph, groups, resolved(text), OPTIONS), feeds
 
 
 def split(cases: Sequence[Case], outputs: Mapping[str, np.ndarray]) -> list[Arrays]:

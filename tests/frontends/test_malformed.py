@@ -185,7 +185,7 @@ LIMITED = textwrap.dedent(
     """
     import resource, sys
     import numpy
-    from weft.compiler.passes import GRAPH_PASSES
+    from weft.compiler.passes.pipeline import GraphPipeline
     from weft.compiler.frontends import load
     from weft.runtime.errors import WeftError
     from weft.compiler.frontends.onnx.importer import converters
@@ -196,8 +196,7 @@ LIMITED = textwrap.dedent(
     for path in sys.argv[1:]:
         try:
             graph = load(path)
-            for p in GRAPH_PASSES:
-                graph = p(graph)
+            graph = GraphPipeline(graph).simplified
             print("loaded", max((t.size for t in graph.types.values()), default=0))
         except WeftError as e:
             assert not isinstance(e.__cause__, MemoryError), (path, e)

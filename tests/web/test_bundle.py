@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 import pytest
 import weft
+from web.coded import decode
 from web.colours import IMAGE, LABELS, model, needs_emscripten
 from weft.benchmarks.zoo.builder import Net
 from weft.compiler.bundle import MANIFEST, Pool, bundle
 from weft.compiler.cli import main
 from weft.compiler.page import POLICY
 from weft.compiler.process import Classes, Image
-from weft.compiler.weights import decode
 from weft.runtime import safetensors
 from weft.runtime.artifact import Program
 from weft.runtime.errors import CodegenError, InputError, PackageError

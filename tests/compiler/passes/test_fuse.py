@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.graph import Graph
 from weft.compiler.ops import Kind, get
-from weft.compiler.optimize import optimize
 from weft.compiler.passes.fuse import MAX_BUFFERS, MAX_NODES, fuse
+from weft.compiler.passes.pipeline import GraphPipeline
 from weft.compiler.reference import evaluate_graph
 from weft.ir.target import Target
 
@@ -235,8 +235,8 @@ def test_targets_with_few_buffers(terms):
     for x in xs[1:]:
         (total,) = b.add("add", [total, x])
     (joined,) = b.add("concat", [*xs, total], {"axis": 1})
-    graph = optimize(b.finish([joined]), target)
-    for group in fuse(graph, target.max_buffers):
+    graph, groups = GraphPipeline(b.finish([joined])).cut(target)
+    for group in groups:
         assert len(group.inputs) + len(group.outputs) <= target.max_buffers
     feed = {f"x{k}": np.full(shape, k, np.float32) for k in range(terms)}
     found = evaluate_graph(graph, feed)[graph.outputs[0]]

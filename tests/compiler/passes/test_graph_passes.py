@@ -8,13 +8,13 @@ from weft.compiler.builder import GraphBuilder
 from weft.compiler.graph import Graph
 from weft.compiler.ops import get
 from weft.compiler.passes import (
-    GRAPH_PASSES,
     eliminate_common,
     eliminate_dead,
     fold_batch_norm,
     fold_constants,
     simplify,
 )
+from weft.compiler.passes.pipeline import GraphPipeline
 
 RNG = np.random.default_rng(0)
 
@@ -59,9 +59,7 @@ def ops(graph: Graph) -> list[str]:
 
 
 def all_passes(graph: Graph) -> Graph:
-    for p in GRAPH_PASSES:
-        graph = p(graph)
-    return graph
+    return GraphPipeline(graph).simplified
 
 
 # --- folding, dead and common nodes

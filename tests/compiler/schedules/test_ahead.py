@@ -7,6 +7,7 @@ import pytest
 from weft.codegen import llvm
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.kernel import lower_group
+from weft.compiler.options import CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.task import tasks_of
 from weft.ir.stmt import Prefetch
@@ -46,7 +47,7 @@ def product(rows, depth, columns):
 
 def fetched(graph, target=AVX2, **choices):
     """The parameters that the largest kernel asks for: 0 is data, 1 weights."""
-    task = max(tasks_of(graph, target, accuracy="strict"), key=lambda t: t.flops)
+    task = max(tasks_of(graph, target, CompileOptions(accuracy="strict")), key=lambda t: t.flops)
     expr, s, layouts = task.schedule(Choices(choices))
     (fn,) = lower_group(expr, s, layouts, target, "kernel").functions
     places = {b: k for k, b in enumerate(fn.params)}

@@ -9,8 +9,8 @@ import weft
 from weft.benchmarks import zoo
 from weft.codegen import llvm
 from weft.compiler.builder import GraphBuilder
-from weft.compiler.driver import ACCURACIES
 from weft.compiler.facts import trace_hash
+from weft.compiler.options import ACCURACIES, CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune import known
 from weft.compiler.tune.known import KnownRecords, default_records, shipped
@@ -96,7 +96,8 @@ def test_shipped_records_are_of_today():
         assert target.family == family
         for name, accuracy in itertools.product(MODELS, ACCURACIES):
             model = zoo.random_model(name)
-            for task in tasks_of(model, target, zoo.shapes(model), accuracy=accuracy):
+            options = CompileOptions(shapes=zoo.shapes(model), accuracy=accuracy)
+            for task in tasks_of(model, target, options):
                 for record in shipped().get((task.key, family), ()):
                     _, schedule, _ = task.schedule(Choices(record.config))
                     assert trace_hash(schedule) == record.trace, record.task

@@ -15,6 +15,7 @@ import weft
 from weft.codegen import llvm
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.cache import KernelCache
+from weft.compiler.options import CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune import model as cost_model
 from weft.compiler.tune import tuner
@@ -82,7 +83,7 @@ def test_a_small_search_and_the_compilation_after_it(store):
 def test_strict_models_have_kernels_of_their_own(store):
     """What ``accuracy="strict"`` compiles is what the search is over, and its records are used."""
     model = convolution(3, stride=1, side=40)
-    fast, strict = (tasks_of(model, HOST, accuracy=a) for a in ("fast", "strict"))
+    fast, strict = (tasks_of(model, HOST, CompileOptions(accuracy=a)) for a in ("fast", "strict"))
     assert [t.name.split("_")[0] for t in (*fast, *strict)] == ["winograd", "conv"]
     space = Space(strict[0], random.Random(0))
     other = next(c for c in iter(space.random, None) if c.trace != space.default.trace)
