@@ -26,7 +26,7 @@ from ..runtime.errors import WeftError
 from .zoo import packages, real
 
 IMAGE = Image(mean=real.MEAN / 255, std=real.STD / 255)
-TOLERANCE = {kind: of_models(Target(kind)).rtol for kind in WEB}  # of the best scores
+TOLERANCE = {kind: of_models(Target.parse(kind)).rtol for kind in WEB}  # of the best scores
 FOLDER = packages.ROOT / "build" / "demo"
 SCREENSHOT = packages.ROOT / "build" / "demo.png"
 

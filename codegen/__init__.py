@@ -117,8 +117,9 @@ def register_generator(kind: str, generator: Generator) -> None:
 
 
 def identity(target: Target) -> str:
-    """What tells versions of a registered generator apart, as a key for caches: a hash of the file
-    that it stands in. Empty for ours, whose files are in the fingerprint of every cache."""
+    """What tells versions of a registered target apart, as a key for caches: a hash of what it says
+    it can do and of the file that its generator stands in. Empty for ours, whose files are in the
+    fingerprint of every cache."""
     found = _GENERATORS[target.kind]
     if isinstance(found, str):
         return ""
@@ -131,4 +132,5 @@ def identity(target: Target) -> str:
         text = Path(file).read_bytes() if file else b""
     except (OSError, TypeError):  # typed at a prompt: it lives as long as the process
         text = f"{os.getpid()} {id(found)}".encode()
-    return hashlib.sha256(text).hexdigest()
+    said = repr(Target.parse(target.kind)).encode()
+    return hashlib.sha256(said + text).hexdigest()

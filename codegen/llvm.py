@@ -217,7 +217,7 @@ def _probe(triple: str, cpu: str, attributes: str) -> _Facts:
     which it does not export, answer what the processor has."""
     if (cpu or attributes) and (cpu, attributes) not in _trusted(triple):
         _check_names(triple, cpu, attributes)
-    machine = _machine(Target("llvm", mtriple=triple, mcpu=cpu, mattr=attributes))
+    machine = _machine(replace(Target.parse("llvm"), mtriple=triple, mcpu=cpu, mattr=attributes))
     module = llvm.parse_assembly(f'target triple = "{triple}"\n{_PROBE}')
     module.data_layout = str(machine.target_data)
     text = machine.emit_assembly(module)

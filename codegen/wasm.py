@@ -8,6 +8,7 @@ thread pool that runs on workers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..ir.stmt import Function
 from ..ir.target import Target
@@ -25,7 +26,9 @@ def resolve(target: Target) -> Target:
 def emit(functions: Sequence[Function], target: Target) -> llvm.LLVMModule:
     """One relocatable object with all ``functions``; see :func:`weft.codegen.llvm.emit`."""
     features = llvm.baseline(TRIPLE) + (llvm.THREADS if target.threads else "")
-    native = Target("llvm", mtriple=TRIPLE, mattr=features, opt_level=target.opt_level)
+    native = replace(
+        Target.parse("llvm"), mtriple=TRIPLE, mattr=features, opt_level=target.opt_level
+    )
     return llvm.emit(functions, native)
 
 

@@ -34,7 +34,7 @@ def by_llvm(
     whole = graph.replace(outputs=tuple(dict.fromkeys([*names, *graph.outputs])))
     groups = [Group.of(whole, [n]) for n in whole.nodes]
     plain = CompileOptions(cache=options.cache)
-    return assemble(whole, groups, resolved(Target("llvm")), plain).run(feeds)
+    return assemble(whole, groups, resolved(Target.parse("llvm")), plain).run(feeds)
 
 
 def by_onnxruntime(

@@ -90,7 +90,7 @@ def targets() -> int:
         t = for_target(t).resolve(t)
         fma, masked = ("yes" if f else "no" for f in (t.has_fma, t.has_masked_memory))
         print(f"{text:<34} {t.vector_bits:>11} {t.num_vector_registers:>9}  {fma:<12}  {masked}")
-    host = for_target(Target("llvm")).resolve(Target("llvm"))
+    host = for_target(Target.parse("llvm")).resolve(Target.parse("llvm"))
     print(f"\n'llvm' alone is this machine: {host.mtriple}, {host.mcpu}")
     return 0
 

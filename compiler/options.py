@@ -43,7 +43,7 @@ class CompileOptions:
     that does not exist.
     """
 
-    targets: tuple[Target, ...] = (Target("llvm"),)
+    targets: tuple[Target, ...] = (Target.parse("llvm"),)
     shapes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     constants: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     accuracy: str = "fast"

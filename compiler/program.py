@@ -58,7 +58,7 @@ def assemble(
     params = {k: v for k, v in graph.constants.items() if k in used}
     exe = Executable(program, codes, params)
     # Code for another processor can be saved here, but not loaded.
-    host = for_target(Target("llvm")).resolve(Target("llvm"))
+    host = for_target(Target.parse("llvm")).resolve(Target.parse("llvm"))
     return exe.prepare() if (target.kind, target.mtriple) == ("llvm", host.mtriple) else exe
 
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass, fields, replace
 
 from ..runtime.dtype import DType
 from ..runtime.errors import TargetError
+from .intrin import INTRINSICS
 
 
 @dataclass(frozen=True)
 class Target:
     """What a target can do, and what its code generator needs to know.
 
-    ``kind`` selects the code generator and the device; everything else is a capability.
+    ``kind`` selects the code generator and the device; everything else is a capability. What is
+    not said is not supposed: a new kind gets every intrinsic but ``sqrt`` as plain arithmetic.
     """
 
     kind: str
@@ -46,9 +48,19 @@ class Target:
     distinct_buffers: bool = False  # a kernel's result cannot take the bytes of an operand
     max_buffers: int = 0  # buffers that one kernel can be given; 0: any number
     has_float16: bool = False  # 16-bit floats in memory and arithmetic (elsewhere kept in 32 bits)
+    native_math: tuple[str, ...] = ()  # intrinsics that the language computes itself, accurately
+    ieee_floats: bool = False  # its compiler keeps NaN and the order of operations on floats
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
     num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
     opt_level: int = 3
+
+    def __post_init__(self) -> None:
+        unknown = [n for n in self.native_math if n not in INTRINSICS]
+        if unknown:
+            raise TargetError(
+                f"target {self.kind!r}: native_math names {unknown[0]!r}, which is no intrinsic.",
+                hint="intrinsics: " + ", ".join(INTRINSICS),
+            )
 
     def lanes(self, dtype: DType) -> int:
         """Elements of ``dtype`` in one vector register."""
@@ -74,11 +86,8 @@ class Target:
 
     def __str__(self) -> str:
         default = _KINDS[self.kind]
-        shown = [
-            f"-{f.name}" if getattr(self, f.name) is True else f"-{f.name}={getattr(self, f.name)}"
-            for f in fields(self)
-            if f.name != "kind" and getattr(self, f.name) != getattr(default, f.name)
-        ]
+        options = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "kind"]
+        shown = [_option(n, value) for n, value in options if value != getattr(default, n)]
         return " ".join([self.kind, *shown])
 
     @classmethod
@@ -123,6 +132,11 @@ def split_targets(text: str) -> list[str]:
     return [t.strip() for t in re.split(rf",(?=\s*(?:{words})(?:\s|,|$))", text)]
 
 
+def _option(name: str, value: object) -> str:
+    text = ",".join(value) if isinstance(value, tuple) else str(value)
+    return f"-{name}" if value is True else f"-{name}={text}"
+
+
 def _value(kind: type, text: str, given: bool) -> object:
     if kind is bool:
         flags = {"": True, "1": True, "true": True, "0": False, "false": False}
@@ -131,6 +145,8 @@ def _value(kind: type, text: str, given: bool) -> object:
         return flags[text.lower()]
     if not given:
         raise ValueError(text)
+    if kind is tuple:
+        return tuple(text.split(",")) if text else ()
     return kind(text)
 
 
@@ -138,13 +154,21 @@ def _fragments(kind: str, fallback: str) -> Target:
     """What every usual device has; WebGL 2 itself promises 4 draw buffers, 2048 and 16 units."""
     return Target(
         kind, texture_memory=True, max_draw_buffers=8, max_texture_size=4096, texture_units=16,
-        distinct_buffers=True, fallback=fallback,
+        distinct_buffers=True, native_math=_SHADER_MATH, fallback=fallback,
     )  # fmt: skip
 
 
+# OpenCL has all the intrinsics, but its functions are calls to a library on processors, which the
+# expansions beat, as they do in accuracy. GLSL leaves the accuracy of exp open, but every driver
+# has that of its exp2, a few units; its logarithms of 0 and powers of negative numbers are
+# undefined. WGSL allows exp(x) an error of 3 + 2|x| units.
+_BASIC_MATH = (
+    "sqrt", "floor", "ceil", "trunc", "round", "fma", "isnan", "isinf", "popcount",
+)  # fmt: skip
+_SHADER_MATH = (*_BASIC_MATH, "exp", "exp2")
 _KINDS: dict[str, Target] = {
-    "llvm": Target("llvm"),
-    "wasm": Target("wasm"),
+    "llvm": Target("llvm", native_math=(*_BASIC_MATH, "rsqrt"), ieee_floats=True),
+    "wasm": Target("wasm", native_math=(*_BASIC_MATH, "rsqrt"), ieee_floats=True),
     # What every device has: OpenCL 1.2 full profile promises 32 KiB, WebGPU the numbers below.
     # Vectors of 16 are part of OpenCL: a processor has registers of that width or takes several,
     # and on a GPU, where a vector is so many scalars, they are a tile of 16 columns.
@@ -156,6 +180,8 @@ _KINDS: dict[str, Target] = {
         distinct_buffers=True,
         max_blocks=2**31 - 1,
         shared_bytes=32768,
+        native_math=(*_BASIC_MATH, "rsqrt"),
+        ieee_floats=True,
         fallback="none",
     ),
     "webgpu": Target(
@@ -165,6 +191,7 @@ _KINDS: dict[str, Target] = {
         distinct_buffers=True,
         max_blocks=65535,
         shared_bytes=16384,
+        native_math=_SHADER_MATH,
         max_buffers=8,
         fallback="wasm",
     ),

@@ -13,9 +13,9 @@ from weft.ir.target import Target
 from weft.runtime.errors import CodegenError
 from weft.runtime.runner import deliver
 
-TYPES = {"float32": "float", "int32": "int", "bool": "unsigned char", "int64": "long long"}
+TYPES = {"float32": "float", "int32": "int", "bool": "char", "int64": "long", "uint32": "unsigned"}
 WORDS = {Op.FLOORDIV: "DIV", Op.FLOORMOD: "MOD", Op.MIN: "MIN", Op.MAX: "MAX"}
-SIGNS = dict.fromkeys(WORDS, ",")
+SIGNS = {**dict.fromkeys(WORDS, ","), Op.NOT: "!", Op.NEG: "-", Op.ABS: "fabsf"}
 HEAD = """#include <math.h>
 #define DIV(a, b) ((a) / (b) - ((a) % (b) < 0))
 #define MOD(a, b) (((a) % (b) + (b)) % (b))
@@ -24,10 +24,10 @@ HEAD = """#include <math.h>
 #define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
 """
 FORMS = {  # the C of each node of a loop nest
-    Const: lambda e: f"({float(e.value)!r}f)" if e.dtype.is_float else f"({int(e.value)})",
+    Const: lambda e: f"({float(e.value)!r}F)" if e.dtype.is_float else f"({int(e.value)})",
     Var: lambda e: f"v{id(e)}",
     Binary: lambda e: f"{WORDS.get(e.op, '')}({c(e.a)} {SIGNS.get(e.op, e.op.value)} {c(e.b)})",
-    Unary: lambda e: f"({'!' if e.op is Op.NOT else '-'}{c(e.a)})",
+    Unary: lambda e: f"({SIGNS[e.op]}({c(e.a)}))",
     Cast: lambda e: f"(({c_type(e)}) {c(e.value)})",
     Reinterpret: lambda e: f"BITS({c_type(e)}, {c_type(e.value)}, {c(e.value)})",
     Select: lambda e: f"({c(e.cond)} ? {c(e.if_true)} : {c(e.if_false)})",
@@ -69,7 +69,7 @@ class ToyProgram:
         self.program, self.storage, self.folder = program, storage, tempfile.TemporaryDirectory()
         source, library = (Path(self.folder.name, n) for n in ("toy.c", "toy.so"))
         source.write_bytes(b"".join(codes.values()))
-        command = ["cc", "-O2", "-w", "-Dinff=INFINITY", "-shared", "-fPIC", "-lm", "-o"]
+        command = ["cc", "-O2", "-DinfF=INFINITY", "-DnanF=NAN", "-shared", "-fPIC", "-lm", "-o"]
         subprocess.run([*command, library, source], check=True)
         self.library = CDLL(str(library))
 

@@ -33,7 +33,7 @@ def main(sources: list[str]) -> int:
     store = Records(None)
     for name in sources:
         store.merge(read_records(Path(name)))
-    target = llvm.resolve(Target("llvm"))
+    target = llvm.resolve(Target.parse("llvm"))
     found: dict[tuple[str, int], Record] = {}
     for name, accuracy in product(MODELS, ACCURACIES):
         model = zoo.random_model(name)

@@ -34,7 +34,7 @@ MODULES = HERE / "node_modules"
 MODELS = ("resnet18", "mobilenet_v2")
 BACKENDS = ("webgpu", "webgl", "wasm")
 PEERS = {"weft": "weft", "tfjs": "TensorFlow.js", "ort": "ONNX Runtime Web"}
-TOLERANCE = of_models(Target("webgl")).rtol
+TOLERANCE = of_models(Target.parse("webgl")).rtol
 
 
 def prepare(name: str, folder: Path, peers: list[str], targets: list[str]) -> tuple[dict, Any]:

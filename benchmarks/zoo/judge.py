@@ -10,7 +10,7 @@ import numpy as np
 from ...compiler.tolerances import of_models
 from ...ir.target import Target
 
-TOLERANCE = of_models(Target("llvm")).rtol
+TOLERANCE = of_models(Target.parse("llvm")).rtol
 
 
 def reference(

@@ -167,7 +167,7 @@ def search(
     """As :func:`tune`, for the one target of ``options``."""
     (target,) = options.targets
     goal = llvm.resolve(target)
-    if goal.mtriple != llvm.resolve(Target("llvm")).mtriple:
+    if goal.mtriple != llvm.resolve(Target.parse("llvm")).mtriple:
         raise TuneError(
             f"kernels for {goal.mtriple} cannot be timed on this machine.",
             hint="tune on the machine that will run them, and merge its records",

@@ -1,9 +1,11 @@
 """Expand the intrinsics that a target lacks.
 
-Without this pass LLVM would call libm once per element. The expansions are in ``math_float.py``
-and ``math_double.py``; here is what each kind of target has natively (data), how the expansions of
-float32 serve the narrower types, and where their intermediate values go: into ``Let`` statements
-around the statement that uses them, so that the tree stays a tree.
+Without this pass LLVM would call libm once per element. What a target computes itself is a
+capability (``Target.native_math``), and whether its compiler keeps the order of sums, too
+(``Target.ieee_floats``). The expansions are in ``math_float.py`` and ``math_double.py``, those of
+what nearly every language has in ``math_basic.py``; here is how the expansions of float32 serve the
+narrower types, and where their intermediate values go: into ``Let`` statements around the statement
+that uses them, so that the tree stays a tree.
 
 Largest error in units in the last place, over all binades of the argument, as asserted by
 ``tests/codegen/test_llvm_math.py`` (against float64) and ``test_llvm_math_double.py`` (against the
@@ -43,6 +45,7 @@ in float64): a loop that depends on the data, which expressions do not have.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from ...runtime.dtype import FLOAT32
 from ..expr import (
@@ -61,35 +64,28 @@ from ..expr import (
 from ..stmt import For, Function, If, Let, Stmt, Store
 from ..target import Target
 from ..visit import Mutator, children, walk
-from . import math_double
-from .math_float import expand
+from . import math_basic, math_double, math_float
 
-_BASIC = frozenset(
-    {"sqrt", "floor", "ceil", "trunc", "round", "fma", "isnan", "isinf", "popcount", "rsqrt"}
-)
-# What else a kind of target has. GLSL leaves the accuracy of exp open, but every driver has
-# that of its exp2, a few units; logarithms of 0 and powers of negative numbers are undefined there.
-# WGSL allows exp(x) an error of 3 + 2|x| units. OpenCL has all of them, but its functions are calls
-# to a library on processors, which the expansions beat, as they do in accuracy.
-_SHADER = (_BASIC - {"rsqrt"}) | {"exp", "exp2"}
-NATIVE: dict[str, frozenset[str]] = {
-    "llvm": _BASIC, "opengl": _SHADER, "webgl": _SHADER, "webgpu": _SHADER,
-}  # fmt: skip
-# Shader compilers take x + c - c for x.
-_REORDERING = frozenset({"opengl", "webgl", "webgpu"})
+# IEEE 754 counts the square root among the operations that everything has, as + - * /.
+_EVERYWHERE = frozenset({"sqrt"})
+# What the expansions of the others are made of.
+_BASIC = frozenset(math_basic.EXPANSIONS)
 
 
 def lower_math(f: Function, target: Target) -> Function:
     """``f`` with every intrinsic that ``target`` lacks expanded into arithmetic."""
-    native = NATIVE.get(target.kind, _BASIC)
-    calls = [n for n in walk(f.body) if isinstance(n, Call)]
-    if all(_stays(n, native) for n in calls):
+    native = _EVERYWHERE.union(target.native_math)
+    if all(n.name in native for n in walk(f.body) if isinstance(n, Call)):
         return f
-    return f.with_body(_LowerMath(native, target.kind in _REORDERING)(f.body))
+    return f.with_body(_LowerMath(native, not target.ieee_floats)(f.body))
 
 
-def _stays(e: Call, native: frozenset[str]) -> bool:
-    return e.name in native
+def _expansion(name: str, args: Sequence[Expr]) -> Expr:
+    """One intrinsic of float32, float64 or, where it is about bits, of any integer."""
+    if name in math_basic.EXPANSIONS:
+        return math_basic.EXPANSIONS[name](*args)
+    table = math_double.EXPANSIONS if args[0].dtype.bits == 64 else math_float.EXPANSIONS
+    return table[name](*args)
 
 
 class _LowerMath(Mutator):
@@ -166,7 +162,7 @@ class _LowerMath(Mutator):
         if e in self.done:
             return self.done[e]
         same = self.rebuild(e)
-        if _stays(e, self.native):
+        if e.name in self.native:
             return same
         result = self._expand(e.name, same.args)
         # A value computed under a guard is not shared with uses outside of it.
@@ -178,12 +174,15 @@ class _LowerMath(Mutator):
         d = args[0].dtype
         hoisted = [self._hoist(name, a) for a in args]
         inputs = [h if h is not None else a for h, a in zip(hoisted, args)]
-        if d.bits == 64:
-            result = math_double.EXPANSIONS[name](*inputs)
-        else:
-            wide = FLOAT32.with_lanes(d.lanes)
-            wider = [cast(i, wide) for i in inputs]
-            result = cast(expand(name, wider, reorders=self.reorders), d)
+        narrow = d.is_float and d.bits < 32
+        if narrow:
+            inputs = [cast(i, FLOAT32.with_lanes(d.lanes)) for i in inputs]
+        with math_float.sums_reordered(self.reorders):
+            result = _expansion(name, inputs)
+        if not self.native >= _BASIC:
+            result = _ExpandBasic(self.native)(result)
+        if narrow and result.dtype.is_float:
+            result = cast(result, d)
         if any(h is None for h in hoisted):
             return result  # cannot leave its guard: stays a graph with shared nodes
         return self._bind(name, self._share(name, result))
@@ -223,6 +222,24 @@ class _LowerMath(Mutator):
         return share(root)
 
 
+class _ExpandBasic(Mutator):
+    """Expands the simple intrinsics that an expansion is made of. Nodes stay shared."""
+
+    def __init__(self, native: frozenset[str]):
+        super().__init__()
+        self.native = native
+        self.made: dict[Expr, Expr] = {}
+
+    def __call__(self, node: Expr) -> Expr:
+        if node not in self.made:
+            self.made[node] = super().__call__(node)
+        return self.made[node]
+
+    def visit_Call(self, e: Call) -> Expr:
+        same = self.rebuild(e)
+        return same if e.name in self.native else self(_expansion(e.name, same.args))
+
+
 class _Share(Mutator):
     def __init__(self, owner: _LowerMath, name: str, uses: Counter[Expr]):
         super().__init__()
@@ -239,6 +256,3 @@ class _Share(Mutator):
                 new = self.owner._bind(self.name, new)
             self.made[node] = new
         return self.made[node]
-
-
-__all__ = ["NATIVE", "lower_math"]

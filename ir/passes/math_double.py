@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...runtime.dtype import FLOAT64, INT64, UINT64
-from ..expr import Expr, Reinterpret, equal, maximum, minimum, to_expr
+from ..expr import Expr, Reinterpret, cast, equal, maximum, minimum, to_expr
 from ..intrin import call
-from .math_float import INF, LOG2E, NAN, choose, fma, horner
+from .math_float import INF, LOG2E, NAN, choose, fma, horner, sums_are_kept
 
 LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, the rest
 LOG2E_HI, LOG2E_LO = 1.4426950216293335, 1.9259629911266175e-08  # 26 bits, the rest
@@ -116,6 +116,9 @@ def scale(value: Expr, n: Expr) -> Expr:
 
 def nearest(x: Expr) -> tuple[Expr, Expr]:
     """The integer next to ``x`` as a float and as an int64, for |x| < 2^51."""
+    if not sums_are_kept():
+        n = call("round", x)
+        return n, cast(n, INT64.with_lanes(x.dtype.lanes))
     shifted = x + MAGIC
     return shifted - MAGIC, bits(shifted) - MAGIC_BITS
 

@@ -14,7 +14,8 @@ are exact with and without fused multiply-add.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ...runtime.dtype import FLOAT32, INT32, UINT32
@@ -53,6 +54,22 @@ ASIN = (0.1666666, 0.07500542, 0.044509359, 0.031873696, 0.014180132, 0.03789113
 ATAN = (-0.3333333134651184, 0.19999905, -0.14282016, 0.11044753, -0.08476409, 0.0474396)
 SINH = (0.16666667, 0.008333333, 0.00019841296, 2.7552064e-06, 2.5529818e-08)
 POW_LOG = (0.9617967, 0.5770779, 0.4122087, 0.31992105, 0.28275076)
+
+
+@contextmanager
+def sums_reordered(reordered: bool) -> Iterator[None]:
+    """Expansions made inside do not rely on the rounding of sums if ``reordered``: the compiler of
+    the target treats them as if they were associative, as drivers of graphics cards do."""
+    token = _reorders.set(reordered)
+    try:
+        yield
+    finally:
+        _reorders.reset(token)
+
+
+def sums_are_kept() -> bool:
+    """Whether ``x + MAGIC - MAGIC`` rounds ``x``."""
+    return not _reorders.get()
 
 
 def fma(a: Expr, b: Expr | float, c: Expr | float) -> Expr:
@@ -100,7 +117,7 @@ def scale(value: Expr, n: Expr) -> Expr:
 
 def nearest(x: Expr) -> tuple[Expr, Expr]:
     """The integer next to ``x`` as a float and as an int32, for |x| < 2^22."""
-    if _reorders.get():
+    if not sums_are_kept():
         n = call("round", x)
         return n, cast(n, INT32.with_lanes(x.dtype.lanes))
     shifted = x + MAGIC
@@ -409,13 +426,3 @@ EXPANSIONS: dict[str, Callable[..., Expr]] = {
     "atanh": atanh, "pow": pow_,
     "rsqrt": lambda x: 1.0 / call("sqrt", x),
 }  # fmt: skip
-
-
-def expand(name: str, args: Sequence[Expr], *, reorders: bool) -> Expr:
-    """The expansion of an intrinsic. ``reorders``: the compiler of the target treats sums of floats
-    as if they were associative (drivers of graphics cards do), so none may rely on its rounding."""
-    token = _reorders.set(reorders)
-    try:
-        return EXPANSIONS[name](*args)
-    finally:
-        _reorders.reset(token)

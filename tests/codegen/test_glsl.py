@@ -152,7 +152,7 @@ def test_the_fallback_takes_what_a_shader_cannot_do(monkeypatch):
     from weft.compiler.program import compile_groups
 
     monkeypatch.setattr(kernels, "fallback", lambda t: glsl_free if t.texture_memory else None)
-    glsl_free = for_target(Target("llvm")).resolve(Target("llvm"))
+    glsl_free = for_target(Target.parse("llvm")).resolve(Target.parse("llvm"))
     compiled, (first, second) = compile_groups(graph, fuse(graph), Target.parse("webgl"))
     assert (compiled[first].device, compiled[second].device) == ("llvm", "")
     assert "64-bit floats" in compiled[first].reason

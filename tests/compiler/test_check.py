@@ -85,7 +85,7 @@ def test_the_kernels_are_those_of_tuning_records(monkeypatch):
     b = GraphBuilder("g")
     w = b.constant(np.random.default_rng(0).standard_normal((96, 80)).astype(np.float32))
     graph = b.finish(b.add("matmul", [b.input("x", "float32", (64, 96)), w]))
-    host = llvm.resolve(Target("llvm"))
+    host = llvm.resolve(Target.parse("llvm"))
     (task,) = tasks_of(graph, host)
     choices = Choices({})
     task.schedule(choices)

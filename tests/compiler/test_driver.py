@@ -317,5 +317,5 @@ def test_symbols_of_groups_whose_keys_begin_alike_differ(monkeypatch):
     (c,) = b.add("neg", [a])
     graph = b.finish([c])
     groups = [Group.of(graph, [n]) for n in graph.nodes]
-    _, symbols = program.compile_groups(graph, groups, Target("llvm"))
+    _, symbols = program.compile_groups(graph, groups, Target.parse("llvm"))
     assert len(set(symbols)) == 2 == len(compiled)

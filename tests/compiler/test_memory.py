@@ -16,7 +16,7 @@ from weft.ir import te
 from weft.ir.lower import lower
 from weft.ir.target import Target
 
-HOST = llvm.resolve(Target("llvm"))
+HOST = llvm.resolve(Target.parse("llvm"))
 
 
 @st.composite

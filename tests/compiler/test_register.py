@@ -1,7 +1,10 @@
 """Operators and targets from outside: they work, and a wrong one is found by ``weft check``."""
 
 import itertools
+import re
 import shutil
+from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 import onnx
@@ -9,10 +12,13 @@ import pytest
 import toy_target
 import weft
 from weft.benchmarks import zoo
+from weft.codegen import identity
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.group import Group, structural_key
 from weft.compiler.ops import Attr, Kind, OpDef, all_ops
+from weft.compiler.reference import evaluate_graph
 from weft.ir import te
+from weft.ir.target import _KINDS as kind_table
 from weft.ir.target import Target, kinds
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import GraphError, TargetError
@@ -76,7 +82,7 @@ def test_names_are_taken_once():
     with pytest.raises(GraphError, match="already"):
         weft.register_op(OpDef("relu", op.kind, op.infer, op.compute, op.reference))
     with pytest.raises(TargetError, match="another target called 'llvm'"):
-        weft.register_target(Target("llvm"), toy_target.GENERATOR)
+        weft.register_target(Target.parse("llvm"), toy_target.GENERATOR)
     with pytest.raises(TargetError, match="has no resolve"):
         weft.register_target(Target("bare"), object())  # type: ignore[arg-type]
     assert "bare" not in kinds()
@@ -131,6 +137,31 @@ def test_a_target_from_outside(toyc):
     assert b"#include <math.h>" in next(iter(exe.codes.values()))
     report = weft.check(model, toyc)
     assert report.ok and len(report.rows) > 5, report
+
+
+def test_its_intrinsics_are_arithmetic(toyc):
+    """A target that says nothing of its language is not given what others have."""
+    b = GraphBuilder("intrinsics")
+    x = b.input("x", "float32", (64,))
+    names = ("exp", "erf", "tanh", "round", "floor", "sigmoid", "is_nan")
+    results = [b.add(n, [x], outputs=[n])[0] for n in names]
+    results += [b.add(n, [x, b.add("neg", [x])[0]], outputs=[n])[0] for n in ("minimum", "maximum")]
+    graph = b.finish(results)
+    values = np.linspace(-20, 20, 64, dtype=np.float32)
+    values[:6] = np.nan, np.inf, -np.inf, -0.0, 2.5, -0.5
+    exe = weft.compile(graph, toyc)
+    wanted = itemgetter(*graph.outputs)(evaluate_graph(graph, {"x": values}))
+    text = b"".join(exe.codes.values()).split(b"\n#define MAX")[-1].decode()
+    assert not re.search(r"\b(exp|erf|tanh|round|floor|fma|isnan)f\(|llvm\.", text)
+    for name, got, want in zip(graph.outputs, exe(values), wanted):
+        np.testing.assert_allclose(got, want, rtol=1e-6, err_msg=name)
+
+
+def test_the_cache_sees_what_a_target_says(toyc, monkeypatch):
+    before = identity(Target.parse(toyc))
+    monkeypatch.setitem(kind_table, toyc, replace(toy_target.TARGET, ieee_floats=True))
+    assert identity(Target.parse(toyc)) != before
+    assert identity(Target.parse("llvm")) == ""
 
 
 def test_it_is_small():

@@ -79,7 +79,7 @@ def test_calls_of_one_kernel_are_added():
 
 
 def test_peaks_are_numbers_of_this_machine():
-    peaks = measure_peaks(llvm.resolve(Target("llvm")), 1)
+    peaks = measure_peaks(llvm.resolve(Target.parse("llvm")), 1)
     assert 1e8 < peaks.flops < 1e13 and 1e8 < peaks.bandwidth < 1e13
     assert "1 thread" in str(peaks)
 

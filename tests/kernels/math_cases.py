@@ -32,9 +32,11 @@ def c(n: int) -> Const:
 def kernel(name: str, dtype=FLOAT32, lanes: int = 8, n: int = N) -> Function:
     """``out[i] = name(x0[i], …)``."""
     ins = [Buffer(f"x{k}", dtype, (c(n),)) for k in range(INTRINSICS[name].arity)]
-    out, i = Buffer("out", dtype, (c(n),)), Var("i")
+    i = Var("i")
     at = Ramp(i * lanes, c(1), lanes) if lanes > 1 else i
-    body = Store(out, (at,), call(name, *(Load(x, (at,)) for x in ins)))
+    value = call(name, *(Load(x, (at,)) for x in ins))
+    out = Buffer("out", value.dtype.element, (c(n),))
+    body = Store(out, (at,), value)
     loop = For(i, c(0), c(n // lanes), ForKind.SERIAL, body)
     return Function("kernel", (*ins, out), loop, frozenset({out}))
 

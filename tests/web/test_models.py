@@ -12,7 +12,7 @@ from weft.ir.target import Target
 pytestmark = [pytest.mark.slow, needs_emscripten]
 
 MODELS = ("resnet18", "mobilenet_v2", "encoder_opset15")
-TOLERANCE = {kind: of_models(Target(kind)).rtol for kind in ("webgpu", "webgl", "wasm")}
+TOLERANCE = {kind: of_models(Target.parse(kind)).rtol for kind in ("webgpu", "webgl", "wasm")}
 HALF_TOLERANCE = of_models(Target.parse("webgl -float_bits=16")).rtol
 
 INFER = """async ({ url, backend, flags, feeds }) => {

@@ -8,7 +8,7 @@ from weft.benchmarks.zoo import judge
 from weft.compiler.tolerances import of_models
 from weft.ir.target import Target
 
-TOLERANCE = of_models(Target("wasm")).rtol
+TOLERANCE = of_models(Target.parse("wasm")).rtol
 
 
 def check(name: str, target: str, folder, threads: int = 1, repeat: int = 0) -> Answer:

@@ -15,7 +15,7 @@ from weft.ir.target import Target
 from weft.ir.visit import walk
 
 AVX2 = replace(
-    llvm.resolve(Target("llvm")),
+    llvm.resolve(Target.parse("llvm")),
     vector_bits=256,
     num_vector_registers=16,
     cache_bytes=1 << 19,

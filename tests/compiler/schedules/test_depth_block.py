@@ -13,7 +13,7 @@ from weft.ir.evaluate import evaluate
 from weft.ir.interp import run
 from weft.ir.target import Target
 
-HOST = llvm.resolve(Target("llvm"))
+HOST = llvm.resolve(Target.parse("llvm"))
 SMALL = replace(HOST, vector_bits=128, num_vector_registers=16)
 
 

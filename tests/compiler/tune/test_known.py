@@ -32,7 +32,7 @@ def product():
 @pytest.fixture
 def other(monkeypatch):
     """Makes a configuration that is not the default one the shipped record of ``product()``."""
-    host = llvm.resolve(Target("llvm"))
+    host = llvm.resolve(Target.parse("llvm"))
     (task,) = tasks_of(product(), host)
     choices = Choices({})
     task.schedule(choices)
@@ -63,7 +63,7 @@ def test_compilations_use_what_is_shipped(monkeypatch, tmp_path, other):
 def test_the_users_own_records_come_first(monkeypatch, tmp_path, other):
     path = tmp_path / "mine.sqlite"
     own = Records(path)
-    host = llvm.resolve(Target("llvm"))
+    host = llvm.resolve(Target.parse("llvm"))
     mine = replace(other, target=str(host), config={}, trace="")
     own.put(mine)
     monkeypatch.setenv("WEFT_RECORDS", str(path))
@@ -76,7 +76,7 @@ def test_a_family_is_all_processors_with_the_same_registers(other):
     def best(text: str) -> Record | None:
         return KnownRecords(None).best(other.key, str(llvm.resolve(Target.parse(text))), 1)
 
-    host = llvm.resolve(Target("llvm"))
+    host = llvm.resolve(Target.parse("llvm"))
     cousin = replace(
         host, mcpu="x86-64-v3" if "x86" in host.mtriple else "generic", mattr="+nothing"
     )

@@ -31,7 +31,7 @@ from weft.ir.target import Target
 from weft.runtime.errors import TuneError
 
 pytest.importorskip("lightgbm", reason="the extra 'tune' is not installed")
-HOST = llvm.resolve(Target("llvm"))
+HOST = llvm.resolve(Target.parse("llvm"))
 
 
 def convolution(kernel=5, stride=2, side=14):
