@@ -1,4 +1,8 @@
-"""Readers of model files; each gives a Graph. ``signature`` holds symbolic shapes."""
+"""From a model as its framework wrote it to a Graph.
+
+``table.py`` has a row for each format, its folder beside it a reader (bytes to what the file says)
+and converters (its operators to ours). ``signature.py`` holds symbolic shapes.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..graph import Graph
 from ..options import CompileOptions
 from .signature import Constants, Shapes, UnboundGraph, bind
+from .table import frontend_of, loader
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -20,7 +25,8 @@ def load(
     shapes: Shapes | None = None,
     constants: Constants | None = None,
 ) -> Graph:
-    """The graph of an ONNX model: a path, the bytes of a file, or an ``onnx.ModelProto``.
+    """The graph of a model: a path, the bytes of a file, or an ``onnx.ModelProto``. Its format is
+    known by its content.
 
     Parameters
     ----------
@@ -32,9 +38,7 @@ def load(
     that cannot be read, :class:`UnsupportedError` for a sound one that needs what weft has not
     got, :class:`GraphError` for ill-typed nodes, :class:`InputError` for wrong ``shapes``.
     """
-    from .onnx import load as load_onnx
-
-    return load_onnx(source, shapes, constants)
+    return loader(frontend_of(source))(source, shapes, constants)
 
 
 def read_graph(model: Any, options: CompileOptions) -> Graph:

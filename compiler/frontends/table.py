@@ -1,0 +1,84 @@
+"""The formats that weft reads: one row each.
+
+A format is known by its content, never by a file's name. Modules are named, not imported: a process
+loads the one front-end, and the packages it needs, that the first model asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ...runtime.errors import ModelError
+from ..graph import Graph
+
+HEAD = 4096  # bytes of a file that a row may look at
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """One format.
+
+    ``load`` makes the graph: a function of (source, shapes, constants), or ``"module:function"``
+    relative to this folder. ``recognises`` is asked about a model: its source as it was given, and
+    the first bytes of its file (empty for a folder or an object).
+    """
+
+    name: str
+    load: str | Callable[..., Graph]
+    recognises: Callable[[Any, bytes], bool]
+
+
+_ROWS = (
+    # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
+    # reader says what is wrong with a file that is none.
+    FrontEnd("onnx", ".onnx:load", lambda source, head: True),
+)
+FRONTENDS: dict[str, FrontEnd] = {row.name: row for row in _ROWS}
+
+
+def register_frontend(row: FrontEnd) -> None:
+    """Add a format, which is asked before those that are there.
+
+    Raises :class:`ModelError` when there is one of this name.
+    """
+    if row.name in FRONTENDS:
+        raise ModelError(
+            f"there is a front-end called {row.name!r} already.",
+            hint=f"a name other than {', '.join(FRONTENDS)}",
+        )
+    old = dict(FRONTENDS)
+    FRONTENDS.clear()
+    FRONTENDS.update({row.name: row, **old})
+
+
+def frontend_of(source: Any) -> FrontEnd:
+    """The front-end for a model: a path, the bytes of a file, or an object."""
+    head = _head(source)
+    return next(row for row in FRONTENDS.values() if row.recognises(source, head))
+
+
+def loader(row: FrontEnd) -> Callable[..., Graph]:
+    """The function that reads models of a format."""
+    if not isinstance(row.load, str):
+        return row.load
+    module, _, function = row.load.partition(":")
+    return getattr(import_module(module, __package__), function)
+
+
+def _head(source: Any) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source[:HEAD])
+    if not isinstance(source, str | Path):
+        return b""
+    try:
+        with open(source, "rb") as f:
+            return f.read(HEAD)
+    except (OSError, ValueError):  # the front-end says what is wrong with the path
+        return b""
+
+
+__all__ = ["FRONTENDS", "FrontEnd", "frontend_of", "loader", "register_frontend"]
