@@ -1,13 +1,38 @@
-"""Simplification of vector arithmetic: broadcasts move outwards, ramps stay ramps."""
+"""Arithmetic on vectors: broadcasts move outwards, and indices stay ``ramp(base, stride, n)``.
+
+They do as long as they can, since a ramp of stride 1 is one vector load or store and anything else
+is a gather or a scatter. The analyzer simplifies vectors by these rules, and vectorisation makes
+vectors by them.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .expr import FALSE, TRUE, Broadcast, Const, Expr, Op, Ramp, as_int, const
+from .expr import FALSE, TRUE, Binary, Broadcast, Const, Expr, Op, Ramp, as_int, binary, const
 
 if TYPE_CHECKING:
     from .analyzer import Analyzer
+
+
+def lanewise(an: Analyzer, op: Op, a: Expr, b: Expr) -> Expr:
+    """``a op b`` of operands as they come, where a scalar counts for every lane. Where they come to
+    a ramp the result is that, simplified; it is a scalar where all lanes are equal."""
+    a, b = unvaried(a), unvaried(b)
+    lanes = max(a.dtype.lanes, b.dtype.lanes)
+    if lanes == 1:
+        return binary(op, a, b)
+    x, y = (Broadcast(e, lanes) if e.dtype.lanes == 1 else e for e in (a, b))
+    if isinstance(x, Ramp | Broadcast) and isinstance(y, Ramp | Broadcast):
+        found = vector_binary(an, op, an.simplify(x), an.simplify(y))
+        if found is not None:
+            return unvaried(found)
+    return Binary(op, x, y)
+
+
+def unvaried(e: Expr) -> Expr:
+    """The value that all lanes have, where that is plain; else ``e``."""
+    return e.value if isinstance(e, Broadcast) else e
 
 
 def vector_binary(an: Analyzer, op: Op, a: Expr, b: Expr) -> Expr | None:

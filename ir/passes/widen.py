@@ -22,14 +22,13 @@ from ..expr import (
     Unary,
     Var,
     as_int,
-    binary,
     const,
     is_const,
 )
 from ..simplify import Analyzer
-from ..stmt import Alloc, Buffer, For, If, Let, Stmt, Store, seq
+from ..stmt import Alloc, Buffer, For, If, Let, Seq, Stmt, Store, seq
+from ..vectors import lanewise, unvaried
 from ..visit import walk
-from .ramps import ramp_binary
 from .scoped import ScopedMutator
 
 
@@ -91,8 +90,8 @@ class Widener(ScopedMutator):
             same = all(x is y for x, y in zip(new, access.indices))
             return b, access.indices if same else new
         lane = Ramp(const(0), const(1), self.n)
-        last = self._index_of(ramp_binary(Op.MUL, new[-1], const(self.n), self.analyzer))
-        last = self._index_of(ramp_binary(Op.ADD, last, lane, self.analyzer))
+        last = self._index_of(lanewise(self.analyzer, Op.MUL, new[-1], const(self.n)))
+        last = self._index_of(lanewise(self.analyzer, Op.ADD, last, lane))
         return self.widened[b], (*new[:-1], last)
 
     def condition(self, e: Expr) -> Expr:
@@ -104,10 +103,9 @@ class Widener(ScopedMutator):
         return e if new is e else self._index_of(new)
 
     def _index_of(self, e: Expr) -> Expr:
-        if not isinstance(e, Ramp):
-            return self.analyzer.simplify(e) if e.dtype.lanes == 1 else e
-        base, stride = self.analyzer.simplify(e.base), self.analyzer.simplify(e.stride)
-        return base if is_const(stride, 0) else Ramp(base, stride, e.lanes)
+        if isinstance(e, Ramp) or e.dtype.lanes == 1:
+            return unvaried(self.analyzer.simplify(e))
+        return e
 
     def inside(self, b: Buffer, indices: tuple[Expr, ...]) -> bool:
         """Whether scalar indices are certainly within a buffer."""
@@ -138,16 +136,14 @@ class Widener(ScopedMutator):
         if a is e.a:
             return e
         if e.op is Op.NEG and isinstance(a, Ramp):
-            return ramp_binary(Op.MUL, a, const(-1, a.base.dtype), self.analyzer)
+            return lanewise(self.analyzer, Op.MUL, a, const(-1, a.base.dtype))
         return Unary(e.op, a)
 
     def visit_Binary(self, e: Binary) -> Expr:
         a, b = self(e.a), self(e.b)
         if a is e.a and b is e.b:
             return e
-        if a.dtype.lanes == b.dtype.lanes == 1:
-            return binary(e.op, a, b)
-        return ramp_binary(e.op, a, b, self.analyzer)
+        return lanewise(self.analyzer, e.op, a, b)
 
     def visit_Cast(self, e: Cast) -> Expr:
         v = self(e.value)
@@ -234,8 +230,9 @@ class Widener(ScopedMutator):
 
     def visit_If(self, s: If) -> Stmt:
         c = self.condition(s.cond)
-        if c is not s.cond and is_const(c, True):
-            return self(s.then)
+        if c is not s.cond and isinstance(c, Const):
+            branch = s.then if c.value else s.otherwise
+            return Seq(()) if branch is None else self(branch)
         if c.dtype.lanes == 1:
             then = self(s.then)
             other = None if s.otherwise is None else self(s.otherwise)

@@ -1,5 +1,6 @@
 """vectorize_loops: golden text, equivalence, and what must stay a loop."""
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,11 +15,12 @@ from weft.ir.expr import (
     if_then_else,
     minimum,
 )
+from weft.ir.interp import run
 from weft.ir.intrin import exp
 from weft.ir.passes.vectorize import vectorize_loops
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Store, seq
 from weft.ir.verify import verify
-from weft.runtime.dtype import FLOAT32
+from weft.runtime.dtype import FLOAT32, INT32
 from weft.runtime.errors import LoweringError
 
 V, S = ForKind.VECTORIZED, ForKind.SERIAL
@@ -74,6 +76,29 @@ def test_division_of_a_ramp(passes):
     at = (c // 16) * 16 + c % 16
     g = check(passes, function([A, B], loop(x, 8, loop(i, 8, Store(B, (c,), Load(A, (at,))), V))))
     assert "% broadcast" not in str(g) and "// broadcast" not in str(g)
+
+
+def test_quotients_of_data_that_wraps(passes):
+    """D[0] + 8 * i may wrap, unlike an index: its quotients by 8 are no ramp."""
+    D, B = buf("D", 1, dtype=INT32), buf("B", 4, dtype=INT32)
+    value = (Load(D, (const(0),)) + i * 8) // 8
+    f = function([D, B], loop(i, 4, Store(B, (i,), value), V))
+    results = []
+    for g in (f, vectorize_loops(f, passes.target)):
+        results.append(np.zeros(4, np.int32))
+        run(g, [np.array([2**31 - 4], np.int32), results[-1]])
+    np.testing.assert_array_equal(*results)
+
+
+def test_a_guard_that_no_lane_passes(passes):
+    A, B = buf("A", 64), buf("B", 64)
+    at = x * 8 + i
+    body = Store(B, (at,), if_then_else(at < 64, Load(A, (at,)), 1.0))
+    g = check(passes, function([A, B], loop(x, 8, loop(i, 8, body, V))))
+    assert "select" not in str(g) and "where" not in str(g)
+    body = Store(B, (at,), if_then_else(at >= 64, Load(A, (at,)), 1.0))
+    g = check(passes, function([A, B], loop(x, 8, loop(i, 8, body, V))))
+    assert "A[" not in str(g)
 
 
 def test_guard_becomes_a_predicate(passes):
