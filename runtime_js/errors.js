@@ -39,7 +39,7 @@ export class DeviceError extends WeftError {
   name = 'DeviceError';
 }
 
-/** The browser took the WebGL context away. The next call builds everything again. */
+/** The browser took the WebGL context or the WebGPU device away. The next call builds all anew. */
 export class ContextLostError extends DeviceError {
   name = 'ContextLostError';
 }

@@ -68,6 +68,8 @@ export class Executor {
   #params;
   /** @type {Map<number, TypedArray>} constants that are outputs */
   #published = new Map();
+  /** @type {Set<Device>} those that have their code and their constants, if they were not lost */
+  #ready = new Set();
   #prepared = false;
   #disposed = false;
   #queue = new Queue(() => this.#checkDisposed());
@@ -79,7 +81,7 @@ export class Executor {
    * @returns {Promise<void>}
    */
   async prepare(options = {}) {
-    return this.#queue.run(() => this.#ready(options), options.signal, 'preparing the model');
+    return this.#queue.run(() => this.#makeReady(options), options.signal, 'preparing the model');
   }
 
   /**
@@ -92,11 +94,11 @@ export class Executor {
   async run(feeds, { signal } = {}) {
     let arrays = bind(this.inputs, feeds, this.program.name);
     // Whoever calls may change the arrays again as soon as `run` returns its promise.
-    const late = this.#queue.busy || !this.#prepared || [...this.devices.values()].some((d) => d.lost);
+    const late = this.#queue.busy || !this.#isReady();
     if (late) arrays = arrays.map((a) => a.slice());
     return this.#queue.run(
       async () => {
-        if (late) await this.#ready({ signal });
+        if (late) await this.#makeReady({ signal });
         return this.#run(arrays, signal);
       },
       signal,
@@ -117,7 +119,7 @@ export class Executor {
     const { steps } = this.program;
     return this.#queue.run(
       async () => {
-        await this.#ready({ signal });
+        await this.#makeReady({ signal });
         await this.#run(arrays, signal);
         const profile = new Profile();
         for (let k = 0; k < Math.max(1, repeat); k++) {
@@ -180,10 +182,15 @@ export class Executor {
     return /** @type {Device} */ (this.devices.get(kind));
   }
 
+  #isReady() {
+    const devices = [...this.devices.values()];
+    return this.#prepared && devices.every((d) => this.#ready.has(d) && !d.lost);
+  }
+
   /** @param {{signal?: AbortSignal, onProgress?: (p: Progress) => void}} options */
-  async #ready({ signal, onProgress }) {
+  async #makeReady({ signal, onProgress }) {
     const { program, plan, flags } = this;
-    if (this.#prepared && ![...this.devices.values()].some((d) => d.lost)) return;
+    if (this.#isReady()) return;
     const params = /** @type {Params} */ (this.#params);
     if (!this.#prepared) {
       for (const slot of Object.values(program.outputs)) {
@@ -194,8 +201,9 @@ export class Executor {
     }
     for (const [kind, part] of plan.devices) {
       const device = this.#device(kind);
-      if (this.#prepared && !device.lost) continue;
+      if (this.#ready.has(device) && !device.lost) continue;
       checkAborted(signal, 'preparing the model');
+      this.#ready.delete(device); // what is stopped half-way is begun anew by the next call
       await device.init(program, this.#codes[kind], {
         ...part,
         roots: plan.roots,
@@ -215,6 +223,7 @@ export class Executor {
           lastPause = performance.now();
         }
       }
+      this.#ready.add(device);
     }
     this.#prepared = true;
     if (![...this.devices.values()].some((d) => d.mayBeLost)) this.#params = null;

@@ -9,8 +9,9 @@ import { pathToFileURL } from 'node:url';
 import test from 'node:test';
 
 import {
-  BundleError, DeviceError, InputError, Tensor, WeftError, load, memory, tidy,
+  AbortError, BundleError, DeviceError, InputError, Tensor, WeftError, load, memory, tidy,
 } from '../../runtime_js/index.js'; // prettier-ignore
+import { DTYPES } from '../../runtime_js/dtype.js';
 import { Executor } from '../../runtime_js/executor.js';
 import { makeFlags } from '../../runtime_js/flags.js';
 import { Params } from '../../runtime_js/params.js';
@@ -122,6 +123,37 @@ test('tensors move between devices', async () => {
   assert.deepEqual(e.memory(), { buffers: 4, bytes: 64 });
   e.dispose();
   await assert.rejects(e.run({ x: [1, 2, 3, 4] }), { name: 'DisposedError' });
+});
+
+test('a rebuild that was stopped is begun anew', async () => {
+  // y = 2 c, for a constant c that the device loses together with everything else.
+  const json = program((p) => {
+    p.slots = [slot('c', 'constant', { source: 'c' }), slot('y', 'output')];
+    p.steps = [{ kernel: 'double', args: [0, 1], label: 'only', device: '' }];
+    [p.inputs, p.outputs, p.arena] = [{}, { y: 1 }, 0];
+  });
+  const log = [];
+  const device = new Doubler('here', log);
+  device.mayBeLost = true;
+  device.init = async (parsed, _codes, { signal }) => {
+    Object.assign(device, { lost: false, program: parsed });
+    device.slots.clear();
+    log.push('init');
+    await new Promise((go) => setTimeout(go));
+    if (signal?.aborted) throw new AbortError('compiling was aborted.');
+  };
+  const c = { dtype: DTYPES.float32, shape: [4], data: Float32Array.of(1, 2, 3, 4) };
+  const params = new Params(new Map([['c', c]]), true);
+  const e = new Executor(parseProgram(json, 'test'), {}, params, [device], makeFlags());
+  assert.deepEqual((await e.run({})).y.data, Float32Array.of(2, 4, 6, 8));
+  device.lost = true;
+  const stop = new AbortController();
+  const stopped = e.run({}, { signal: stop.signal });
+  stop.abort();
+  await assert.rejects(stopped, { name: 'AbortError' });
+  assert.deepEqual((await e.run({})).y.data, Float32Array.of(2, 4, 6, 8));
+  assert.deepEqual(log.filter((l) => l === 'init').length, 3);
+  e.dispose();
 });
 
 test('programs that do not fit together', () => {

@@ -42,3 +42,9 @@ def test_error(said, check):
     name, text = EXPECTED[check]
     assert said[check][0] == name, said[check]
     assert text in said[check][1]
+
+
+def test_a_second_init_takes_the_place_of_the_first(said):
+    """What was stopped half-way is begun anew by the same device, and must leave nothing behind."""
+    first, second = said["blocks"]
+    assert first == second > 0

@@ -1,5 +1,5 @@
 // What the wasm device says about code that is wrong. Prints JSON: name of the check -> [error class,
-// message].
+// message], and "blocks": the blocks of memory after the first and after the second `init`.
 //
 //   node wasm_errors.mjs FOLDER      the folder that run_wasm.mjs takes
 
@@ -16,10 +16,9 @@ const json = JSON.parse(await readFile(join(folder, job.program), 'utf8'));
 const [[name, file]] = Object.entries(job.codes);
 const good = new Uint8Array(await readFile(join(folder, file)));
 
-async function init(code, change = (p) => p) {
+async function init(code, change = (p) => p, made = device.create(DEFAULT_FLAGS)) {
   const program = parseProgram(change(structuredClone(json)), 'test');
   const all = (list) => list.map((_, k) => k);
-  const made = device.create(DEFAULT_FLAGS);
   await made.init(program, code ? { [name]: code } : {}, {
     steps: all(program.steps),
     slots: all(program.slots),
@@ -66,4 +65,9 @@ for (const [check, run] of Object.entries(checks)) {
     said[check] = [e.name, e.message];
   }
 }
+const made = await init(good);
+said.blocks = [made.memory().buffers];
+await init(good, undefined, made);
+said.blocks.push(made.memory().buffers);
+made.dispose();
 console.log(JSON.stringify(said));

@@ -87,6 +87,7 @@ export class WasmDevice {
    * @param {InitOptions} options
    */
   async init(program, codes, options) {
+    this.#free(); // an earlier call may have been stopped half-way
     const { signal, onCompile, steps } = options;
     const kernels = new Map(program.kernels.map((k) => [k.name, k]));
     const names = new Set(steps.map((k) => program.steps[k].kernel));
@@ -237,6 +238,10 @@ export class WasmDevice {
 
   dispose() {
     this.#disposed = true;
+    this.#free();
+  }
+
+  #free() {
     for (const w of this.#workers) w.terminate();
     this.#workers = [];
     this.#host = this.#memory = null;
