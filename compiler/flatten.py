@@ -48,10 +48,8 @@ def flatten_places(group: Group, types: Types) -> Types:
 
 
 def _is_pointwise(n: Node, types: Types) -> bool:
-    if n.op != "conv" or any(n.attrs["pads"] or ()):
-        return False
-    window = types[n.inputs[1]].shape[2:]
-    return set(window) == {1} and set(n.attrs["strides"] or (1,)) == {1}
+    c = get(n.op).facts.contraction
+    return c is not None and c.pointwise(types[n.inputs[1]].shape, n.attrs)
 
 
 def _flat(t: TensorType, whole: tuple[int, ...]) -> TensorType | None:

@@ -168,8 +168,7 @@ def structural_key(
             if o:
                 number[o] = str(len(number))
         made = ";".join(_type_text(types[o]) if o else "-" for o in node.outputs)
-        attrs = ",".join(f"{k}={_attr_key(v)}" for k, v in sorted(node.attrs.items()))
-        lines.append(f"{node.op}({args}){{{attrs}}}->{made}")
+        lines.append(f"{node.op}({args}){{{attrs_key(node.attrs)}}}->{made}")
         if is_registered(node.op):  # the source of our own is part of every cache's fingerprint
             lines.append(_meaning(node, types))
     lines.append("out " + ",".join(number[o] for o in group.outputs))
@@ -201,6 +200,11 @@ def _meaning(node: Node, types: Mapping[str, TensorType]) -> str:
 def _type_text(t: TensorType) -> str:
     layout = "" if t.layout is None else f"{t.layout.axes}*{t.layout.layers}"
     return f"{t.dtype}{list(t.shape)}{layout}"
+
+
+def attrs_key(attrs: Mapping[str, Any]) -> str:
+    """A text that differs when attributes do."""
+    return ",".join(f"{k}={_attr_key(v)}" for k, v in sorted(attrs.items()))
 
 
 def _attr_key(value: Any) -> str:

@@ -10,9 +10,23 @@ from functools import cache
 from importlib import import_module
 
 from ...runtime.errors import GraphError
+from .facts import Contraction, Facts, Neutral, Rescaled, Stream
 from .opdef import Attr, Kind, OpDef
 
-__all__ = ["Attr", "Kind", "OpDef", "all_ops", "get", "is_registered", "register"]
+__all__ = [
+    "Attr",
+    "Contraction",
+    "Facts",
+    "Kind",
+    "Neutral",
+    "OpDef",
+    "Rescaled",
+    "Stream",
+    "all_ops",
+    "get",
+    "is_registered",
+    "register",
+]
 
 _MODULES: tuple[str, ...] = (
     "elementwise",

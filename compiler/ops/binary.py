@@ -39,7 +39,12 @@ from .common import (
     widen,
     widen_array,
 )
+from .facts import NO_FACTS, Facts, Neutral
 from .opdef import Attr, Kind, OpDef
+
+_COMMUTES = Facts(commutative=True)
+_ADD = Facts(commutative=True, neutral=Neutral(-0.0, (0, 1)))  # -0.0 + 0.0 is 0.0
+_MUL = Facts(commutative=True, neutral=Neutral(1.0, (0, 1)))
 
 
 def _binary(
@@ -49,7 +54,7 @@ def _binary(
     domain: str = "number",
     result: str = "same",
     attrs: dict[str, Any] | None = None,
-    commutative: bool = False,
+    facts: Facts = NO_FACTS,
 ) -> OpDef:
     defaults = dict(attrs or {})
 
@@ -75,7 +80,6 @@ def _binary(
         return [value.astype(bool if result == "bool" else x.dtype, copy=False)]
 
     schema = {k: Attr(type(v), v) for k, v in defaults.items()}
-    facts = frozenset({"commutative"} if commutative else ())
     return OpDef(name, Kind.BROADCAST, infer, build, reference, schema, 2, 2, facts)
 
 
@@ -164,12 +168,14 @@ def _where(inputs, a, out):
     return [make(shape, body, "where")]
 
 
-def _compare(name: str, fn: Fn, np_fn: Fn, domain: str = "number", commutative=False) -> OpDef:
-    return _binary(name, fn, np_fn, domain, "bool", commutative=commutative)
+def _compare(
+    name: str, fn: Fn, np_fn: Fn, domain: str = "number", facts: Facts = NO_FACTS
+) -> OpDef:
+    return _binary(name, fn, np_fn, domain, "bool", facts=facts)
 
 
 def _logic(name: str, fn: Fn, np_fn: Fn, domain: str) -> OpDef:
-    return _binary(name, fn, np_fn, domain, commutative=True)
+    return _binary(name, fn, np_fn, domain, facts=_COMMUTES)
 
 
 _PRELU = _binary(
@@ -177,17 +183,27 @@ _PRELU = _binary(
 )  # the slope may not widen the result
 
 OPS: tuple[OpDef, ...] = (
-    _binary("add", lambda x, y: x + y, np.add, commutative=True),
-    _binary("sub", lambda x, y: x - y, np.subtract),
-    _binary("mul", lambda x, y: x * y, np.multiply, commutative=True),
-    _binary("div", _div, _np_div),
-    _binary("mod", _mod, _np_mod, attrs={"fmod": False}),
-    _binary("pow", _pow, _np_pow),
-    _binary("minimum", minimum, np.minimum, commutative=True),
-    _binary("maximum", maximum, np.maximum, commutative=True),
+    _binary(
+        "add",
+        lambda x, y: x + y,
+        np.add,
+        facts=_ADD,
+    ),
+    _binary("sub", lambda x, y: x - y, np.subtract, facts=Facts(neutral=Neutral(0.0))),
+    _binary(
+        "mul",
+        lambda x, y: x * y,
+        np.multiply,
+        facts=_MUL,
+    ),
+    _binary("div", _div, _np_div, facts=Facts(cheap=False, neutral=Neutral(1.0))),
+    _binary("mod", _mod, _np_mod, attrs={"fmod": False}, facts=Facts(cheap=False)),
+    _binary("pow", _pow, _np_pow, facts=Facts(cheap=False)),
+    _binary("minimum", minimum, np.minimum, facts=_COMMUTES),
+    _binary("maximum", maximum, np.maximum, facts=_COMMUTES),
     OpDef("prelu", Kind.BROADCAST, _prelu_infer, _PRELU.compute, _PRELU.reference, {}, 2, 2),
-    _compare("equal", equal, np.equal, "any", commutative=True),
-    _compare("not_equal", not_equal, np.not_equal, "any", commutative=True),
+    _compare("equal", equal, np.equal, "any", facts=_COMMUTES),
+    _compare("not_equal", not_equal, np.not_equal, "any", facts=_COMMUTES),
     _compare("less", lambda x, y: x < y, np.less),
     _compare("less_or_equal", lambda x, y: x <= y, np.less_equal),
     _compare("greater", lambda x, y: x > y, np.greater),

@@ -10,6 +10,7 @@ from ...runtime.dtype import dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType
 from .common import convert_array, make, some
+from .facts import Facts
 from .opdef import Attr, Kind, OpDef
 
 
@@ -62,7 +63,16 @@ OPS: tuple[OpDef, ...] = (
         _cast,
         _np_cast,
         _TO,
+        facts=Facts(cheap=True, channel_wise=True),
         doc="As ir.expr.Cast: float to integer truncates and saturates, NaN gives 0.",
     ),
-    OpDef("bitcast", Kind.ELEMENTWISE, _infer_bits, _bitcast, _np_bitcast, _TO),
+    OpDef(
+        "bitcast",
+        Kind.ELEMENTWISE,
+        _infer_bits,
+        _bitcast,
+        _np_bitcast,
+        _TO,
+        facts=Facts(cheap=True),
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from ...ir.expr import Expr, IterVar, all_of, const, equal, if_then_else
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .facts import Contraction, Facts, Rescaled, Stream, attribute
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import (
     Window,
@@ -283,6 +285,48 @@ _ATTRS = {
     "groups": Attr(int, 1, "channels are split into so many independent convolutions"),
 }
 
+
+def _pointwise(weights, a):
+    ones = set(weights[2:]) == {1} and set(a["strides"] or (1,)) == {1}
+    return ones and not any(a["pads"] or ())
+
+
+def _conv_rescale(w, bias, a, scale, shift):
+    factor, more = (np.broadcast_to(v, (w.shape[0],)) for v in (scale, shift))
+    b = np.zeros(w.shape[0]) if bias is None else bias
+    return Rescaled(w * factor.reshape(-1, *[1] * (w.ndim - 1)), b * factor + more, {})
+
+
+def _transpose_products(x, w, out, channel):
+    return math.prod(x) * math.prod(w) / max(1, x[channel])
+
+
+def _transpose_rescale(w, bias, a, scale, shift):
+    groups = a["groups"]  # weights are [in channels, filters / groups, …]
+    filters = w.shape[1] * groups
+    factor, more = (np.broadcast_to(v, (filters,)) for v in (scale, shift))
+    b = np.zeros(filters) if bias is None else bias
+    split = w.reshape(groups, w.shape[0] // groups, w.shape[1], -1)
+    scaled = (split * factor.reshape(groups, 1, -1, 1)).reshape(w.shape)
+    return Rescaled(scaled, b * factor + more, {})
+
+
+_CONV = Contraction(
+    columns=lambda w, a: 0,
+    channel_axis=1,
+    stream=Stream.WINDOW,
+    pointwise=_pointwise,
+    groups=lambda a: a["groups"],
+    rescale=_conv_rescale,
+)
+_CONV_TRANSPOSE = Contraction(
+    columns=lambda w, a: 1,
+    channel_axis=1,
+    groups=lambda a: a["groups"],
+    products=_transpose_products,
+    rescale=_transpose_rescale,
+)
+
 OPS: tuple[OpDef, ...] = (
     OpDef(
         "conv",
@@ -293,6 +337,7 @@ OPS: tuple[OpDef, ...] = (
         attrs=_ATTRS,
         min_inputs=2,
         max_inputs=3,
+        facts=Facts(contraction=_CONV, steps=attribute("strides")),
         doc="Cross-correlation of [N, C, …] with weights [F, C/groups, …], optional bias [F].",
     ),
     OpDef(
@@ -304,6 +349,7 @@ OPS: tuple[OpDef, ...] = (
         attrs={**_ATTRS, "output_padding": Attr(tuple, None, "extra extent at the end; None: 0")},
         min_inputs=2,
         max_inputs=3,
+        facts=Facts(contraction=_CONV_TRANSPOSE, steps=attribute("strides")),
         doc="The gradient of conv to its data: weights [C, F/groups, …], optional bias [F].",
     ),
 )

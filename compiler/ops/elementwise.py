@@ -17,6 +17,7 @@ from ...ir.expr import Expr, cast, equal, if_then_else, maximum, minimum, to_exp
 from ...runtime.dtype import BOOL, dtype_of
 from ..types import TensorType
 from .common import Fn, check_domain, convert_array, make, some, widen, widen_array
+from .facts import NO_FACTS, Facts
 from .opdef import Attr, Kind, OpDef
 
 _SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
@@ -31,6 +32,7 @@ def _unary(
     attrs: Mapping[str, Any] | None = None,
     result: str = "same",
     doc: str = "",
+    facts: Facts = NO_FACTS,
 ) -> OpDef:
     defaults = dict(attrs or {})
 
@@ -51,7 +53,7 @@ def _unary(
         return [y.astype(bool if to else x.dtype, copy=False)]
 
     schema = {k: Attr(type(v), v) for k, v in defaults.items()}
-    return OpDef(name, Kind.ELEMENTWISE, infer, build, reference, schema, doc=doc)
+    return OpDef(name, Kind.ELEMENTWISE, infer, build, reference, schema, facts=facts, doc=doc)
 
 
 def _sign(x: Expr) -> Expr:
@@ -169,22 +171,34 @@ def _np_clip(arrays, a):
 
 _INTRINSICS = (
     "exp", "log", "sqrt", "erf", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
-    "tanh", "asinh", "acosh", "atanh", "floor", "ceil",
+    "tanh", "asinh", "acosh", "atanh",
 )  # fmt: skip
+_CHEAP = Facts(cheap=True)
+_SETTLES = Facts(cheap=True, idempotent=True)
+_FLIPS = Facts(cheap=True, involution=True)
 
 OPS: tuple[OpDef, ...] = (
     *(_unary(n, getattr(te, n), te.INTRINSICS[n].numpy) for n in _INTRINSICS),
-    _unary("identity", _identity, _identity, "any"),
-    _unary("round", te.round_even, np.rint, doc="Halves to even."),
-    _unary("neg", lambda x: -x, np.negative, "number"),
-    _unary("abs", _abs, np.abs, "number"),
-    _unary("sign", _sign, np.sign, "number"),
+    _unary("floor", te.floor, np.floor, facts=_SETTLES),
+    _unary("ceil", te.ceil, np.ceil, facts=_SETTLES),
+    _unary("identity", _identity, _identity, "any", facts=Facts(cheap=True, channel_wise=True)),
+    _unary("round", te.round_even, np.rint, doc="Halves to even.", facts=_SETTLES),
+    _unary("neg", lambda x: -x, np.negative, "number", facts=_FLIPS),
+    _unary("abs", _abs, np.abs, "number", facts=_SETTLES),
+    _unary("sign", _sign, np.sign, "number", facts=_SETTLES),
     _unary("reciprocal", lambda x: 1.0 / x, lambda x: 1 / x),
-    _unary("not", lambda x: ~x, np.logical_not, "bool"),
-    _unary("bitwise_not", lambda x: ~x, np.invert, "int"),
-    _unary("is_nan", te.isnan, np.isnan, result="bool"),
-    _unary("is_inf", _isinf, _np_isinf, attrs={"positive": True, "negative": True}, result="bool"),
-    _unary("relu", lambda x: maximum(x, 0), lambda x: np.maximum(x, 0), "number"),
+    _unary("not", lambda x: ~x, np.logical_not, "bool", facts=_FLIPS),
+    _unary("bitwise_not", lambda x: ~x, np.invert, "int", facts=_FLIPS),
+    _unary("is_nan", te.isnan, np.isnan, result="bool", facts=_CHEAP),
+    _unary(
+        "is_inf",
+        _isinf,
+        _np_isinf,
+        attrs={"positive": True, "negative": True},
+        result="bool",
+        facts=_CHEAP,
+    ),
+    _unary("relu", lambda x: maximum(x, 0), lambda x: np.maximum(x, 0), "number", facts=_SETTLES),
     _unary("sigmoid", te.sigmoid, _sigmoid),
     _unary("softplus", _softplus, _np_softplus, doc="log(1 + exp(x))"),
     _unary("softsign", lambda x: x / (abs(x) + 1.0), lambda x: x / (1 + np.abs(x))),
@@ -221,6 +235,7 @@ OPS: tuple[OpDef, ...] = (
         lambda x, alpha: if_then_else(x < 0, x * alpha, x),
         lambda x, alpha: np.where(x < 0, alpha * x, x),
         attrs={"alpha": 0.01},
+        facts=_CHEAP,
     ),
     _unary(
         "thresholded_relu",
@@ -236,6 +251,7 @@ OPS: tuple[OpDef, ...] = (
         _clip,
         _np_clip,
         {"min": Attr(object, None, "None: no bound"), "max": Attr(object, None)},
+        facts=_SETTLES,
         doc="min(max(x, min), max): where the bounds cross, max wins",
     ),
 )

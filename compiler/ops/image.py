@@ -10,6 +10,7 @@ from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import FLOAT32, INT32
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .facts import Facts
 from .gather import check_axis, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import accumulator, extents, reduced, stage, window
@@ -301,6 +302,7 @@ OPS: tuple[OpDef, ...] = (
         attrs={"axis": Attr(int, doc="not negative")},
         min_inputs=3,
         max_inputs=3,
+        facts=Facts(channel_wise=True),
         doc="result[o] = sum over t of x[index[o, t]] * weight[o, t] along the axis, few taps t.",
     ),
     OpDef(
@@ -321,6 +323,7 @@ OPS: tuple[OpDef, ...] = (
         _upsample_compute,
         _upsample_reference,
         attrs={"factors": Attr(tuple, doc="how often each element is repeated along every axis")},
+        facts=Facts(channel_wise=True),
     ),
     OpDef(
         "col2im",

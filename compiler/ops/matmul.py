@@ -26,6 +26,7 @@ from .common import (
     wide,
     widen_array,
 )
+from .facts import Contraction, Facts, Rescaled, Stream
 from .opdef import Attr, Kind, OpDef
 
 MATMUL = {"kind": "matmul"}
@@ -231,8 +232,41 @@ def _np_mmi(arrays, a):
     return [np.asarray(np.matmul(x, y), dtype=np.int32)]
 
 
+def _matmul_rescale(w, bias, a, scale, shift):
+    if shift.any() or w.ndim < 2:
+        return None  # it has no bias; an addition fuses into its kernel
+    return Rescaled(w * scale, None, {})
+
+
+def _gemm_rescale(w, bias, a, scale, shift):
+    columns = w.shape[0 if a["trans_b"] else 1]
+    factor, more = (np.broadcast_to(v, (columns,)) for v in (scale, shift))
+    b = np.zeros(()) if bias is None else bias * a["beta"]
+    scaled = w * (factor[:, None] if a["trans_b"] else factor)
+    return Rescaled(scaled * a["alpha"], b * factor + more, {"alpha": 1.0, "beta": 1.0})
+
+
+_MATMUL = Contraction(
+    columns=lambda w, a: len(w) - 1 if len(w) >= 2 else None,
+    stream=Stream.PANELS,
+    rescale=_matmul_rescale,
+)
+_GEMM = Contraction(
+    columns=lambda w, a: 0 if a["trans_b"] else 1, stream=Stream.PANELS, rescale=_gemm_rescale
+)
+
 OPS: tuple[OpDef, ...] = (
-    OpDef("matmul", Kind.COMPLEX, _matmul_infer, _matmul, _np_matmul, {}, 2, 2),
+    OpDef(
+        "matmul",
+        Kind.COMPLEX,
+        _matmul_infer,
+        _matmul,
+        _np_matmul,
+        {},
+        2,
+        2,
+        Facts(contraction=_MATMUL),
+    ),
     OpDef(
         "gemm",
         Kind.COMPLEX,
@@ -247,6 +281,7 @@ OPS: tuple[OpDef, ...] = (
         },
         2,
         3,
+        facts=Facts(contraction=_GEMM),
         doc="alpha * A @ B + beta * C, A and B transposed on demand, C broadcast to the result",
     ),
     OpDef("matmul_integer", Kind.COMPLEX, _mmi_infer, _mmi, _np_mmi, {}, 2, 4),

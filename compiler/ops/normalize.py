@@ -31,6 +31,7 @@ from .common import (
     stretch,
     wide,
 )
+from .facts import Facts
 from .opdef import Attr, Kind, OpDef, Types
 from .reduce import REDUCE, reduce_over
 
@@ -119,6 +120,12 @@ def _np_batch_norm(arrays, a):
     with np.errstate(all="ignore"):
         y = (x.astype(np.float64) - mean) * (scale / np.sqrt(var + a["epsilon"])) + bias
     return _np_out(y, x)
+
+
+def _bn_affine(arrays, a):
+    scale, bias, mean, var = arrays
+    factor = scale / np.sqrt(var + a["epsilon"])
+    return factor, bias - mean * factor
 
 
 # -- layer_norm and rms_norm: over the axes from ``axis`` on; scale and bias broadcast to x
@@ -360,6 +367,7 @@ _LRN = {
 OPS: tuple[OpDef, ...] = (
     OpDef(
         "batch_norm", Kind.BROADCAST, _bn_infer, _batch_norm, _np_batch_norm, _EPS, 5, 5,
+        facts=Facts(channel_wise=True, affine=_bn_affine),
         doc="Inputs x, scale, bias, mean, variance; channels are axis 1.",
     ),
     OpDef(
@@ -370,9 +378,10 @@ OPS: tuple[OpDef, ...] = (
         "rms_norm", Kind.OPAQUE, _tail_infer("rms_norm"), _rms_norm, _np_rms_norm, _TAIL, 2, 2
     ),
     OpDef(
-        "instance_norm", Kind.OPAQUE, _instance_infer, _instance_norm, _np_instance_norm, _EPS, 3, 3
+        "instance_norm", Kind.OPAQUE, _instance_infer, _instance_norm, _np_instance_norm, _EPS,
+        3, 3, Facts(channel_wise=True),
     ),
     OpDef("group_norm", Kind.OPAQUE, _group_infer, _group_norm, _np_group_norm, _GROUPS, 3, 3),
     OpDef("mean_variance_norm", Kind.OPAQUE, _mvn_infer, _mvn, _np_mvn, _MVN),
-    OpDef("lrn", Kind.OPAQUE, _lrn_infer, _lrn, _np_lrn, _LRN),
+    OpDef("lrn", Kind.OPAQUE, _lrn_infer, _lrn, _np_lrn, _LRN, facts=Facts(channel_wise=True)),
 )  # fmt: skip

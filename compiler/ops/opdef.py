@@ -16,6 +16,7 @@ import numpy as np
 from ...ir.tensor import Tensor
 from ...runtime.errors import GraphError, WeftError
 from ..types import TensorType
+from .facts import NO_FACTS, Facts
 
 
 class Kind(enum.IntEnum):
@@ -64,7 +65,8 @@ class OpDef:
         engine of constant folding. Outputs have exactly the inferred dtypes and shapes.
     attrs : the schema.
     min_inputs, max_inputs : how many inputs (max None: any number).
-    differentiates : facts for passes, such as ``"commutative"``.
+    facts : what passes may rely on.
+    doc : one line for the list of operators (``docs/OPERATORS.md``).
     """
 
     name: str
@@ -75,8 +77,14 @@ class OpDef:
     attrs: Mapping[str, Attr] = field(default_factory=dict)
     min_inputs: int = 1
     max_inputs: int | None = 1
-    facts: frozenset[str] = frozenset()
+    facts: Facts = NO_FACTS
     doc: str = ""
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether an element is worth computing again where its result is stretched."""
+        stated = self.facts.cheap
+        return self.kind is not Kind.ELEMENTWISE if stated is None else stated
 
     def check_attrs(self, given: Attrs, where: str = "") -> dict[str, Any]:
         """All attributes of the schema, defaults filled in; raises GraphError on a wrong one."""

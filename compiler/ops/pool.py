@@ -15,6 +15,7 @@ from ...ir.tensor import Tensor, compute, reduce_axis
 from ...runtime.dtype import INT32, INT64, DType, dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .facts import Facts, attribute
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import (
     Window,
@@ -284,6 +285,7 @@ _ATTRS = {
     "pads": Attr(tuple, None, "begins, then ends; None: no padding"),
     "ceil_mode": Attr(bool, False, "keep a last window that reaches past the end"),
 }
+_FACTS = Facts(channel_wise=True, window=attribute("kernel"), steps=attribute("strides"))
 
 OPS: tuple[OpDef, ...] = (
     OpDef(
@@ -293,6 +295,7 @@ OPS: tuple[OpDef, ...] = (
         _max_compute,
         _max_reference,
         attrs=_ATTRS,
+        facts=_FACTS,
         doc="The greatest element of each window; padding never wins.",
     ),
     OpDef(
@@ -317,6 +320,7 @@ OPS: tuple[OpDef, ...] = (
             **_ATTRS,
             "count_include_pad": Attr(bool, False, "padding counts as elements that are 0"),
         },
+        facts=_FACTS,
         doc="The mean of each window.",
     ),
     OpDef(
@@ -326,6 +330,7 @@ OPS: tuple[OpDef, ...] = (
         _lp_compute,
         _lp_reference,
         attrs={**_ATTRS, "p": Attr(int, 2, "the exponent of the norm")},
+        facts=_FACTS,
         doc="The p-norm of each window.",
     ),
 )

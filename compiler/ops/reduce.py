@@ -34,6 +34,7 @@ from .common import (
     some,
     wide,
 )
+from .facts import Facts
 from .opdef import Attr, Kind, OpDef
 
 REDUCE = {"kind": "reduce"}
@@ -120,7 +121,8 @@ def _reduction(
             y = np.asarray(y if np_finish is None else np_finish(y, n))
         return [convert_array(y, to)]
 
-    return OpDef(name, Kind.REDUCTION, infer, build, reference, _AXES)
+    facts = Facts(reduced=lambda a: a["axes"])
+    return OpDef(name, Kind.REDUCTION, infer, build, reference, _AXES, facts=facts)
 
 
 def _np_sum(x: np.ndarray, axis, keepdims: bool, dtype: DType) -> np.ndarray:

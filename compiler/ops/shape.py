@@ -11,6 +11,7 @@ from ...ir.expr import ZERO, Expr, all_of, const, if_then_else, maximum, minimum
 from ...ir.tensor import Tensor
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .facts import Facts, attribute
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, padded, stage
 
@@ -384,6 +385,7 @@ OPS: tuple[OpDef, ...] = (
         _reshape_compute,
         _reshape_reference,
         attrs={"shape": Attr(tuple, doc="the new shape, every extent given")},
+        facts=Facts(reinterprets=True),
         doc="The same elements in row-major order under another shape.",
     ),
     OpDef(
@@ -402,6 +404,7 @@ OPS: tuple[OpDef, ...] = (
         _concat_reference,
         attrs={"axis": Attr(int, doc="not negative")},
         max_inputs=None,
+        facts=Facts(joins=lambda a: a["axis"]),
     ),
     OpDef(
         "slice",
@@ -414,6 +417,7 @@ OPS: tuple[OpDef, ...] = (
             "shape": Attr(tuple, doc="extents of the result"),
             "steps": Attr(tuple, None, "distance along every axis, may be negative; None: ones"),
         },
+        facts=Facts(channel_wise=True, steps=attribute("steps")),
         doc="result[i] = x[start + i * step] along every axis.",
     ),
     OpDef(
@@ -428,6 +432,7 @@ OPS: tuple[OpDef, ...] = (
             "value": Attr(object, 0, "what the mode 'constant' writes, without a second input"),
         },
         max_inputs=2,
+        facts=Facts(channel_wise=True),
         doc="x with more elements around; a second input is the scalar to pad with.",
     ),
     OpDef(

@@ -30,6 +30,7 @@ from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .facts import Contraction, Facts, Stream
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, pad_stage, padded, reduced, stage
 
@@ -247,6 +248,9 @@ OPS: tuple[OpDef, ...] = (
         },
         min_inputs=2,
         max_inputs=3,
+        facts=Facts(
+            contraction=Contraction(columns=lambda w, a: 3, channel_axis=1, stream=Stream.PANELS)
+        ),
         doc="3×3 cross-correlation of [N, C, H, W] with transformed weights [n, n, C, F].",
     ),
 )

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..graph import Graph, Node
+from ..ops import get
+from ..ops.facts import Rescale
 from .rewrite import Rewrite
 
 _ARITHMETIC = ("add", "sub", "mul", "div")
@@ -33,24 +35,26 @@ def fold_batch_norm(graph: Graph) -> Graph:
     def visit(r: Rewrite, n: Node) -> str | None:
         if not r.type(n.outputs[0]).dtype.is_float:
             return None
-        affine = _batch_norm(r, n) if n.op == "batch_norm" else _arithmetic(r, n)
+        stated = get(n.op).facts.affine is not None
+        affine = _stated(r, n) if stated else _arithmetic(r, n)
         if affine is None:
             return None
         with np.errstate(all="ignore"):
-            made = _into_weights(r, n, affine) if r.sole(affine.x) else None
-            return _as_arithmetic(r, n, affine) if made is None and n.op == "batch_norm" else made
+            made = _into_weights(r, n, affine, stated) if r.sole(affine.x) else None
+            return _as_arithmetic(r, n, affine) if made is None and stated else made
 
     return Rewrite(graph).run(visit)
 
 
-def _batch_norm(r: Rewrite, n: Node) -> _Affine | None:
+def _stated(r: Rewrite, n: Node) -> _Affine | None:
+    """``n`` as an affine map along axis 1, as its operator says (``Facts.affine``)."""
+    affine = get(n.op).facts.affine
+    assert affine is not None
     values = [r.const(i) for i in n.inputs[1:]]
     if any(v is None for v in values):
         return None
-    scale, bias, mean, var = (np.asarray(v, np.float64) for v in values)
     with np.errstate(all="ignore"):
-        a = scale / np.sqrt(var + n.attrs["epsilon"])
-        c = bias - mean * a
+        a, c = affine([np.asarray(v, np.float64) for v in values], n.attrs)
     return _Affine(n.inputs[0], a, c) if np.isfinite(a).all() and np.isfinite(c).all() else None
 
 
@@ -66,12 +70,12 @@ def _arithmetic(r: Rewrite, n: Node) -> _Affine | None:
             return None
         x, other, value = other, x, r.const(x)
     producer = r.producer(x)
-    if value is None or producer is None or producer.op not in _FOLDERS:
+    if value is None or producer is None or _rescaled(producer) is None:
         return None
     out = r.type(n.outputs[0])
     if r.type(x).shape != out.shape:
         return None
-    channel = _channel_axis(producer.op, len(out.shape))
+    channel = _channel_axis(producer, len(out.shape))
     at = value.ndim - (len(out.shape) - channel)  # the channel's axis in ``value``
     if any(d != 1 for k, d in enumerate(value.shape) if k != at):
         return None
@@ -84,91 +88,44 @@ def _arithmetic(r: Rewrite, n: Node) -> _Affine | None:
     return _Affine(x, v if n.op == "mul" else one / v, zero)
 
 
-def _channel_axis(op: str, ndim: int) -> int:
-    return 1 if op in ("conv", "conv_transpose") else ndim - 1
+def _rescaled(node: Node) -> Rescale | None:
+    """How a scale and a shift become part of the weights of ``node``, if they can."""
+    c = get(node.op).facts.contraction
+    return None if c is None else c.rescale
 
 
-def _into_weights(r: Rewrite, n: Node, m: _Affine) -> str | None:
-    """A node that computes ``n`` by other weights in the operator that makes its input."""
+def _channel_axis(node: Node, ndim: int) -> int:
+    c = get(node.op).facts.contraction
+    assert c is not None
+    return c.channel_axis % ndim
+
+
+def _into_weights(r: Rewrite, n: Node, m: _Affine, along_1: bool) -> str | None:
+    """A node that computes ``n`` by other weights in the operator that makes its input.
+    ``along_1``: the map is along axis 1, whatever the channels of that operator are."""
     p = r.producer(m.x)
-    if p is None or p.op not in _FOLDERS:
+    rescale = _rescaled(p) if p is not None else None
+    if p is None or rescale is None:
         return None
-    if n.op == "batch_norm" and _channel_axis(p.op, len(r.type(m.x).shape)) != 1:
+    if along_1 and _channel_axis(p, len(r.type(m.x).shape)) != 1:
         return None
-    if r.const(p.inputs[1]) is None:
+    x, weights, *rest = p.inputs
+    w = r.const(weights)
+    bias = r.const(rest[0]) if any(rest) else None
+    if w is None or (any(rest) and bias is None):
         return None
-    made = _FOLDERS[p.op](r, p, m)
+    wide = None if bias is None else bias.astype(np.float64)
+    made = rescale(w.astype(np.float64), wide, p.attrs, m.scale, m.shift)
     if made is None:
         return None
-    arrays, attrs = made
+    arrays = [a for a in (made.weights, made.bias) if a is not None]
     dtype = r.type(m.x).dtype.numpy
     rounded = [a.astype(dtype) for a in arrays]
     if not all(np.isfinite(a).all() for a in rounded):
         return None  # the weights overflow, or were not finite: keep the order of the operations
-    names = [r.constant(a, f"{p.outputs[0]}.{k}") for a, k in zip(rounded, ("weight", "bias"))]
-    return r.add(n, p.op, [p.inputs[0], *names], {**p.attrs, **attrs})
-
-
-def _conv(r: Rewrite, p: Node, m: _Affine):
-    w = _array(r, p.inputs[1])
-    a, c = _per_channel(m, w.shape[0])
-    b = _bias(r, p, w.shape[0])
-    if b is None:
-        return None
-    return [w * a.reshape(-1, *[1] * (w.ndim - 1)), b * a + c], {}
-
-
-def _conv_transpose(r: Rewrite, p: Node, m: _Affine):
-    w, groups = _array(r, p.inputs[1]), p.attrs["groups"]  # [in channels, filters / groups, ...]
-    a, c = _per_channel(m, w.shape[1] * groups)
-    b = _bias(r, p, w.shape[1] * groups)
-    if b is None:
-        return None
-    split = w.reshape(groups, w.shape[0] // groups, w.shape[1], -1)
-    return [(split * a.reshape(groups, 1, -1, 1)).reshape(w.shape), b * a + c], {}
-
-
-def _matmul(r: Rewrite, p: Node, m: _Affine):
-    if m.shift.any() or len(r.type(p.inputs[0]).shape) < 1:
-        return None  # it has no bias; an addition fuses into its kernel
-    w = _array(r, p.inputs[1])
-    if w.ndim < 2:
-        return None
-    return [w * m.scale], {}
-
-
-def _gemm(r: Rewrite, p: Node, m: _Affine):
-    w = _array(r, p.inputs[1])
-    a, c = _per_channel(m, w.shape[0 if p.attrs["trans_b"] else 1])
-    third = p.inputs[2] if len(p.inputs) > 2 else ""
-    value = r.const(third) if third else np.zeros((), np.float64)
-    if value is None:
-        return None
-    bias = value.astype(np.float64) * (p.attrs["beta"] if third else 1.0) * a + c
-    scaled = w * (a[:, None] if p.attrs["trans_b"] else a)
-    return [scaled * p.attrs["alpha"], bias], {"alpha": 1.0, "beta": 1.0}
-
-
-_FOLDERS = {"conv": _conv, "conv_transpose": _conv_transpose, "matmul": _matmul, "gemm": _gemm}
-
-
-def _array(r: Rewrite, name: str) -> np.ndarray:
-    value = r.const(name)
-    assert value is not None
-    return value.astype(np.float64)
-
-
-def _bias(r: Rewrite, p: Node, channels: int) -> np.ndarray | None:
-    """The bias in float64, zeros where there is none; None when it is not constant."""
-    name = p.inputs[2] if len(p.inputs) > 2 else ""
-    if not name:
-        return np.zeros(channels)
-    value = r.const(name)
-    return None if value is None else value.astype(np.float64)
-
-
-def _per_channel(m: _Affine, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.broadcast_to(m.scale, (channels,)), np.broadcast_to(m.shift, (channels,))
+    hints = (f"{p.outputs[0]}.weight", f"{p.outputs[0]}.bias")
+    names = [r.constant(a, hint) for a, hint in zip(rounded, hints)]
+    return r.add(n, p.op, [x, *names], {**p.attrs, **made.attrs})
 
 
 def _as_arithmetic(r: Rewrite, n: Node, m: _Affine) -> str:

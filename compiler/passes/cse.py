@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-import numpy as np
-
 from ..graph import Graph, Node
+from ..group import attrs_key
 from ..ops import get
 from .rewrite import Rewrite
 
@@ -28,18 +27,10 @@ def eliminate_common(graph: Graph) -> Graph:
         if len(n.outputs) != 1:
             return None
         inputs: Any = [constants.get(i, i) for i in n.inputs]
-        if "commutative" in get(n.op).facts:
+        if get(n.op).facts.commutative:
             inputs.sort()
-        attrs = tuple((k, _frozen(v)) for k, v in sorted(n.attrs.items()))
-        key = (n.op, tuple(inputs), attrs)
+        key = (n.op, tuple(inputs), attrs_key(n.attrs))
         known = seen.setdefault(key, n.outputs[0])
         return None if known == n.outputs[0] else known
 
     return Rewrite(graph).run(visit)
-
-
-def _frozen(value: Any) -> Hashable:
-    """An attribute as a key. The type belongs to it: 1, 1.0 and True are equal; so is -0.0 to 0."""
-    if isinstance(value, np.ndarray):
-        return (str(value.dtype), value.shape, value.tobytes())
-    return (type(value).__name__, repr(value))

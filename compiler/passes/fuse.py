@@ -33,13 +33,6 @@ MAX_NODES = 32
 MAX_BUFFERS = 16  # inputs and output, where a target says nothing else
 MAX_TERMS = 64  # operators in the expression after inlining, shared ones counted each time
 
-# Worth computing again where a result is stretched: no more than a few instructions an element.
-_CHEAP_ELEMENTWISE = frozenset(
-    {"identity", "cast", "bitcast", "neg", "abs", "sign", "relu", "clip", "leaky_relu", "not"}
-    | {"bitwise_not", "is_nan", "is_inf", "floor", "ceil", "round"}
-)
-_DEAR_BROADCAST = frozenset({"pow", "div", "mod"})
-
 _EXIT = -1
 
 
@@ -181,7 +174,7 @@ class _Fusion:
             ) + (1 if into_master or m == members[-1] else 0)
             if m in masters:
                 terms[m] = 1  # stays a stage of its own, however often it is read
-            elif points > self._size(m) and not _cheap(self.nodes[m], self.kinds[m]):
+            elif points > self._size(m) and not get(self.nodes[m].op).is_cheap:
                 return False
         return sum(terms.values()) <= MAX_TERMS
 
@@ -200,9 +193,3 @@ def _kind(node: Node, types: Mapping[str, TensorType]) -> Kind:
     if node.op == "identity" and types[node.inputs[0]].layout != types[node.outputs[0]].layout:
         return Kind.OPAQUE
     return get(node.op).kind
-
-
-def _cheap(node: Node, kind: Kind) -> bool:
-    if kind == Kind.ELEMENTWISE:
-        return node.op in _CHEAP_ELEMENTWISE
-    return node.op not in _DEAR_BROADCAST

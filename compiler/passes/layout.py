@@ -17,16 +17,15 @@ import numpy as np
 from ...ir.layout import Digit, Layout
 from ...ir.target import Target
 from ..graph import Graph, Node
-from ..ops import Kind, get
+from ..ops import Kind, Stream, get
 from .assign import Table, minimise
-from .layout_cost import CHANNEL_PRODUCERS, CHANNEL_WISE, read_cost
+from .layout_cost import read_cost, weight_columns
+from .texture_layout import choose_texture_layouts
 
 
 def choose_layouts(graph: Graph, target: Target) -> Graph:
     """``graph`` with blocked layouts where they make vectors along channels contiguous."""
     if target.texture_memory:
-        from .texture_layout import choose_texture_layouts
-
         return choose_texture_layouts(graph, target)
     types = dict(graph.types)
     constants = dict(graph.constants)
@@ -70,17 +69,15 @@ def _candidates(graph: Graph, target: Target) -> dict[str, Layout]:
     found: dict[str, Layout] = {}
     near: set[str] = set()
     for node in graph.nodes:
-        follows = get(node.op).kind <= Kind.INJECTIVE or node.op in CHANNEL_WISE
-        if node.op in CHANNEL_PRODUCERS:
+        if _makes_images(node):
             near.update((*node.inputs[:1], *node.outputs))
-        elif follows and any(i in near for i in node.inputs):
+        elif _follows(node) and any(i in near for i in node.inputs):
             near.update(node.outputs)
     for node in reversed(graph.nodes):
         if get(node.op).kind <= Kind.INJECTIVE and any(o in near for o in node.outputs):
             near.update(i for i in node.inputs if i)
     for node in graph.nodes:
-        able = get(node.op).kind <= Kind.INJECTIVE or node.op in {*CHANNEL_PRODUCERS, *CHANNEL_WISE}
-        for o in node.outputs if able else ():
+        for o in node.outputs if _follows(node) or _makes_images(node) else ():
             if not o or o not in near or o in results:
                 continue
             t = graph.types[o]
@@ -90,6 +87,18 @@ def _candidates(graph: Graph, target: Target) -> dict[str, Layout]:
     return found
 
 
+def _makes_images(node: Node) -> bool:
+    """Whether results [N, C, …] are sums of products over channels."""
+    c = get(node.op).facts.contraction
+    return c is not None and c.has_images
+
+
+def _follows(node: Node) -> bool:
+    """Whether elements are made of few elements of an operand, which may lie in blocks, too."""
+    op = get(node.op)
+    return op.kind <= Kind.INJECTIVE or op.facts.channel_wise
+
+
 def worth_blocking(channels: int, lanes: int) -> bool:
     """Blocking pads channels up to a multiple of the lanes: at most half may be padding."""
     return lanes > 1 and 2 * channels >= lanes
@@ -97,26 +106,19 @@ def worth_blocking(channels: int, lanes: int) -> bool:
 
 def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[int, Layout]]:
     """(input number, layout) of weights that this node wants packed."""
-    if len(node.inputs) < 2 or node.inputs[1] not in graph.constants:
+    axis = weight_columns(node, graph)
+    if axis is None:
         return []
     w = graph.types[node.inputs[1]]
     lanes = target.lanes(w.dtype)
-    if node.op in CHANNEL_PRODUCERS:
-        axis = CHANNEL_PRODUCERS[node.op]
-    elif node.op == "matmul" and len(w.shape) >= 2:
-        axis = len(w.shape) - 1
-    elif node.op == "gemm":
-        axis = 0 if node.attrs["trans_b"] else 1
-    else:
-        return []
-    readers = {(n.op, n.attrs.get("trans_b")) for n in graph.consumers[node.inputs[1]]}
-    if len(readers) > 1 or w.size <= 1 or not worth_blocking(w.shape[axis], lanes):
+    if w.size <= 1 or not worth_blocking(w.shape[axis], lanes):
         return []
     layout = Layout.blocked(w.shape, axis, lanes)
-    extents = list(w.shape)
-    if node.op == "conv" and extents[1] >= lanes:
+    c = get(node.op).facts.contraction
+    assert c is not None
+    if c.stream is Stream.WINDOW and w.shape[1] >= lanes:
         layout = _streamed(w.shape, lanes)
-    if node.op in ("winograd_conv", "matmul", "gemm"):
+    if c.stream is Stream.PANELS:
         # A block of columns (filters) is read from its begin to its end, row after row.
         *outer, lane = layout.axes
         layout = replace(layout, axes=(outer.pop(axis), *outer, lane))

@@ -9,23 +9,12 @@ or element by element.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...ir.target import Target
-from ..graph import Node
-from ..ops import Kind, get
+from ..graph import Graph, Node
+from ..ops import Contraction, Kind, get
 from ..types import TensorType
-
-# Convolutions: a result with blocked channels. The number is the axis of the weights (input 1) that
-# counts output channels.
-CHANNEL_PRODUCERS = {"conv": 0, "conv_transpose": 1, "winograd_conv": 3}
-# Operators that work channel by channel.
-CHANNEL_WISE = frozenset(
-    {
-        "max_pool", "average_pool", "lp_pool", "resample", "upsample", "batch_norm", "pad",
-        "identity", "cast", "instance_norm", "lrn", "slice",
-    }
-)  # fmt: skip
 
 CROSS = 0.75  # cycles of an element that lies in vectors of another axis
 # An operator of elements is part of the kernel of its operand, which then has two layouts.
@@ -38,6 +27,24 @@ SHORT_LINES, LONG_LINES = 1.5, 1.05
 HALF_LINE = 32  # bytes
 
 
+def weight_columns(node: Node, graph: Graph) -> int | None:
+    """The axis of a contraction's constant weights that counts columns; None where there are none,
+    and where others read the weights for other columns."""
+    if len(node.inputs) < 2 or node.inputs[1] not in graph.constants:
+        return None
+    shape = graph.types[node.inputs[1]].shape
+    axis = _columns(node, shape)
+    alike = all(
+        n.op == node.op and _columns(n, shape) == axis for n in graph.consumers[node.inputs[1]]
+    )
+    return axis if alike else None
+
+
+def _columns(node: Node, weights: Sequence[int]) -> int | None:
+    c = get(node.op).facts.contraction
+    return None if c is None else c.columns(weights, node.attrs)
+
+
 def read_cost(
     node: Node, at: int, types: Mapping[str, TensorType], target: Target, blocks: bool, made: bool
 ) -> float:
@@ -45,20 +52,25 @@ def read_cost(
     while its result has them if ``made``."""
     x, out = types[node.inputs[at]], types[node.outputs[0]]
     lanes = max(1, target.lanes(out.dtype))
-    if node.op in CHANNEL_PRODUCERS:
+    kind, facts = get(node.op).kind, get(node.op).facts
+    if facts.contraction is not None and facts.contraction.has_images:
         if at > 0:
             return 0.0
-        return _convolution(node, x, out, types[node.inputs[1]], lanes, blocks, made)
-    kind = get(node.op).kind
-    if node.op in CHANNEL_WISE and x.shape[:2] == out.shape[:2]:
-        work = out.size * math.prod(node.attrs.get("kernel") or ())
+        factor = _convolution(node, facts.contraction, x, blocks, made)
+        w = types[node.inputs[1]]
+        products = facts.contraction.products(x.shape, w.shape, out.shape, 1)
+        if factor is None:
+            return _elements(products, lanes, blocks, made, _steps(node))
+        return factor * products / (2 * lanes)
+    if facts.channel_wise and x.shape[:2] == out.shape[:2]:
+        work = out.size * math.prod(facts.window(node.attrs))
         return _elements(work, lanes, blocks, made, _steps(node))
     if kind <= Kind.BROADCAST:
         if x.shape != out.shape:
             return 0.0
         return _elements(out.size, lanes, blocks, made) * (1.0 if blocks == made else FUSED)
-    if node.op == "concat":
-        along = node.attrs["axis"] == 1
+    if facts.joins is not None:
+        along = facts.joins(node.attrs) == 1
         before = sum(types[i].shape[1] for i in node.inputs[:at]) if along else 0
         read = _elements if along and before % lanes == 0 else _moved
         return read(x.size, lanes, blocks, made)
@@ -70,30 +82,26 @@ def read_cost(
 
 def _axes(node: Node, rank: int) -> set[int]:
     """The axes of a reduction."""
-    axes = node.attrs.get("axes")
+    axes = get(node.op).facts.reduced(node.attrs)
     return {a % rank for a in (axes if axes is not None else range(rank))}
 
 
 def _convolution(
-    node: Node, x: TensorType, out: TensorType, w: TensorType, lanes: int, blocks: bool, made: bool
-) -> float:
-    channels = out.shape[1]
-    products = out.size * w.size / max(1, channels)
-    if node.op == "conv_transpose":
-        products = x.size * w.size / max(1, x.shape[1])
-    if node.attrs.get("groups", 1) > 1:
-        return _elements(products, lanes, blocks, made, _steps(node))
+    node: Node, c: Contraction, x: TensorType, blocks: bool, made: bool
+) -> float | None:
+    """How many times as long as from blocks to blocks a convolution takes; None for one of several
+    groups, whose results are made element by element."""
+    if c.groups(node.attrs) > 1:
+        return None
     if made:
         short = x.shape[-1] * x.dtype.bytes < HALF_LINE
-        factor = 1.0 if blocks else SHORT_LINES if short else LONG_LINES
-    else:
-        factor = LINES_FROM_BLOCKS if blocks else LINES_FROM_LINES
-    return factor * products / (2 * lanes)
+        return 1.0 if blocks else SHORT_LINES if short else LONG_LINES
+    return LINES_FROM_BLOCKS if blocks else LINES_FROM_LINES
 
 
 def _steps(node: Node) -> bool:
     """Whether places are left out between those that are read."""
-    return any(s > 1 for name in ("strides", "steps") for s in node.attrs.get(name) or ())
+    return any(s > 1 for s in get(node.op).facts.steps(node.attrs))
 
 
 def _elements(work: float, lanes: int, blocks: bool, made: bool, strided: bool = False) -> float:

@@ -12,10 +12,10 @@ Deep Neural Net Inference*, 2020, §5.3, "Greedy by Size for Offset Calculation"
       |  |        |         |     add       |
       +--+--------+---------+---------------+--> step
 
-A reshape of a row-major tensor moves no byte: it becomes an alias and needs no kernel. Where a
-device allows it, a result takes the bytes of an operand that nobody needs any more and that its
-kernel reads where it writes (``compiler/in_place.py``): the sum of a residual block that of the
-block's input.
+An operator that only reinterprets a row-major tensor (a reshape) moves no byte: it becomes an alias
+and needs no kernel. Where a device allows it, a result takes the bytes of an operand that nobody
+needs any more and that its kernel reads where it writes (``compiler/in_place.py``): the sum of a
+residual block that of the block's input.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def alias_source(graph: Graph, group: Group) -> str | None:
     if len(group.nodes) != 1 or len(group.outputs) != 1:
         return None
     node = group.nodes[0]
-    if "reinterpret" not in get(node.op).facts and node.op != "reshape":
+    if not get(node.op).facts.reinterprets:
         return None
     before, after = graph.types[node.inputs[0]], graph.types[node.outputs[0]]
     plain = _row_major(before) and _row_major(after)

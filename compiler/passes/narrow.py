@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...ir.target import Target
 from ..graph import Graph, Node
+from ..ops import get
 from .rewrite import Rewrite
 
 
@@ -16,15 +17,12 @@ def narrow_concats(graph: Graph, target: Target) -> Graph:
     most = target.max_buffers - 1  # one is the result
 
     def visit(r: Rewrite, n: Node) -> str | None:
-        if n.op != "concat" or len(n.inputs) <= most:
+        if get(n.op).facts.joins is None or len(n.inputs) <= most:
             return None
         parts = list(n.inputs)
         while len(parts) > most:
             groups = [parts[k : k + most] for k in range(0, len(parts), most)]
-            parts = [r.extra(n, "concat", g, n.attrs) if len(g) > 1 else g[0] for g in groups]
-        return r.add(n, "concat", parts, n.attrs)
+            parts = [r.extra(n, n.op, g, n.attrs) if len(g) > 1 else g[0] for g in groups]
+        return r.add(n, n.op, parts, n.attrs)
 
     return Rewrite(graph).run(visit) if most > 1 else graph
-
-
-__all__ = ["narrow_concats"]

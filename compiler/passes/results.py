@@ -13,7 +13,6 @@ from ...ir.target import Target
 from ..graph import Graph, Node
 from ..ops import Kind, get
 from .layout import worth_blocking
-from .layout_cost import CHANNEL_PRODUCERS
 from .rewrite import Rewrite
 
 DEPTH = 32  # products of an element from which on its copy is a small price
@@ -36,7 +35,8 @@ def _is_convolved(graph: Graph, name: str, target: Target) -> bool:
     shape = graph.types[name].shape
     node = graph.producer.get(name)
     while node is not None and len(node.outputs) == 1:
-        if node.op in CHANNEL_PRODUCERS:
+        c = get(node.op).facts.contraction
+        if c is not None and c.has_images:
             w = graph.types[node.inputs[1]]
             depth = w.size // max(1, shape[1])
             lanes = target.lanes(graph.types[name].dtype)

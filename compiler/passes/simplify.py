@@ -14,18 +14,20 @@ import numpy as np
 
 from ...runtime.dtype import DType, dtype_of
 from ..graph import Graph, Node
+from ..group import attrs_key
+from ..ops import get
 from .rewrite import Rewrite
 
 Rule = Callable[[Rewrite, Node], "str | None"]
 
 
 def simplify(graph: Graph) -> Graph:
-    """``graph`` with the rules of ``RULES`` applied."""
+    """``graph`` with ``FACT_RULES`` and the rules of ``RULES`` applied."""
     return Rewrite(graph).run(_visit)
 
 
 def _visit(r: Rewrite, n: Node) -> str | None:
-    for rule in RULES.get(n.op, ()):
+    for rule in (*FACT_RULES, *RULES.get(n.op, ())):
         made = rule(r, n)
         if made is not None:
             return made
@@ -58,26 +60,23 @@ def _one_input(r: Rewrite, n: Node) -> str | None:
     return n.inputs[0] if len(n.inputs) == 1 else None
 
 
-def _neutral(value: float, *, sides: tuple[int, ...]) -> Rule:
-    """``x op value`` is ``x``, the constant being on one of ``sides``.
-
-    -0.0 is the neutral element of a sum: ``-0.0 + 0.0`` is ``0.0``.
-    """
-
-    def rule(r: Rewrite, n: Node) -> str | None:
-        for side in sides:
-            c = r.const(n.inputs[side])
-            x = n.inputs[1 - side]
-            if c is None or not c.size or r.type(x) != r.type(n.outputs[0]):
-                continue
-            same = c == c.dtype.type(value)
-            if r.type(x).dtype.is_float and value == 0:
-                same = same & (np.signbit(c) == np.signbit(value))
-            if same.all():
-                return x
+def _neutral(r: Rewrite, n: Node) -> str | None:
+    """``x op value`` is ``x`` (``Facts.neutral``)."""
+    neutral = get(n.op).facts.neutral
+    if neutral is None:
         return None
-
-    return rule
+    value = neutral.value
+    for side in neutral.sides:
+        c = r.const(n.inputs[side])
+        x = n.inputs[1 - side]
+        if c is None or not c.size or r.type(x) != r.type(n.outputs[0]):
+            continue
+        same = c == c.dtype.type(value)
+        if r.type(x).dtype.is_float and value == 0:
+            same = same & (np.signbit(c) == np.signbit(value))
+        if same.all():
+            return x
+    return None
 
 
 # --- pairs that merge
@@ -152,13 +151,15 @@ def _lossless(a: DType, b: DType) -> bool:
     return b.min <= a.min and a.max <= b.max
 
 
-def _idempotent(r: Rewrite, n: Node) -> str | None:
-    return n.inputs[0] if r.producer(n.inputs[0], n.op) else None
-
-
-def _involution(r: Rewrite, n: Node) -> str | None:
+def _twice(r: Rewrite, n: Node) -> str | None:
+    """An operator after itself (``Facts.idempotent``, ``Facts.involution``)."""
+    facts = get(n.op).facts
+    if not (facts.idempotent or facts.involution):
+        return None
     p = r.producer(n.inputs[0], n.op)
-    return p.inputs[0] if p is not None else None
+    if p is None or attrs_key(p.attrs) != attrs_key(n.attrs):
+        return None
+    return p.inputs[0] if facts.involution else n.inputs[0]
 
 
 def _abs_neg(r: Rewrite, n: Node) -> str | None:
@@ -254,6 +255,8 @@ def _pad_into_window(r: Rewrite, n: Node) -> str | None:
     return r.add(n, "conv", [x, *n.inputs[1:]], attrs)
 
 
+# Rules of what operators state, and of one operator's own algebra.
+FACT_RULES: tuple[Rule, ...] = (_neutral, _twice)
 RULES: dict[str, tuple[Rule, ...]] = {
     "identity": (_identity,),
     "cast": (_same_type, _cast_cast),
@@ -264,20 +267,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "slice": (_whole_slice, _slice_slice),
     "pad": (_no_pad,),
     "concat": (_one_input,),
-    "add": (_neutral(-0.0, sides=(0, 1)),),
-    "sub": (_neutral(0.0, sides=(1,)),),
-    "mul": (_neutral(1.0, sides=(0, 1)),),
-    "div": (_neutral(1.0, sides=(1,)), _divide),
+    "div": (_divide,),
     "pow": (_power,),
     "relu": (_clamp,),
     "clip": (_clamp,),
-    "neg": (_involution,),
-    "not": (_involution,),
-    "bitwise_not": (_involution,),
-    "abs": (_idempotent, _abs_neg),
-    "sign": (_idempotent,),
-    "floor": (_idempotent,),
-    "ceil": (_idempotent,),
-    "round": (_idempotent,),
+    "abs": (_abs_neg,),
     "conv": (_pad_into_window,),
 }

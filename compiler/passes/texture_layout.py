@@ -21,7 +21,7 @@ from ...ir.target import Target
 from ..graph import Graph, Node
 from ..ops import Kind, get
 from ..types import TensorType
-from .layout_cost import CHANNEL_PRODUCERS, CHANNEL_WISE
+from .layout_cost import weight_columns
 
 LANES = 4
 # A fetch costs as much as this many multiply-adds of texels, roughly, on every device looked at.
@@ -73,20 +73,12 @@ def tiled(shape: Sequence[int], lane: int, row: int, target: Target) -> Layout:
 
 def _weights(node: Node, graph: Graph) -> tuple[str, Layout] | None:
     """The constant operand of a contraction, and its layout with output channels as lane."""
-    if len(node.inputs) < 2 or node.inputs[1] not in graph.constants:
+    axis = weight_columns(node, graph)
+    if axis is None:
         return None
     name = node.inputs[1]
     w = graph.types[name]
-    if node.op in CHANNEL_PRODUCERS:
-        axis = CHANNEL_PRODUCERS[node.op]
-    elif node.op == "matmul" and len(w.shape) >= 2:
-        axis = len(w.shape) - 1
-    elif node.op == "gemm":
-        axis = 0 if node.attrs["trans_b"] else 1
-    else:
-        return None
-    readers = {(n.op, n.attrs.get("trans_b")) for n in graph.consumers[name]}
-    if len(readers) > 1 or w.size <= 1 or w.shape[axis] < 2:
+    if w.size <= 1 or w.shape[axis] < 2:
         return None
     return name, Layout.blocked(w.shape, axis, LANES)
 
@@ -96,17 +88,19 @@ def _result(node: Node, types: dict[str, TensorType], target: Target) -> Layout 
     shape = out.shape
     if out.size == 0 or len(shape) < 2:
         return None
-    images = len(shape) >= 3
-    if node.op in CHANNEL_PRODUCERS and images:
+    op, images = get(node.op), len(shape) >= 3
+    c = op.facts.contraction
+    if c is not None and c.has_images and images:
         return tiled(shape, 1, len(shape) - 1, target) if shape[1] > 1 else None
-    if node.op in ("matmul", "gemm"):
+    if c is not None and not c.has_images:
         return tiled(shape, len(shape) - 1, len(shape) - 2, target) if shape[-1] > 1 else None
     first = types[node.inputs[0]] if node.inputs and node.inputs[0] else None
-    if node.op in CHANNEL_WISE or (node.op == "concat" and node.attrs["axis"] == 1):
+    joins = op.facts.joins
+    if op.facts.channel_wise or (joins is not None and joins(node.attrs) == 1):
         if first is None or first.layout is None or not images or first.layout.lane.axis != 1:
             return None
         return tiled(shape, 1, len(shape) - 1, target) if shape[1] > 1 else None
-    if get(node.op).kind <= Kind.BROADCAST:
+    if op.kind <= Kind.BROADCAST:
         for i in node.inputs:
             t = types.get(i)
             if t is not None and t.layout is not None and t.shape == shape:
