@@ -6,10 +6,8 @@ alignment a vector access has. Everything unknown is ``None`` or 1, which is alw
 
 from __future__ import annotations
 
-from ..ir import interval as iv
 from ..ir.expr import Binary, Broadcast, Const, Expr, Load, Op, Ramp, Var, as_int
-from ..ir.interval import Interval
-from ..ir.ranges import Intervals
+from ..ir.simplify import Interval, Intervals
 from ..ir.visit import children, walk
 from ..runtime.dtype import DType
 
@@ -27,16 +25,16 @@ class MachineRanges(Intervals):
     """
 
     def unknown(self, d: DType) -> Interval:
-        return iv.EVERYTHING
+        return Interval()
 
     def fit(self, x: Interval, d: DType) -> Interval:
         if x.lo is None or x.hi is None or not d.is_int or x.lo < d.min or x.hi > d.max:
-            return iv.EVERYTHING
+            return Interval()
         return x
 
     def bind(self, var: Var, bounds: Bounds | None) -> None:
         """``var`` is within ``bounds`` from now on; None: unknown."""
-        known = iv.EVERYTHING if bounds is None else Interval(*bounds)
+        known = Interval() if bounds is None else Interval(*bounds)
         if self._bounds.get(var, known) != known:
             self._ranges.clear()
         self._bounds[var] = known

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..runtime.errors import LoweringError
-from .analyzer import Analyzer
 from .expr import Const, Expr, Read, Reduce, Select, as_int
-from .ranges import is_index
+from .simplify import Analyzer, is_index
 from .tensor import ComputeOp
 from .visit import children
 

@@ -23,11 +23,9 @@ from ..expr import (
     Var,
     as_int,
     const,
-    is_const,
 )
-from ..simplify import Analyzer
+from ..simplify import Analyzer, lanewise, unvaried
 from ..stmt import Alloc, Buffer, For, If, Let, Seq, Stmt, Store, seq
-from ..vectors import lanewise, unvaried
 from ..visit import walk
 from .scoped import ScopedMutator
 

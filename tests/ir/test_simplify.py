@@ -32,9 +32,8 @@ from weft.ir.expr import (
     not_equal,
 )
 from weft.ir.interp import value_of
-from weft.ir.interval import Interval
-from weft.ir.rules import RULES, Any_, Apply, Choose, Literal, Pattern, Rule
-from weft.ir.simplify import Analyzer, linear_form, simplify, stride
+from weft.ir.simplify import Analyzer, Interval, linear_form, simplify, stride
+from weft.ir.simplify.rules import RULES, Any_, Apply, Choose, Literal, Pattern, Rule
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, If, Let, Seq, Stmt, Store, seq
 from weft.ir.visit import walk
 from weft.runtime.dtype import BOOL, FLOAT32, INT8, INT32, DType, dtype_of

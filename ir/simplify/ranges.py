@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from ..runtime.dtype import DType
-from . import interval as iv
-from .expr import (
+from ...runtime.dtype import DType
+from ..expr import (
     Binary,
     Broadcast,
     Cast,
@@ -25,6 +24,7 @@ from .expr import (
     Unary,
     Var,
 )
+from . import interval as iv
 from .interval import Interval
 from .linear import Linear, of_node, total
 

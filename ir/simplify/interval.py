@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..runtime.dtype import DType
+from ...runtime.dtype import DType
 
 
 class Interval(NamedTuple):

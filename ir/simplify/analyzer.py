@@ -1,7 +1,7 @@
 """What is known of integer expressions, and their simplest form.
 
-Three things work together, bottom-up over hash-consed nodes (equal subtrees become one object, so
-that "the same expression" is ``is`` and every result is memoised by identity):
+Three things work together, bottom-up over hash-consed nodes (``nodes.py``); every result is
+memoised by identity:
 
 * the table of exact rewrite rules of ``rules.py``, for all types;
 * intervals of integers (``ranges.py`` by the arithmetic of ``interval.py``);
@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.dtype import BOOL, DType
-from . import semantics
-from .expr import (
+from ...runtime.dtype import BOOL, DType
+from .. import semantics
+from ..expr import (
     COMMUTATIVE,
     COMPARE,
     Binary,
@@ -42,6 +42,7 @@ from .expr import (
 )
 from .interval import Interval
 from .linear import Linear
+from .nodes import Nodes
 from .ranges import Ranges, is_index
 from .rules import Any_, Apply, Choose, Literal, Pattern, by_operator, domain_of
 from .sums import REWRITE, distance, negate
@@ -50,7 +51,7 @@ from .vectors import vector_binary
 _RULES = by_operator()
 
 
-class Analyzer(Ranges):
+class Analyzer(Ranges, Nodes):
     """Simplifies expressions and proves facts about them, knowing the ranges of variables.
 
     int32 arithmetic on variables is index arithmetic: it is taken not to overflow when terms are
@@ -59,10 +60,9 @@ class Analyzer(Ranges):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        Ranges.__init__(self)
+        Nodes.__init__(self)
         self._values: dict[Var, Expr] = {}
-        self._simple: dict[Expr, Expr] = {}
-        self._nodes: dict[Any, Expr] = {}
 
     # ------------------------------------------------------------------ what is known
 
@@ -172,49 +172,6 @@ class Analyzer(Ranges):
             self._simple[e] = self._simple[hit] = hit
         return hit
 
-    def const(self, value: Any, d: DType) -> Expr:
-        """The constant ``value`` in every lane of ``d``."""
-        if d.lanes != 1:
-            return self.broadcast(self.const(value, d.element), d.lanes)
-        return shared(value, d)
-
-    def node(self, key: tuple, make: Callable[[], Expr], origin: Expr | None = None) -> Expr:
-        """The one node with this key (type or operator, and parts)."""
-        found = self._nodes.get(key)
-        if found is None:
-            found = self._nodes[key] = origin if origin is not None else make()
-        return found
-
-    def existing(self, key: tuple) -> Expr | None:
-        """The node with this key, if it occurs anywhere."""
-        return self._nodes.get(key)
-
-    def known_sum(self, key: tuple) -> Expr | None:
-        """The expression that was built for a linear form."""
-        return self._nodes.get(key)
-
-    def keep_sum(self, key: tuple, node: Expr, form: Linear) -> None:
-        """``node`` is the expression for a linear form from now on."""
-        self._nodes[key] = node
-        self.linear_of[node] = form
-        self._simple[node] = node
-
-    def settle(self, node: Expr) -> Expr:
-        """``node`` is in its simplest form."""
-        self._simple[node] = node
-        return node
-
-    def raw(self, op: Op, a: Expr, b: Expr, origin: Expr | None = None) -> Expr:
-        """``a op b`` as it stands."""
-        key = (op, a, b)
-        found = self._nodes.get(key)
-        if found is None:
-            if op in COMMUTATIVE:
-                found = self._nodes.get((op, b, a))
-            if found is None:
-                found = self._nodes[key] = origin if origin is not None else Binary(op, a, b)
-        return found
-
     def binary(self, op: Op, a: Expr, b: Expr, origin: Expr | None = None) -> Expr:
         """``a op b``, simplified, of simplified operands; ``origin`` is a node of this form."""
         found = self._nodes.get((op, a, b))
@@ -245,6 +202,7 @@ class Analyzer(Ranges):
         return result
 
     def unary(self, op: Op, a: Expr, origin: Expr | None = None) -> Expr:
+        """``op a``, simplified, of a simplified operand."""
         if type(a) is Const and a.dtype.kind != "bfloat":
             value = np.asarray(a.value, semantics.work_dtype(a.dtype))
             with semantics.quiet():
@@ -260,6 +218,7 @@ class Analyzer(Ranges):
         return node if found is None else found
 
     def select(self, c: Expr, t: Expr, f: Expr, origin: Expr | None = None) -> Expr:
+        """``t`` where ``c`` holds, else ``f``, simplified, of simplified parts."""
         if type(c) is Broadcast:
             return self.select(c.value, t, f)
         if type(t) is Broadcast and type(f) is Broadcast and c.dtype.lanes == 1:
@@ -268,15 +227,8 @@ class Analyzer(Ranges):
         found = self._rules(None, domain_of(t), node)
         return node if found is None else found
 
-    def broadcast(self, value: Expr, lanes: int, origin: Expr | None = None) -> Expr:
-        return self.node((Broadcast, value, lanes), lambda: Broadcast(value, lanes), origin)
-
-    def ramp(self, base: Expr, stride: Expr, lanes: int, origin: Expr | None = None) -> Expr:
-        if type(stride) is Const and stride.value == 0:
-            return self.broadcast(base, lanes)
-        return self.node((Ramp, base, stride, lanes), lambda: Ramp(base, stride, lanes), origin)
-
     def cast(self, value: Expr, d: DType, origin: Expr | None = None) -> Expr:
+        """A simplified ``value`` as ``d``; constants are converted."""
         if value.dtype == d:
             return value
         if type(value) is Const:

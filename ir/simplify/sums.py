@@ -15,8 +15,8 @@ from collections.abc import Callable
 from math import fmod, gcd
 from typing import TYPE_CHECKING
 
-from ..runtime.dtype import INT32
-from .expr import FALSE, TRUE, Binary, Const, Expr, Op, Unary
+from ...runtime.dtype import INT32
+from ..expr import FALSE, TRUE, Binary, Const, Expr, Op, Unary
 from .linear import MANY, Linear, difference, total
 
 if TYPE_CHECKING:  # the analyzer simplifies with these rules, and they simplify with the analyzer
@@ -30,7 +30,7 @@ def build(an: Analyzer, form: Linear) -> Expr | None:
     coefficient does not fit into int32."""
     terms, constant = form
     key = (frozenset(terms.items()), constant)
-    found = an.known_sum(key)
+    found = an.existing(key)
     if found is not None:
         return found
     if abs(constant) >= _LIMIT or any(abs(k) >= _LIMIT for k in terms.values()):
@@ -56,8 +56,8 @@ def build(an: Analyzer, form: Linear) -> Expr | None:
     elif rest:
         node = an.raw(Op.ADD if rest > 0 else Op.SUB, node, an.const(abs(rest), INT32))
     ordered = {t: k for t, k in terms.items() if k > 0} | terms
-    an.keep_sum(key, node, Linear(ordered, constant))
-    return node
+    an.linear_of[node] = Linear(ordered, constant)
+    return an.settle(node, key)
 
 
 def _scaled(an: Analyzer, t: Expr, k: int) -> Expr:

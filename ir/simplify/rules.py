@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .expr import COMMUTATIVE, COMPARE, Binary, Broadcast, Const, Expr, Op, Select, Unary
+from ..expr import COMMUTATIVE, COMPARE, Binary, Broadcast, Const, Expr, Op, Select, Unary
 
 
 class Pattern:

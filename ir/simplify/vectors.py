@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .expr import FALSE, TRUE, Binary, Broadcast, Const, Expr, Op, Ramp, as_int, binary, const
+from ..expr import FALSE, TRUE, Binary, Broadcast, Const, Expr, Op, Ramp, as_int, binary, const
 
 if TYPE_CHECKING:
     from .analyzer import Analyzer

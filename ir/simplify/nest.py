@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from ..expr import Broadcast, Const, Expr, Op, Var, as_int
+from ..stmt import Alloc, Barrier, For, ForKind, If, Let, Prefetch, Seq, Stmt, Store, seq
+from ..visit import variables
 from .analyzer import Analyzer
-from .expr import Broadcast, Const, Expr, Op, Var, as_int
-from .interval import Interval
-from .linear import linear_form, stride
-from .stmt import Alloc, Barrier, For, ForKind, If, Let, Prefetch, Seq, Stmt, Store, seq
-from .visit import variables
-
-__all__ = ["Analyzer", "Interval", "linear_form", "simplify", "stride"]
 
 T = TypeVar("T", Expr, Stmt)
 
