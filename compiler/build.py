@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,20 +15,24 @@ import numpy as np
 from ..codegen import for_target
 from ..ir.expr import Const, Expr, Var, as_int
 from ..ir.layout import Layout
-from ..ir.lower import KernelFunction, lower, lower_kernels
 from ..ir.reads import check_reads
 from ..ir.schedule import Schedule
 from ..ir.simplify import simplify
-from ..ir.stmt import Buffer, Function
+from ..ir.stmt import Function
 from ..ir.target import Target
 from ..ir.tensor import ComputeOp, PlaceholderOp, Tensor
 from ..ir.visit import substitute
-from ..runtime.artifact import Kernel, Param, Program, Slot, Step
+from ..runtime.artifact import Param, Slot
+from ..runtime.devices.table import runner_of
 from ..runtime.dtype import dtype_of
 from ..runtime.errors import CodegenError, InputError, ScheduleError
 from ..runtime.executor import Executable
-from ..runtime.kernel import NativeKernel
-from ..runtime.ndarray import address, aligned, is_ready
+from ..runtime.runner import Runner
+from .calls import Calls
+from .facts import facts_of, trace_hash
+from .launches import Lowered, compiled_group, emit, lower_pieces
+from .link import link
+from .schedules.choices import Choices
 
 
 def build(
@@ -65,91 +72,146 @@ def build(
             check_reads(stage.op)
     goal = Target.parse(target)
     goal = for_target(goal).resolve(goal)
-    known = dict(layouts or {})
-    if goal.max_threads:
+    symbol = name
+    if goal.max_threads or goal.texture_memory:
+        _refuse_numbers(args, name, goal)
         # Words such as main, float and kernel are taken in the languages of devices.
-        kernels = lower_kernels(schedule, args, goal, f"{name}_kernel", layouts)
-        return DeviceModule(name, kernels, tuple(args), known, goal)
-    return KernelModule(lower(schedule, args, goal, name, layouts), tuple(args), known, goal)
+        symbol = f"{name}_kernel"
+    known = dict(layouts or {})
+    lowered = lower_pieces(schedule, args, goal, symbol, known)
+    return KernelModule(name, lowered, tuple(args), known, goal)
+
+
+def _refuse_numbers(args: Sequence[Tensor | Var], name: str, target: Target) -> None:
+    for p in args:
+        if isinstance(p, Var):
+            raise CodegenError(
+                f"the parameter {p.name} is a number; kernels for {target.kind} take arrays.",
+                where=name,
+                hint="compile for constant extents, or for llvm",
+            )
 
 
 class KernelModule:
-    """A compiled kernel; call it with one array or integer per parameter.
+    """A compiled kernel: the program of one group. Call it with one array or integer per parameter.
 
-    ``functions`` are the lowered loop nests: one, and on a device with workgroups as many as it
-    launches; ``function`` is the first. ``source`` is the code as text (the LLVM IR after
-    optimisation), ``assembly`` the machine code as text, ``object`` the object file.
+    ``functions`` are the lowered loop nests: one, and on a device as many as it launches or draws;
+    ``function`` is the first. ``source`` is the code as text (for a processor the LLVM IR after
+    optimisation), ``assembly`` the machine code as text, or the source again where a driver makes
+    that, ``object`` the object file or text that is loaded.
     """
 
     def __init__(
         self,
-        function: Function,
+        name: str,
+        lowered: Lowered,
         args: tuple[Tensor | Var, ...],
         layouts: Mapping[Tensor, Layout],
         target: Target,
     ):
-        self.functions, self.args, self.target = (function,), args, target
-        self._layouts = layouts
-        self._module = for_target(target).emit([function], target)
-        self._writes = [isinstance(p, Buffer) and p in function.writes for p in function.params]
-        self._native: NativeKernel | None = None
+        self.name, self.functions, self.args, self.target = name, lowered.functions, args, target
+        self._layouts, self._schedules = layouts, lowered.schedules
+        self._codes = emit(lowered, target)
+        written = {
+            n
+            for piece in lowered.pieces
+            for p, n in zip(piece.function.params, piece.args)
+            if p in piece.function.writes
+        }
+        self._writes = [n in written for n in range(len(args))]
+        self._group = compiled_group(self.function.name, self._params(), lowered, self._codes)
+        self._lock = threading.Lock()
+        self._runner: Runner | None = None
 
     @property
     def function(self) -> Function:
         return self.functions[0]
 
     @property
-    def name(self) -> str:
-        return self.function.name
-
-    @property
     def source(self) -> str:
-        return self._module.source
+        return "\n".join(c.source for c in self._codes)
 
     @property
     def assembly(self) -> str:
-        return self._module.assembly
+        return "\n".join(getattr(c, "assembly", c.source) for c in self._codes)
 
     @property
     def object(self) -> bytes:
-        return self._module.object
+        return b"\n".join(c.object for c in self._codes)
+
+    @cached_property
+    def executable(self) -> Executable:
+        """The program of this kernel: its inputs ``p0``, ``p1``, … are the parameters that it only
+        reads, its outputs those that it writes. For profiles, and to be saved.
+
+        Raises :class:`CodegenError` when the target's linker is missing or fails.
+        """
+        codes, holders = link([self._group], self.target)
+        calls = Calls(holders)
+        slots = [
+            calls.slot(_slot(p, self._layouts.get(a) if isinstance(a, Tensor) else None))
+            for p, a in zip(self._group.params, self.args)
+        ]
+        calls.call(replace(self._group, facts=self._facts()), slots, self.name)
+        named = {p.name: n for p, n in zip(self._group.params, slots)}
+        results = {p.name: named.pop(p.name) for p in self._group.params if p.access == "w"}
+        return Executable(calls.program(self.name, self.target, named, results, {}), codes, {})
+
+    def _facts(self) -> dict[str, Any]:
+        tensors = [a for a in self.args if isinstance(a, Tensor)]
+        results = tuple(a for a, w in zip(self.args, self._writes) if w and isinstance(a, Tensor))
+        layouts = [self._layouts.get(t) for t in tensors]
+        return facts_of(results, layouts, Choices(), trace_hash(*self._schedules))
+
+    def _params(self) -> tuple[Param, ...]:
+        """The parameters; an extent that only a call knows is -1."""
+        made = []
+        for k, (p, writes) in enumerate(zip(self.args, self._writes)):
+            if isinstance(p, Var):
+                made.append(Param(f"p{k}", str(p.dtype), (), "s"))
+                continue
+            layout = self._layouts.get(p)
+            extents = (as_int(n) for n in p.shape)
+            shape = layout.physical_shape if layout else (-1 if n is None else n for n in extents)
+            made.append(Param(f"p{k}", str(p.dtype), tuple(shape), "w" if writes else "r"))
+        return tuple(made)
 
     def __call__(self, *args: np.ndarray | int) -> None:
         """Run; results are written into the arrays given for them.
 
-        Arrays that are not C-contiguous and 64-byte aligned are copied in, and out again when the
-        kernel writes them. Raises :class:`InputError` on a wrong number, shape or dtype.
-        """
-        scalars, arrays = self._given(args)
-        ready = [a if is_ready(a) else aligned(a) for a in arrays]
-        rest = iter(map(address, ready))
-        values = [scalars[p] if isinstance(p, Var) else next(rest) for p in self.args]
-        if self._native is None:
-            self._native = NativeKernel(self.name, self.object)
-        self._native(values)
-        written = (w for p, w in zip(self.args, self._writes) if isinstance(p, Tensor))
-        for array, own, writes in zip(arrays, ready, written):
-            if writes and own is not array:
-                array[...] = own
+        On a processor, arrays that are not C-contiguous and 64-byte aligned are copied in, and out
+        again when the kernel writes them; devices with a memory of their own copy all.
 
-    def _given(self, args: Sequence[np.ndarray | int]) -> tuple[dict[Var, int], list[np.ndarray]]:
-        """The checked arguments: scalars by variable, arrays in order."""
+        Raises :class:`InputError` on a wrong number, shape or dtype, :class:`DeviceError` when this
+        machine has no such device or nothing here runs the target's programs.
+        """
+        inputs, results = self._given(args)
+        if self._runner is None:
+            runner_of(self.target.kind, self.name)  # before the work of linking
+            self._runner = self.executable.runner
+        with self._lock:
+            self._runner.run(inputs, results)
+
+    def _given(self, args: Sequence[Any]) -> tuple[list[Any], list[np.ndarray]]:
+        """The checked arguments: what the kernel only reads, and the arrays that it writes."""
         if len(args) != len(self.args):
             raise self._wrong(f"{len(args)} arguments were given for {len(self.args)} parameters")
         scalars = {p: self._integer(p, a) for p, a in zip(self.args, args) if isinstance(p, Var)}
-        arrays, written = [], []
+        inputs: list[Any] = []
+        results: list[np.ndarray] = []
         for p, a, writes in zip(self.args, args, self._writes):
-            if isinstance(p, Tensor):
-                arrays.append(self._array(p, a, scalars, writes))
-                written.append(writes)
-        self._check_overlap(arrays, written)
-        return scalars, arrays
+            if isinstance(p, Var):
+                inputs.append(scalars[p])
+            else:
+                (results if writes else inputs).append(self._array(p, a, scalars, writes))
+        self._check_overlap(inputs, results)
+        return inputs, results
 
-    def _check_overlap(self, given: Sequence[np.ndarray], written: Sequence[bool]) -> None:
+    def _check_overlap(self, inputs: Sequence[Any], results: Sequence[np.ndarray]) -> None:
         """Kernels rely on nothing else lying where they write."""
-        for k, (a, a_written) in enumerate(zip(given, written)):
-            for b, b_written in zip(given[:k], written):
-                if (a_written or b_written) and np.may_share_memory(a, b):
+        for k, a in enumerate(results):
+            for b in (*inputs, *results[:k]):
+                if isinstance(b, np.ndarray) and np.may_share_memory(a, b):
                     raise self._wrong("an array that is written overlaps another one")
 
     def _integer(self, p: Var, value: Any) -> int:
@@ -190,114 +252,13 @@ class KernelModule:
         return f"<KernelModule {self.name}({self._signature()}) for {self.target.kind}>"
 
 
-class DeviceModule(KernelModule):
-    """A kernel for a device with workgroups: one or several functions, launched in order.
-
-    It runs on the device that executables for the target use. ``assembly`` is the source: machine
-    code is made by the driver.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        kernels: Sequence[KernelFunction],
-        args: tuple[Tensor | Var, ...],
-        layouts: Mapping[Tensor, Layout],
-        target: Target,
-    ):
-        for p in args:
-            if isinstance(p, Var):
-                raise CodegenError(
-                    f"the parameter {p.name} is a number; kernels for {target.kind} take arrays.",
-                    where=name,
-                    hint="compile for constant extents, or for llvm",
-                )
-        self._name, self.args, self.target = name, args, target
-        self._layouts = layouts
-        self.functions = tuple(k.function for k in kernels)
-        generator = for_target(target)
-        self._sources = [generator.emit([f], target).source for f in self.functions]
-        written = {
-            k.args[n]
-            for k in kernels
-            for n, b in enumerate(k.function.buffers)
-            if n < len(k.args) and b in k.function.writes
-        }
-        self._writes = [n in written for n in range(len(args))]
-        codes = {f.name: s.encode() for f, s in zip(self.functions, self._sources)}
-        linked, holders = generator.link(codes, target)
-        self._program = self._assemble(kernels, holders)
-        self._codes = linked
-        self._executable: Executable | None = None
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def source(self) -> str:
-        return "\n".join(self._sources)
-
-    @property
-    def assembly(self) -> str:
-        return self.source
-
-    @property
-    def object(self) -> bytes:
-        return self.source.encode()
-
-    def __call__(self, *args: np.ndarray | int) -> None:
-        """Run; results are written into the arrays given for them, after the last kernel.
-
-        Raises :class:`InputError` on a wrong number, shape or dtype, :class:`DeviceError` when this
-        machine has no such device.
-        """
-        _, arrays = self._given(args)
-        if self._executable is None:
-            self._executable = Executable(self._program, self._codes, {})
-        feed = {f"p{k}": a for k, (a, w) in enumerate(zip(arrays, self._writes)) if not w}
-        made = self._executable.run(feed)
-        for k, (array, writes) in enumerate(zip(arrays, self._writes)):
-            if writes:
-                array[...] = made[f"p{k}"]
-
-    def _assemble(self, kernels: Sequence[KernelFunction], holders: Mapping[str, str]) -> Program:
-        """The program of these launches: parameters are its inputs and outputs."""
-        slots = []
-        for k, (t, writes) in enumerate(zip(self.args, self._writes)):
-            assert isinstance(t, Tensor)
-            layout = self._layouts.get(t)
-            shape = layout.physical_shape if layout else tuple(as_int(n) or 0 for n in t.shape)
-            slots.append(_slot(f"p{k}", "output" if writes else "input", str(t.dtype), shape))
-        number: dict[Buffer, int] = {}
-        made, steps = [], []
-        for k in kernels:
-            for b in k.scratch:
-                if b not in number:
-                    number[b] = len(slots)
-                    slots.append(_slot(f"scratch{len(slots)}", "arena", str(b.dtype), k.shape(b)))
-            f = k.function
-            launch = {tag: as_int(n) or 0 for tag, n in f.attrs.get("launch", {}).items()}
-            if 0 in launch.values():
-                continue  # nothing to compute
-            at = (*k.args, *(number[b] for b in k.scratch))
-            params = tuple(
-                Param(b.name, slots[n].dtype, slots[n].physical, "w" if b in f.writes else "r")
-                for b, n in zip(f.buffers, at)
-            )
-            made.append(Kernel(f.name, params, holders[f.name], launch))
-            steps.append(Step(f.name, at, f.name))
-        arena = max((s.nbytes for s in slots if s.kind == "arena"), default=0)
-        inputs = {s.name: n for n, s in enumerate(slots) if s.kind == "input"}
-        outputs = {s.name: n for n, s in enumerate(slots) if s.kind == "output"}
-        return Program(
-            self.name, str(self.target), tuple(slots), tuple(made), tuple(steps), inputs, outputs,
-            arena,
-        )  # fmt: skip
-
-
-def _slot(name: str, kind: str, dtype: str, shape: tuple[int, ...]) -> Slot:
-    return Slot(name, kind, dtype, shape, shape, math.prod(shape) * dtype_of(dtype).bytes)
+def _slot(p: Param, layout: Layout | None) -> Slot:
+    """A parameter's slot; its array is given in physical shape."""
+    known = -1 not in p.shape
+    nbytes = math.prod(p.shape) * dtype_of(p.dtype).bytes if known else 0
+    kind = "output" if p.access == "w" else "input"
+    layers = layout.layers if layout else 1
+    return Slot(p.name, kind, p.dtype, p.shape, p.shape, nbytes, layers=layers)
 
 
 def _extent(e: Expr, scalars: Mapping[Var, int]) -> int:

@@ -13,17 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..ir import te
-from ..ir.expr import as_int
 from ..ir.schedule import Schedule, create_schedule
 from ..ir.target import Target
 from ..ir.tensor import Tensor
 from ..runtime.artifact import Kernel, Program
 from ..runtime.devices.cpu import CPUDevice
 from ..runtime.dtype import FLOAT32, dtype_of
-from ..runtime.ndarray import address, aligned_empty
+from ..runtime.ndarray import aligned_empty
 from ..runtime.profile import Profile
 from .build import build
 
@@ -108,17 +105,11 @@ def _best_time(s: Schedule, args: list[Tensor], target: Target, name: str, n: in
     """Seconds of the fastest of ``n`` calls, after one that warms up."""
     kernel = build(s, args, target, name)
     arrays = []
-    for t in args:
-        array = aligned_empty(tuple(as_int(e) or 0 for e in t.shape), FLOAT32)
+    for k in kernel.executable.inputs.values():
+        array = aligned_empty(k.shape, k.dtype)
         array[...] = 1e-3
         arrays.append(array)
-    device = CPUDevice()
-    library = device.load({name: kernel.object}, [name])
-    table = np.array([address(a) for a in arrays], np.int64)
-    steps = device.steps([library.address(name)] * (n + 1), [address(table)] * (n + 1))
-    times = np.zeros(len(steps) + 1, np.int64)
-    device.run(steps, times)
-    return float(np.diff(times)[1:].min()) * 1e-9
+    return float(kernel.executable.runner.time(arrays, n).min()) * 1e-9
 
 
 @dataclass(frozen=True)

@@ -29,19 +29,6 @@ from .ndarray import (
 from .storage import Storage
 
 
-class NativeKernel:
-    """One kernel; call it with the values of its parameters (addresses, integers)."""
-
-    def __init__(self, name: str, code: bytes, device: CPUDevice | None = None):
-        self._device = device or CPUDevice()
-        self._library = self._device.load({name: code}, [name])
-        self._address = self._library.address(name)
-
-    def __call__(self, values: Sequence[int]) -> None:
-        table = np.array(values, np.int64)
-        self._device.run(self._device.steps([self._address], [address(table)]))
-
-
 class _Result(NamedTuple):
     """A slot that kernels write and callers own: its bytes, its public shape and dtype, and where
     in the argument tables its address stands."""
@@ -270,4 +257,4 @@ def _check_processor(program: Program, device: CPUDevice) -> None:
         )
 
 
-__all__ = ["CPUProgram", "NativeKernel"]
+__all__ = ["CPUProgram"]

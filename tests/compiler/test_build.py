@@ -1,12 +1,23 @@
 """``weft.build``: one kernel, from a schedule to numbers."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import toy_target
 import weft
 from weft import te
 from weft.ir.layout import Layout
+from weft.ir.target import kinds
 from weft.runtime.devices.probe import probe
-from weft.runtime.errors import CodegenError, InputError, LoweringError, ScheduleError
+from weft.runtime.errors import (
+    CodegenError,
+    DeviceError,
+    InputError,
+    LoweringError,
+    ScheduleError,
+)
 from weft.runtime.ndarray import is_ready
 
 
@@ -175,7 +186,7 @@ def test_what_no_schedule_can_be_made_of(outputs):
         te.create_schedule(outputs)
 
 
-@pytest.mark.parametrize("target", ["opencl", "webgpu"])
+@pytest.mark.parametrize("target", ["opencl", "webgpu", "opengl"])
 def test_a_kernel_on_a_device(target):
     found = probe(target)
     if not found.ok:
@@ -185,8 +196,10 @@ def test_a_kernel_on_a_device(target):
     b = te.compute((33,), lambda i: te.sum(a[i, k], k), name="B")
     c = te.compute((33,), lambda i: b[i] * 2, name="C")
     f = weft.build(te.create_schedule(c), [a, c], target, "twice")
-    assert f.name == "twice" and len(f.functions) == 2 and f.function is f.functions[0]
-    assert all(g.name in f.source for g in f.functions)
+    # A fragment adds its sum up in registers; workgroups are launched once for each stage.
+    assert f.name == "twice" and len(f.functions) == (1 if target == "opengl" else 2)
+    assert f.function is f.functions[0] and f.assembly == f.source == f.object.decode()
+    assert target == "opengl" or all(g.name in f.source for g in f.functions)
     x = np.arange(33 * 80, dtype=np.float32).reshape(33, 80)[:, ::2]
     out = np.zeros((2, 33), np.float32)
     for _ in range(2):
@@ -199,10 +212,117 @@ def test_a_kernel_on_a_device(target):
         f(x, x[:, 0])
 
 
-@pytest.mark.parametrize("target", ["opencl", "webgpu"])
+@pytest.mark.parametrize("target", ["opencl", "webgpu", "opengl", "webgl"])
 def test_a_kernel_for_a_device_takes_arrays_only(target):
     n = te.var("n")
     a = te.placeholder((n,), name="A")
     b = te.compute((n,), lambda i: a[i] + 1, name="B")
     with pytest.raises(CodegenError, match="the parameter n is a number"):
         weft.build(te.create_schedule(b), [a, b, n], target)
+
+
+def product(rows=5, inner=9, columns=7):
+    a = te.placeholder((rows, inner), name="A")
+    b = te.placeholder((inner, columns), name="B")
+    k = te.reduce_axis(inner, "k")
+    c = te.compute((rows, columns), lambda i, j: te.sum(a[i, k] * b[k, j], k), name="C")
+    return a, b, c
+
+
+def test_a_fragment_kernel_of_several_draws():
+    found = probe("opengl")
+    if not found.ok:
+        pytest.skip(found.reason)
+    a, b, c = product()
+    k = te.reduce_axis(7, "k")
+    d = te.compute((5,), lambda i: te.max(c[i, k], k), name="D")
+    e = te.compute((5, 7), lambda i, j: c[i, j] - d[i], name="E")
+    f = weft.build(te.create_schedule([e, d]), [a, b, e, d], "opengl")
+    assert len(f.functions) == 3  # C is read twice, and is nobody's argument
+    x, y = (np.random.default_rng(0).random(s, np.float32) for s in ((5, 9), (9, 7)))
+    top, rest = np.zeros(5, np.float32), np.zeros((5, 7), np.float32)
+    f(x, y, rest, top)
+    np.testing.assert_allclose(top, (x @ y).max(1), rtol=1e-6)
+    np.testing.assert_allclose(rest, x @ y - (x @ y).max(1)[:, None], atol=1e-6)
+
+
+@pytest.mark.parametrize("target", ["opengl", "webgl"])
+def test_draws_cannot_follow_a_schedule_of_ones_own(target):
+    a, b, c = product()
+    s = te.create_schedule(c)
+    s[c].reorder(*reversed(s[c].axes))
+    with pytest.raises(ScheduleError, match=rf"{target} .*which weft schedules by itself") as e:
+        weft.build(s, [a, b, c], target)
+    assert "te.create_schedule" in (e.value.hint or "")
+
+
+def test_arguments_of_draws_are_the_inputs_and_results():
+    a, b, c = product()
+    d = te.compute((5, 7), lambda i, j: c[i, j] + 1, name="D")
+    for args, words in (
+        ([a, d], "B is an input of the schedule and is missing"),
+        ([a, b], "D is a result of the schedule and is missing"),
+        ([a, b, c, d], "C is neither an input nor a result"),
+    ):
+        for target in ("llvm", "opengl"):
+            with pytest.raises(LoweringError, match=words):
+                weft.build(te.create_schedule(d), args, target)
+
+
+@pytest.mark.parametrize(
+    ("target", "text", "place"),
+    [("webgl", "void main()", "in pages"), ("wasm", "target triple", "in pages and under Node")],
+)
+def test_targets_of_web_pages_are_built_and_not_called(target, text, place, monkeypatch):
+    monkeypatch.setenv("WEFT_EMCC", "emcc-that-is-not-there")  # nothing is linked
+    a, b, c = product()
+    f = weft.build(te.create_schedule(c), [a, b, c], target)
+    assert text in f.source and f.assembly
+    assert f.object.startswith(b"\0asm" if target == "wasm" else b"#version 300 es")
+    x, y, out = (np.zeros(s, np.float32) for s in ((5, 9), (9, 7), (5, 7)))
+    with pytest.raises(DeviceError, match=rf"{target} have no runner .*: they run {place}\."):
+        f(x, y, out)
+    with pytest.raises(InputError, match=r"A is float32\[9, 7\], not float32\[5, 9\]"):
+        f(y, y, out)
+
+
+def test_code_for_another_processor_is_not_called():
+    a, b, c = product()
+    f = weft.build(te.create_schedule(c), [a, b, c], "llvm -mtriple=aarch64-linux-gnu")
+    assert "fmul" in f.assembly or "fmadd" in f.assembly
+    x, y, out = (np.zeros(s, np.float32) for s in ((5, 9), (9, 7), (5, 7)))
+    with pytest.raises(DeviceError, match="another processor"):
+        f(x, y, out)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_registered_target(runs):
+    """A target of text, with a row of the table of devices and without one."""
+    if runs and shutil.which("cc") is None:
+        pytest.skip("no C compiler is installed")
+    kind = "toybuilt" if runs else "toyshown"
+    if kind not in kinds():
+        goal = replace(toy_target.TARGET, kind=kind)
+        program = toy_target.ToyProgram if runs else None
+        weft.register_target(goal, toy_target.GENERATOR, program)
+    a, b, c = product()
+    f = weft.build(te.create_schedule(c), [a, b, c], kind, "product")
+    assert f.source == f.assembly == f.object.decode() and "void product(" in f.source
+    x, y = (np.random.default_rng(0).random(s, np.float32) for s in ((5, 9), (9, 7)))
+    out = np.zeros((5, 7), np.float32)
+    if not runs:
+        with pytest.raises(DeviceError, match=f"{kind} have no runner"):
+            f(x, y, out)
+        return
+    f(x, y, out)
+    np.testing.assert_allclose(out, x @ y, rtol=1e-6)
+
+
+def test_it_is_the_program_of_one_group():
+    a, b, c = product()
+    exe = weft.build(te.create_schedule(c), [a, b, c], name="product").executable
+    x, y = (np.random.default_rng(0).random(s, np.float32) for s in ((5, 9), (9, 7)))
+    np.testing.assert_allclose(exe(x, y), x @ y, rtol=1e-6)
+    (row,) = exe.profile().rows
+    assert (row.kernel, exe.name) == ("product", "product")
+    assert exe.program.meta["kernels"]["product"]["flops"] == 2 * 5 * 9 * 7
