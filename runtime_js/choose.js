@@ -26,7 +26,7 @@ import { sha256 } from './sha256.js';
  * What is kept between visits.
  *
  * @typedef {object} Choice
- * @property {string} around what the times were measured on; when it changed, they mean nothing
+ * @property {string} environment what was measured; when it changed, the times mean nothing
  * @property {string} target of the fastest program
  * @property {Readonly<Record<string, number>>} times milliseconds by target
  */
@@ -88,7 +88,7 @@ export async function measure(run, best) {
  * @param {readonly Candidate[]} candidates
  * @param {Readonly<Flags>} flags
  */
-export function surroundings(candidates, flags) {
+export function environmentOf(candidates, flags) {
   const { userAgent = '', hardwareConcurrency = 0 } = globalThis.navigator ?? {};
   const found = candidates.map(({ entry, found: f }) => [entry.target, f.ok, f.reason]);
   return JSON.stringify([userAgent, hardwareConcurrency, found, flags.threads, flags.forceHalfFloat]);
@@ -116,13 +116,13 @@ export class Choices {
   }
 
   /**
-   * @param {string} around
-   * @returns {Promise<Choice | undefined>} none when there is none for these surroundings
+   * @param {string} environment
+   * @returns {Promise<Choice | undefined>} none when there is none for this environment
    */
-  async get(around) {
+  async get(environment) {
     const key = await this.#key();
     const choice = session.get(key) ?? (await this.#stored(key));
-    if (!choice || choice.around !== around) return undefined;
+    if (!choice || choice.environment !== environment) return undefined;
     return choice;
   }
 
@@ -133,7 +133,7 @@ export class Choices {
       const cache = await globalThis.caches?.open(CACHE);
       const json = await (await cache?.match(new URL(key, this.#folder)))?.json();
       const fits =
-        typeof json?.around === 'string' &&
+        typeof json?.environment === 'string' &&
         typeof json.target === 'string' &&
         Object.values(json.times ?? { none: '' }).every((t) => typeof t === 'number');
       return fits ? json : undefined;

@@ -159,14 +159,14 @@ export function encoder(dtype) {
 }
 
 /**
- * Elements of one dtype as elements of another, into an array that is given: floats round, integers
- * wrap, anything becomes bool by being other than zero.
+ * Elements of one dtype as elements of another, into an array of the caller's if there is one:
+ * floats round, integers wrap, anything becomes bool by being other than zero.
  *
  * @param {TypedArray} data
  * @param {DType} from
  * @param {DType} to
  * @param {TypedArray} [out] by default a new array
- * @returns {TypedArray} `data` itself when the dtypes are the same and no `out` was given
+ * @returns {TypedArray} `data` itself when the dtypes are the same and there is no `out`
  */
 export function convert(data, from, to, out) {
   const n = data.length;

@@ -68,3 +68,12 @@ export class NumericError extends WeftError {
 export function checkAborted(signal, what) {
   if (signal?.aborted) throw new AbortError(`${what} was aborted.`, { cause: signal.reason });
 }
+
+/**
+ * The words of anything that was thrown.
+ *
+ * @param {unknown} e
+ */
+export function messageOf(e) {
+  return e instanceof Error ? e.message : String(e);
+}

@@ -236,8 +236,8 @@ export class Executor {
    */
   async #run(arrays, signal) {
     const { program, plan, flags } = this;
-    const places = Object.values(program.inputs);
-    places.forEach((slot, k) => {
+    const inputs = Object.values(program.inputs);
+    inputs.forEach((slot, k) => {
       const { shape, layout } = program.slots[slot];
       const packed = Layout.parse(layout, shape).pack(arrays[k]);
       for (const [kind, part] of plan.devices) {
@@ -254,15 +254,15 @@ export class Executor {
       }
     }
     const roots = [...plan.results.keys()];
-    const found = await Promise.all(
+    const downloads = await Promise.all(
       roots.map((root) =>
         this.#device(/** @type {string} */ (plan.results.get(root))).download(root, signal),
       ),
     );
-    const results = new Map(roots.map((root, k) => [root, found[k]]));
-    const given = new Map(places.map((slot, k) => [slot, arrays[k]]));
+    const results = new Map(roots.map((root, k) => [root, downloads[k]]));
+    const fed = new Map(inputs.map((slot, k) => [slot, arrays[k]]));
     /** @type {Set<TypedArray>} */
-    const owned = new Set(found);
+    const owned = new Set(downloads);
     /** @type {Record<string, Tensor>} */
     const outputs = {};
     for (const [name, slot] of Object.entries(program.outputs)) {
@@ -270,7 +270,7 @@ export class Executor {
       const data =
         results.get(root) ??
         this.#published.get(root) ??
-        given.get(root) ??
+        fed.get(root) ??
         new (dtypeOf(program.slots[root].dtype).make)(0); // an output of no elements
       outputs[name] = this.#output(data, slot, owned);
     }

@@ -6,7 +6,7 @@
 
 import { DEVICES, findDevice } from './devices/table.js';
 import {
-  Choices, clearChoices, measure, preferred, surroundings, timesText, whyPreferred,
+  Choices, clearChoices, measure, preferred, environmentOf, timesText, whyPreferred,
 } from './choose.js'; // prettier-ignore
 import { DeviceError, InputError, checkAborted } from './errors.js';
 import { makeFlags } from './flags.js';
@@ -26,8 +26,9 @@ import { Tensor } from './tensor.js';
 /**
  * @typedef {object} LoadOptions
  * @property {'auto' | 'fastest' | 'webgpu' | 'webgl' | 'wasm'} [backend] 'auto': the first program
- *   of the bundle that runs here, but graphics hardware that the processor only emulates comes last;
- *   'fastest': all that run here are measured, once, and the choice is kept until something changes
+ *   of the bundle that runs here, but graphics hardware that the processor only emulates comes
+ *   last; 'fastest': all that run here are measured, once, and the choice is kept until something
+ *   changes
  * @property {(progress: Progress) => void} [onProgress]
  * @property {AbortSignal} [signal]
  * @property {Partial<Flags>} [flags]
@@ -40,8 +41,8 @@ import { Tensor } from './tensor.js';
  * @param {LoadOptions} [options]
  * @returns {Promise<Model>}
  * @throws {import('./errors.js').WeftError} BundleError when the bundle is missing, damaged or of
- *   another version; DeviceError when no backend can run it; AbortError; InputError for options that
- *   do not exist
+ *   another version; DeviceError when no backend can run it; AbortError; InputError for options
+ *   that do not exist
  */
 export async function load(url, options = {}) {
   const { backend = 'auto', signal } = options;
@@ -136,8 +137,8 @@ async function start(candidate, loader, { signal, onProgress }) {
  * @returns {Promise<{chosen?: Candidate, executor?: Executor, reason: string}>}
  */
 async function fastest(candidates, build, choices, flags, { signal, onProgress }) {
-  const around = surroundings(candidates, flags);
-  const known = await choices.get(around);
+  const environment = environmentOf(candidates, flags);
+  const known = await choices.get(environment);
   const before = known && candidates.find((c) => c.entry.target === known.target && c.found.ok);
   if (known && before) {
     const executor = await build(before);
@@ -172,7 +173,7 @@ async function fastest(candidates, build, choices, flags, { signal, onProgress }
       }
     }
     onProgress?.({ phase: 'measure', loaded: able.length, total: able.length });
-    if (best) await choices.put({ around, target: best.chosen.entry.target, times });
+    if (best) await choices.put({ environment, target: best.chosen.entry.target, times });
     return { ...best, reason: `the fastest as measured: ${timesText(times)}` };
   } catch (e) {
     best?.executor.dispose();

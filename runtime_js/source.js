@@ -31,7 +31,7 @@ import { sha256 } from './sha256.js';
  */
 
 const CACHE = 'weft-files-1';
-const AGAIN = 'upload the whole bundle again; every file must come from the same `weft compile`';
+const UPLOAD_AGAIN = 'upload the whole bundle again; every file must come from the same `weft compile`';
 
 /** The files of one bundle. */
 export class Source {
@@ -95,7 +95,7 @@ export class Source {
    * @param {string} name
    * @param {string} why
    */
-  #wrong(name, why, hint = AGAIN) {
+  #wrong(name, why, hint = UPLOAD_AGAIN) {
     return new BundleError(`the file ${name} is not right: ${why}.`, { where: this.name, hint });
   }
 

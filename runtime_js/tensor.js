@@ -1,5 +1,5 @@
 /**
- * Tensors that go into a model and come out of it, and the check of what a caller gives.
+ * Tensors that go into a model and come out of it, and the check of what a caller passes.
  *
  * @module
  */
@@ -119,14 +119,14 @@ function describe(value) {
 }
 
 /**
- * The elements of each input, in the order of `specs`, in its dtype; arrays given are not copied
- * where they can be used as they are.
+ * The elements of each input, in the order of `specs`, in its dtype; the caller's arrays are not
+ * copied where they can be used as they are.
  *
  * @param {readonly TensorSpec[]} specs
  * @param {Readonly<Record<string, TensorLike>>} feeds
  * @param {string} where the model's name
  * @returns {TypedArray[]}
- * @throws {InputError} that lists what was expected and what was given
+ * @throws {InputError} that lists what was expected and what came
  */
 export function bind(specs, feeds, where) {
   const wrong = (/** @type {string} */ message, /** @type {string} */ hint = '') => {

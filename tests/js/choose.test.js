@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {
-  Choices, clearChoices, measure, preferred, surroundings, timesText, whyPreferred,
+  Choices, clearChoices, measure, preferred, environmentOf, timesText, whyPreferred,
 } from '../../runtime_js/choose.js';
 import { makeFlags } from '../../runtime_js/flags.js';
 
@@ -46,15 +46,15 @@ test('a few runs are measured, fewer of what is slow', async (t) => {
 test('a choice is remembered until something changes', async () => {
   const manifest = { programs: [{ target: 'wasm' }], files: { 'a.wasm': { bytes: 1, sha256: 'x' } } };
   const flags = makeFlags();
-  const here = surroundings([hardware('webgpu')], flags);
-  const choice = { around: here, target: 'webgpu', times: { webgpu: 4.25, wasm: 120.4 } };
+  const here = environmentOf([hardware('webgpu')], flags);
+  const choice = { environment: here, target: 'webgpu', times: { webgpu: 4.25, wasm: 120.4 } };
   assert.equal(timesText(choice.times), 'webgpu 4.3 ms, wasm 120 ms');
   await new Choices(manifest, 'dist/', true).put(choice);
   assert.deepEqual(await new Choices(manifest, 'dist/', true).get(here), choice);
   for (const other of [
-    surroundings([software('webgpu')], flags),
-    surroundings([missing('webgpu')], flags),
-    surroundings([hardware('webgpu')], makeFlags({ threads: 2 })),
+    environmentOf([software('webgpu')], flags),
+    environmentOf([missing('webgpu')], flags),
+    environmentOf([hardware('webgpu')], makeFlags({ threads: 2 })),
   ]) {
     assert.equal(await new Choices(manifest, 'dist/', true).get(other), undefined);
   }

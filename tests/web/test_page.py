@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import weft
 from PIL import Image as PIL
+from web.coded import decode
 from web.colours import IMAGE, LABELS, SIDE, model, needs_emscripten, png
 from web.conftest import Visit
 from weft.compiler.browser import FLAGS
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.bundle import bundle, prepare
 from weft.compiler.process import Classes
-from weft.compiler.weights import decode
 from weft.runtime import safetensors
 
 pytestmark = needs_emscripten

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BundleError, DeviceError } from '../../errors.js';
+import { BundleError, DeviceError, messageOf } from '../../errors.js';
 
 /**
  * What host.c exports. Pointers are numbers of bytes.
@@ -59,9 +59,4 @@ export async function compile(code, name, where) {
       cause,
     });
   }
-}
-
-/** @param {unknown} e */
-export function messageOf(e) {
-  return e instanceof Error ? e.message : String(e);
 }

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { DeviceError } from '../../errors.js';
-import { messageOf } from './module.js';
+import { DeviceError, messageOf } from '../../errors.js';
 
 const STACK_BYTES = 1 << 20; // of a worker
 const MOST_WORKERS = 15;

@@ -1,5 +1,6 @@
 /**
- * A WebGL2 context for computing: made, probed, and checked against what a program was compiled for.
+ * A WebGL2 context for computing: made, probed, and checked against what a program was compiled
+ * for.
  *
  * @module
  */
@@ -139,7 +140,7 @@ export function misfit(found, needs) {
  * @param {string} why
  * @param {Probe} [found]
  */
-export function unfit(why, found) {
+export function unfitError(why, found) {
   return new DeviceError(`this device cannot run the model: ${why}.`, {
     where: `webgl${found ? `, ${found.renderer}` : ''}`,
     hint: 'compile the model for smaller limits (weft compile --target "webgl -option=value"), or use wasm',
@@ -147,7 +148,7 @@ export function unfit(why, found) {
 }
 
 /** @returns {ContextLostError} */
-export function lost() {
+export function lostError() {
   return new ContextLostError('the browser took the WebGL context away.', {
     where: 'webgl',
     hint: 'call again: the next call builds everything anew',

@@ -1,12 +1,12 @@
 /**
- * WebGL2: tensors are textures (`textures.js`), kernels are fragment shaders (`shaders.js`), a kernel
- * call is one draw of a full-screen triangle into up to 8 layers at once (`draws.js`).
+ * WebGL2: tensors are textures (`textures.js`), kernels are fragment shaders (`shaders.js`), a
+ * kernel call is one draw of a full-screen triangle into up to 8 layers at once (`draws.js`).
  *
  * @module
  */
 
 import { DeviceError } from '../../errors.js';
-import { assumedBy, lost, makeContext, misfit, probe, unfit } from './context.js';
+import { assumedBy, lostError, makeContext, misfit, probe, unfitError } from './context.js';
 import { draw, prepareDraws } from './draws.js';
 import { compileAll } from './shaders.js';
 import { fence, timeDraws } from './sync.js';
@@ -67,7 +67,7 @@ class WebGLDevice {
   async init(program, codes, options) {
     this.dispose();
     const gl = makeContext();
-    if (!gl) throw unfit('this browser has no WebGL2');
+    if (!gl) throw unfitError('this browser has no WebGL2');
     const found = probe(gl);
     /** @type {Session} */
     const session = {
@@ -86,8 +86,8 @@ class WebGLDevice {
     });
     const assumed = assumedBy(program.target);
     const why = misfit(found, assumed);
-    if (gl.isContextLost()) throw lost();
-    if (why) throw unfit(why, found);
+    if (gl.isContextLost()) throw lostError();
+    if (why) throw unfitError(why, found);
     const half = found.floatBits < 32 || this.#flags.forceHalfFloat || assumed.floatBits < 32;
     this.limits = { ...found.limits, floatBits: half ? 16 : 32 };
     this.description = `webgl, ${found.renderer}, ${half ? 16 : 32}-bit floats`;
@@ -121,7 +121,7 @@ class WebGLDevice {
     const texture = textures.of(slot);
     const wait = () => this.#fence(session, signal);
     const texels = await transfer.read(texture, textures.frame([texture]), wait);
-    if (this.lost) throw lost();
+    if (this.lost) throw lostError();
     if (this.#suspect) this.#checkErrors(session, 'the first run');
     this.#suspect = false;
     return elementsOf(texels, texture, program.slots[slot]);
@@ -186,7 +186,7 @@ class WebGLDevice {
 
   /** The session, if its context is to be used at all. */
   #alive() {
-    if (!this.#session || this.lost) throw lost();
+    if (!this.#session || this.lost) throw lostError();
     return this.#session;
   }
 
@@ -205,7 +205,7 @@ class WebGLDevice {
   #checkErrors({ gl, textures }, when) {
     const code = gl.getError();
     if (code === gl.NO_ERROR) return;
-    if (code === gl.CONTEXT_LOST_WEBGL || gl.isContextLost()) throw lost();
+    if (code === gl.CONTEXT_LOST_WEBGL || gl.isContextLost()) throw lostError();
     const memory = code === gl.OUT_OF_MEMORY;
     const size = (textures.memory.bytes / 2 ** 20).toFixed(1);
     throw new DeviceError(
@@ -238,7 +238,8 @@ function compile(gl, program, codes, { steps, signal, onCompile }, found) {
       const samplers = params.filter((p) => p.access === 'r').map((p) => p.name);
       if (samplers.length > found.limits.maxTextureUnits) {
         const has = found.limits.maxTextureUnits;
-        throw unfit(`the kernel '${name}' reads ${samplers.length} textures, of ${has}`, found);
+        const why = `the kernel '${name}' reads ${samplers.length} textures, of ${has}`;
+        throw unfitError(why, found);
       }
       return { name, text, samplers };
     });

@@ -5,7 +5,7 @@
  */
 
 import { DeviceError, checkAborted } from '../../errors.js';
-import { lost } from './context.js';
+import { lostError } from './context.js';
 
 /** One triangle that covers the screen: no vertex buffers. */
 const VERTEX = `#version 300 es
@@ -67,8 +67,10 @@ export async function compileAll(gl, sources, signal, onDone) {
       lastPause = performance.now();
       checkAborted(signal, 'compiling shaders');
     }
-    if (gl.isContextLost()) throw lost();
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw refused(gl, source, fragment, program);
+    if (gl.isContextLost()) throw lostError();
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) {
+      throw compileError(gl, source, fragment, program);
+    }
     programs.set(source.name, program);
     gl.useProgram(program);
     source.samplers.forEach((name, unit) => {
@@ -88,7 +90,7 @@ export async function compileAll(gl, sources, signal, onDone) {
  * @param {WebGLShader} fragment
  * @param {WebGLProgram} program
  */
-function refused(gl, source, fragment, program) {
+function compileError(gl, source, fragment, program) {
   const log = (gl.getShaderInfoLog(fragment) || gl.getProgramInfoLog(program) || 'no reason given')
     .replaceAll('\0', '')
     .trim();

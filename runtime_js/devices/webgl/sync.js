@@ -5,7 +5,7 @@
  */
 
 import { checkAborted } from '../../errors.js';
-import { lost } from './context.js';
+import { lostError } from './context.js';
 import { draw } from './draws.js';
 
 /** @typedef {import('./draws.js').Draw} Draw */
@@ -22,14 +22,14 @@ import { draw } from './draws.js';
 export async function fence(gl, current, pollMs, signal) {
   const sync = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
   gl.flush();
-  if (!sync || gl.isContextLost()) throw lost();
+  if (!sync || gl.isContextLost()) throw lostError();
   try {
     for (let looks = 0; ; looks++) {
       await pause(looks < 3 ? 0 : pollMs);
-      if (!current() || gl.isContextLost()) throw lost();
+      if (!current() || gl.isContextLost()) throw lostError();
       const status = gl.clientWaitSync(sync, 0, 0);
       if (status === gl.ALREADY_SIGNALED || status === gl.CONDITION_SATISFIED) return;
-      if (status === gl.WAIT_FAILED) throw lost();
+      if (status === gl.WAIT_FAILED) throw lostError();
       checkAborted(signal, 'the run');
     }
   } finally {
@@ -84,7 +84,7 @@ export async function timeDraws(gl, draws, fence, pollMs) {
     for (const [k, query] of queries.entries()) {
       while (!gl.getQueryParameter(query, gl.QUERY_RESULT_AVAILABLE)) {
         await pause(pollMs);
-        if (gl.isContextLost()) throw lost();
+        if (gl.isContextLost()) throw lostError();
         if (performance.now() > deadline) return null;
       }
       times[k] = Number(gl.getQueryParameter(query, gl.QUERY_RESULT)) / 1e6;

@@ -10,7 +10,7 @@ import { DeviceError } from '../../errors.js';
 import { sharePool } from '../../plan.js';
 import { textureShape } from '../../texture.js';
 import { wordOf } from '../words.js';
-import { lost } from './context.js';
+import { lostError } from './context.js';
 
 /** @typedef {import('../../dtype.js').DType} DType */
 /** @typedef {import('../../program.js').Program} Program */
@@ -137,7 +137,7 @@ export class Textures {
     }
     gl.drawBuffers(buffers);
     const status = gl.checkFramebufferStatus(gl.DRAW_FRAMEBUFFER);
-    if (gl.isContextLost()) throw lost();
+    if (gl.isContextLost()) throw lostError();
     if (status !== gl.FRAMEBUFFER_COMPLETE) {
       throw new DeviceError(`a framebuffer of ${buffers.length} layers was refused (${status}).`, {
         where: this.#where,

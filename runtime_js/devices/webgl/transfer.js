@@ -1,6 +1,6 @@
 /**
- * Carries elements to textures and back: converted to the channels' type and put where the layout of
- * a texture wants them.
+ * Carries elements to textures and back: converted to the channels' type and put where the layout
+ * of a texture wants them.
  *
  * @module
  */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ContextLostError, DeviceError } from '../../errors.js';
+import { ContextLostError, DeviceError, messageOf } from '../../errors.js';
 import { kindOf, optionsOf } from '../../program.js';
 
 /** @typedef {import('../../program.js').Program} Program */
@@ -146,7 +146,7 @@ export async function findAdapter() {
   try {
     adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   } catch (e) {
-    return { why: `the browser refused an adapter (${text(e)})` };
+    return { why: `the browser refused an adapter (${messageOf(e)})` };
   }
   if (!adapter) return { why: 'the browser has WebGPU, but no adapter for it' };
   const { info } = adapter;
@@ -194,7 +194,7 @@ export async function makeDevice(adapter, needs, label) {
   try {
     return await adapter.requestDevice({ label, requiredLimits, requiredFeatures });
   } catch (e) {
-    throw unfit(`the browser refused a device (${text(e)})`);
+    throw unfitError(`the browser refused a device (${messageOf(e)})`);
   }
 }
 
@@ -202,7 +202,7 @@ export async function makeDevice(adapter, needs, label) {
  * @param {string} why
  * @param {string} [name] of the adapter
  */
-export function unfit(why, name) {
+export function unfitError(why, name) {
   return new DeviceError(`this device cannot run the model: ${why}.`, {
     where: `webgpu${name ? `, ${name}` : ''}`,
     hint: 'compile the model for smaller limits (weft compile --target "webgpu -option=value"), or use wasm',
@@ -210,14 +210,9 @@ export function unfit(why, name) {
 }
 
 /** @returns {ContextLostError} */
-export function lost() {
+export function lostError() {
   return new ContextLostError('the browser took the WebGPU device away.', {
     where: 'webgpu',
     hint: 'call again: the next call builds everything anew',
   });
-}
-
-/** @param {unknown} e */
-export function text(e) {
-  return e instanceof Error ? e.message : String(e);
 }

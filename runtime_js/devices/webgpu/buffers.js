@@ -151,8 +151,8 @@ export class Buffers {
    * The bytes of a staging buffer, when everything before has ended; the buffer is free then.
    *
    * @param {GPUBuffer} staging
-   * @returns {Promise<ArrayBuffer>} rejects when the device is lost, or when the copy into the buffer
-   *   was not valid
+   * @returns {Promise<ArrayBuffer>} rejects when the device is lost, or when the copy into the
+   *   buffer was not valid
    */
   async read(staging) {
     await Promise.resolve(); // other results of the run are asked for in this same task

@@ -1,6 +1,6 @@
 /**
- * Kernel calls as dispatches: what each step binds, prepared once, and how a run's commands reach the
- * device, as one submission.
+ * Kernel calls as dispatches: what each step binds, prepared once, and how a run's commands reach
+ * the device, as one submission.
  *
  * A kernel's parameters are the bindings 0, 1, … of group 0 in their order.
  *

@@ -1,12 +1,14 @@
 /**
- * WebGPU: tensors are storage buffers (`buffers.js`), kernels are compute shaders (`kernels.js`), all
- * steps of a run are one submission (`commands.js`).
+ * WebGPU: tensors are storage buffers (`buffers.js`), kernels are compute shaders (`kernels.js`),
+ * all steps of a run are one submission (`commands.js`).
  *
  * @module
  */
 
 import { DeviceError, checkAborted } from '../../errors.js';
-import { assumedBy, findAdapter, lost, makeDevice, misfit, neededBy, unfit } from './adapter.js';
+import {
+  assumedBy, findAdapter, lostError, makeDevice, misfit, neededBy, unfitError,
+} from './adapter.js'; // prettier-ignore
 import { Buffers, bytesOf } from './buffers.js';
 import { Commands } from './commands.js';
 import { Faults } from './faults.js';
@@ -58,17 +60,17 @@ class WebGPUDevice {
   async init(program, codes, options) {
     this.#forget();
     const found = await findAdapter();
-    if ('why' in found) throw unfit(found.why);
+    if ('why' in found) throw unfitError(found.why);
     const { adapter, name } = found;
     const half = assumedBy(program.target).float16;
     const largest = Math.max(16, ...options.slots.map((k) => bytesOf(program, k, half)));
     const needs = neededBy(program, options.steps, largest);
     const why = misfit(adapter, needs);
-    if (why) throw unfit(why, name);
+    if (why) throw unfitError(why, name);
     const gpu = await makeDevice(adapter, needs, program.name);
     if (this.#disposed) {
       gpu.destroy();
-      throw lost();
+      throw lostError();
     }
     this.description = `webgpu, ${name}${half ? ', 16-bit floats' : ''}`;
     const faults = new Faults(gpu, program, this.description);
@@ -166,7 +168,7 @@ class WebGPUDevice {
       // That fails when the device is lost, or when the copy was not valid.
       await this.#settle(session);
       this.lost ||= this.#session === session;
-      throw lost();
+      throw lostError();
     }
     await this.#settle(session);
     return bytes;
@@ -219,7 +221,7 @@ class WebGPUDevice {
   /** The session, if its device is to be used at all. */
   #alive() {
     const session = this.#session;
-    if (!session) throw lost();
+    if (!session) throw lostError();
     this.#check(session);
     return session;
   }
@@ -229,7 +231,7 @@ class WebGPUDevice {
    * @throws when its device is no longer that of this model, is lost, or failed
    */
   #check(session) {
-    if (this.#session !== session || this.lost) throw lost();
+    if (this.#session !== session || this.lost) throw lostError();
     session.faults.check();
   }
 

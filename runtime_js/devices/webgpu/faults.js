@@ -1,6 +1,6 @@
 /**
- * Errors of the device's own time line, which come after the calls that caused them: which kernel is
- * to blame, and which steps are known to run without one.
+ * Errors of the device's own time line, which come after the calls that caused them: which kernel
+ * is to blame, and which steps are known to run without one.
  *
  * @module
  */

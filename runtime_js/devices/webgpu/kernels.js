@@ -4,8 +4,7 @@
  * @module
  */
 
-import { DeviceError, checkAborted } from '../../errors.js';
-import { text } from './adapter.js';
+import { DeviceError, checkAborted, messageOf } from '../../errors.js';
 
 /** @typedef {import('../../program.js').Kernel} Kernel */
 
@@ -48,7 +47,7 @@ export async function compileAll(device, sources, signal, onDone) {
       return /** @type {const} */ ([kernel.name, { pipeline, layout }]);
     } catch (e) {
       failed = true;
-      throw await refused(kernel.name, code, module, e);
+      throw await compileError(kernel.name, code, module, e);
     }
   });
   const scope = device.popErrorScope();
@@ -88,7 +87,7 @@ function layoutOf(device, access) {
  * @param {GPUShaderModule} module
  * @param {unknown} error
  */
-async function refused(name, code, module, error) {
+async function compileError(name, code, module, error) {
   /** @type {readonly GPUCompilationMessage[]} */
   let messages = [];
   try {
@@ -104,7 +103,7 @@ async function refused(name, code, module, error) {
       const line = lines[n - 1];
       return line === undefined ? message : `${message}\n    ${n}: ${line.trim()}`;
     });
-  const why = said.length ? said.join('\n') : text(error);
+  const why = said.length ? said.join('\n') : messageOf(error);
   return new DeviceError(`the shader of the kernel '${name}' was refused: ${why}`, {
     where: 'webgpu',
     hint: 'this is a fault of weft or of the graphics driver; wasm will work',
