@@ -52,9 +52,17 @@ def check_barriers(f: Function) -> Stmt | None:
     ------
     LoweringError : a barrier, there or needed, stands where only some of the threads arrive.
     """
+    if not any(map(_synchronises, walk(f.body))):
+        return None  # nested loops are walked twice at every level: not for nothing
     sync = _Sync()
     sync.visit(f.body)
     return sync.missing[0] if sync.missing else None
+
+
+def _synchronises(n: Stmt | Expr) -> bool:
+    if isinstance(n, Alloc | Load | Store):
+        return n.buffer.scope == "shared"
+    return isinstance(n, Barrier)
 
 
 class _Sync:
