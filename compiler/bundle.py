@@ -41,6 +41,7 @@ from .frontends import UnboundGraph, bind, load
 from .graph import Graph
 from .options import CompileOptions, ProgressCallback
 from .passes.pipeline import GraphPipeline
+from .pictures import SIZE, layout_of
 from .process import Classes, Image, class_output, image_input, image_of, labels_of
 from .tune.records import Records
 
@@ -231,8 +232,8 @@ def _picture_shape(graph: UnboundGraph, image: Image) -> dict[str, int]:
     dims = graph.signature[names[0]].dims
     if dims is None or len(dims) != 4:
         return {}
-    high, wide = image.size or (224, 224)
-    last = dims[3] in (1, 3) and dims[1] not in (1, 3)
+    high, wide = image.size or (SIZE, SIZE)
+    last = layout_of(dims[1:]) == "NHWC"
     sizes = (1, high, wide, 3) if last else (1, 3, high, wide)
     missing = set(graph.symbols)
     return {d: n for d, n in zip(dims, sizes) if isinstance(d, str) and d in missing}

@@ -2,6 +2,9 @@
 
 Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
 standard error), 2 a wrong command line. Answers go to standard output, progress to standard error.
+
+Modules of the command line import the compiler inside of their functions: ``weft --help`` and a
+command that only runs a package would otherwise wait for it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,16 @@ from collections.abc import Sequence
 from ..runtime.errors import WeftError
 from . import cli_check, cli_tune
 from . import cli_commands as commands
+from .cli_arguments import (
+    Parser,
+    bundle_options,
+    compile_options,
+    input_options,
+    is_package,
+    may_be,
+    model_options,
+    positive,
+)
 
 EXAMPLES = """\
 examples:
@@ -31,137 +44,10 @@ examples:
 """
 
 
-def _shape(text: str) -> tuple[str, int | tuple[int, ...]]:
-    """``N=4`` is a dimension (or a vector's length), ``x=1,3,224,224`` a shape."""
-    name, eq, sizes = text.rpartition("=")
-    try:
-        if not (name and eq):
-            raise ValueError
-        numbers = tuple(int(s) for s in sizes.split(",") if s.strip())
-        if any(n < 0 for n in numbers) or not numbers:
-            raise ValueError
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not NAME=SIZE or NAME=SIZE,SIZE,… (such as N=1 or x=1,3,224,224)"
-        ) from None
-    return name, numbers[0] if "," not in sizes else numbers
-
-
-def _floats(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(v) for v in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number or a list of numbers such as 0.485,0.456,0.406"
-        ) from None
-
-
-def _size(text: str) -> tuple[int, int]:
-    """``224`` or ``HEIGHTxWIDTH``."""
-    try:
-        numbers = [int(v) for v in text.lower().split("x")]
-        if len(numbers) > 2 or min(numbers) < 1:
-            raise ValueError
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 224 or 48x320") from None
-    return numbers[0], numbers[-1]
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
-    return number
-
-
-def _megabytes(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size in MiB such as 4")
-    return number
-
-
-def _image(text: str) -> tuple[str, object]:
-    """One word of ``--image``: ``mean=0.5,0.5,0.5``, ``size=224``, ``bgr``."""
-    kinds = {
-        "mean": _floats, "std": _floats, "size": _size, "canvas": _positive, "crop": float,
-        "input": str,
-    }  # fmt: skip
-    name, _, value = text.partition("=")
-    if text == "bgr":
-        return "bgr", True
-    if name not in kinds or not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {'=…, '.join(kinds)}=…, bgr")
-    try:
-        return name, kinds[name](value)
-    except (ValueError, argparse.ArgumentTypeError) as e:
-        raise argparse.ArgumentTypeError(f"{name}: {e}") from None
-
-
-def _bundle_options(p: argparse.ArgumentParser) -> None:
-    g = p.add_argument_group("web pages")
-    g.add_argument("--bundle", metavar="FOLDER", help="write a folder that is a web page")
-    g.add_argument(
-        "--weights", choices=["f32", "f16", "int8"], default="f32",
-        help="how weights are stored in the bundle (default: f32)",
-    )  # fmt: skip
-    g.add_argument(
-        "--shard-size", type=_megabytes, default=8, metavar="MIB",
-        help="weights of one file (default: 8)",
-    )  # fmt: skip
-    g.add_argument(
-        "--image", nargs="*", type=_image, metavar="OPTION=VALUE",
-        help="the input is a picture, prepared inside the model: mean=, std= (of pixels in 0..1; "
-        "default ImageNet's), size= (default: the model's), crop= (0.875), canvas=, input=, bgr",
-    )  # fmt: skip
-    g.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
-    g.add_argument("--top", type=_positive, metavar="K", help="show the K best classes")
-    g.add_argument("--title", help="what the page calls the model")
-    g.add_argument(
-        "--no-fallback", action="store_true",
-        help="no wasm program beside those for webgpu and webgl (needs no Emscripten)",
-    )  # fmt: skip
-
-
-def _model_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("model", help="an ONNX file, or a package made by 'weft compile'")
-    _compile_options(p)
-
-
-def _compile_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "--target", default="llvm",
-        help="what to compile for (default: llvm; 'weft targets' lists them)",
-    )  # fmt: skip
-    p.add_argument(
-        "--shape", action="append", type=_shape, default=[], metavar="NAME=SIZES",
-        help="the size of a symbolic dimension (N=1) or the shape of an input (x=1,3,224,224)",
-    )  # fmt: skip
-    p.add_argument(
-        "-O", dest="opt_level", type=int, choices=range(4), default=None,
-        help="optimisation level; 0 makes one kernel of each operator (default: 3)",
-    )  # fmt: skip
-    p.add_argument(
-        "--accuracy", choices=["fast", "strict"], default="fast",
-        help="fast: convolutions may be computed by minimal filtering, up to 1e-4 of a layer's "
-        "largest result off; strict: never (default: fast)",
-    )  # fmt: skip
-    p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
-    p.add_argument(
-        "--records", metavar="FILE",
-        help="tuning records to use (default: WEFT_RECORDS, else the user's own; 0 for none)",
-    )  # fmt: skip
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
+    """The words of all commands."""
     raw = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="weft", description="Compile trained models and run them.", epilog=EXAMPLES,
         formatter_class=raw,
     )  # fmt: skip
@@ -183,12 +69,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("model", help="an ONNX file")
     p.add_argument("-o", "--output", help="the package (default: the model's name with .weft)")
-    _compile_options(p)
+    compile_options(p)
     p.add_argument(
         "--report", action="store_true",
         help="list the kernels with their layouts and schedules, and the memory",
     )  # fmt: skip
-    _bundle_options(p)
+    bundle_options(p)
     p.set_defaults(run=commands.compile_model)
 
     p = sub.add_parser(
@@ -212,22 +98,14 @@ def parser() -> argparse.ArgumentParser:
         "  weft run lite0.weft --input cat.png --mean 0.498 --std 0.502 --softmax --top 5\n"
         "  weft run model.onnx --input ids=ids.npy --input mask=mask.npy --output out.npz",
     )  # fmt: skip
-    _model_options(p)
-    p.add_argument(
-        "--input", action="append", default=[], metavar="[NAME=]FILE", help="repeat for each input"
-    )
-    g = p.add_argument_group("pictures")
-    g.add_argument("--mean", type=_floats, help="default: 0.485,0.456,0.406 (ImageNet); grey: 0")
-    g.add_argument("--std", type=_floats, help="default: 0.229,0.224,0.225 (ImageNet); grey: 1")
-    g.add_argument("--size", type=_size, help="HEIGHTxWIDTH; default: the model's, else 224")
-    g.add_argument(
-        "--layout", choices=["NCHW", "NHWC"], help="default: seen from the input's shape"
-    )
+    model_options(p)
+    input_options(p, "repeat for each input")
     g = p.add_argument_group("results")
-    g.add_argument("--top", type=_positive, metavar="K", help="show the K best along the last axis")
+    g.add_argument("--top", type=positive, metavar="K", help="show the K best along the last axis")
     g.add_argument("--softmax", action="store_true", help="turn scores into probabilities first")
     g.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
     g.add_argument("--output", metavar="OUT.npz", help="write all outputs to this file")
+    p.counts_if(("labels",), lambda a: a.top, "it names the best classes and needs --top K")
     p.set_defaults(run=commands.run_model)
 
     p = sub.add_parser(
@@ -237,10 +115,14 @@ def parser() -> argparse.ArgumentParser:
         "bytes (each parameter of a kernel once) per second.",
         epilog="example:\n  weft bench model.onnx --shape N=1 --threads 1 --repeat 50",
     )  # fmt: skip
-    _model_options(p)
-    p.add_argument("--threads", type=_positive, help="default: WEFT_NUM_THREADS, else all cores")
-    p.add_argument("--repeat", type=_positive, default=20, help="calls to time (default: 20)")
+    model_options(p)
+    p.add_argument("--threads", type=positive, help="default: WEFT_NUM_THREADS, else all cores")
+    p.add_argument("--repeat", type=positive, default=20, help="calls to time (default: 20)")
     p.add_argument("--by-kernel", action="store_true", help="add up the calls of equal kernels")
+    p.counts_if(
+        ("threads",), lambda a: is_package(a.model) or may_be(a, "llvm"),
+        "only programs for this processor (--target llvm) have threads",
+    )  # fmt: skip
     p.set_defaults(run=commands.bench_model)
 
     cli_check.add_parser(sub, raw)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
-from pathlib import Path
 
 from ..runtime.errors import InputError
-from .cli_commands import _check_file, _is_package, _unbound, _wanted, progress
+from .cli_arguments import Parser, compile_options, input_options, is_package, may_be, tolerance
 from .cli_inputs import Pictures, read_inputs
+from .cli_models import check_file, options_of, progress, unbound, wanted
 
 EXAMPLES = """\
 examples:
@@ -25,86 +24,62 @@ from a wrong fusion. The exit code is 1 when a tensor leaves the tolerance.
 
 def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     """The words of the command line."""
-    from .cli import _floats, _shape, _size
-
-    p = sub.add_parser(
+    p: Parser = sub.add_parser(
         "check", help="compare a target with a reference, tensor by tensor", formatter_class=raw,
         description="Run a model on a target and on a reference, on the same input, and compare\n"
         "every tensor between kernels: which is the first that is wrong, and by how much.",
         epilog=EXAMPLES,
     )  # fmt: skip
     p.add_argument("model", help="an ONNX file")
-    p.add_argument(
-        "--target", default="llvm",
-        help="what to judge (default: llvm); webgl runs in a headless Chromium, wasm under Node",
-    )  # fmt: skip
+    compile_options(p, "what to judge; webgl runs in a headless Chromium, wasm under Node")
     p.add_argument(
         "--against", choices=["interp", "llvm", "onnxruntime"], default="interp",
         help="interp: the operators' numpy references (default); llvm: each operator by itself on "
         "this processor; onnxruntime: ONNX Runtime on the model as written",
     )  # fmt: skip
-    p.add_argument(
-        "--shape", action="append", type=_shape, default=[], metavar="NAME=SIZES",
-        help="as for 'weft compile'",
-    )  # fmt: skip
-    p.add_argument(
-        "--input", action="append", default=[], metavar="[NAME=]FILE",
-        help="a picture, .npy or .npz, as for 'weft run'; inputs not given are random",
-    )  # fmt: skip
     p.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
     p.add_argument(
-        "--rtol", type=_tolerance, help="relative to a tensor's largest element (default: the "
+        "--rtol", type=tolerance, help="relative to a tensor's largest element (default: the "
         "target's, 1e-4 on processors, 1e-3 in shaders)",
     )  # fmt: skip
-    p.add_argument("--atol", type=_tolerance, help="absolute (default: the target's)")
+    p.add_argument("--atol", type=tolerance, help="absolute (default: the target's)")
     p.add_argument(
         "--every-node", action="store_true",
-        help="one kernel for each operator of the model, nothing fused",
+        help="one kernel for each operator of the model, nothing fused: -O 0",
     )  # fmt: skip
-    p.add_argument(
-        "--accuracy", choices=["fast", "strict"], default="fast", help="as for 'weft compile'"
-    )
     p.add_argument("--in-browser", action="store_true", help="run webgpu and wasm in Chromium, too")
-    p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
-    g = p.add_argument_group("pictures")
-    g.add_argument("--mean", type=_floats, help="as for 'weft run'")
-    g.add_argument("--std", type=_floats, help="as for 'weft run'")
-    g.add_argument("--size", type=_size, help="as for 'weft run'")
-    g.add_argument("--layout", choices=["NCHW", "NHWC"], help="as for 'weft run'")
+    input_options(p, "a picture, .npy or .npz, as for 'weft run'; inputs not given are random")
+    p.counts_if(
+        ("in_browser",), lambda a: may_be(a, "webgpu", "wasm"),
+        "only webgpu and wasm run elsewhere without it",
+    )  # fmt: skip
+    p.counts_if(
+        ("opt_level",), lambda a: not a.every_node or a.opt_level == 0, "--every-node is -O 0"
+    )
     p.set_defaults(run=check_model)
 
 
-def _tolerance(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a tolerance such as 1e-4")
-    return number
-
-
 def check_model(args: argparse.Namespace) -> int:
-    from .check import check
+    """``weft check``: exit code 1 when a tensor leaves the tolerance."""
+    from .check import CheckOptions, compare
     from .frontends import load
 
-    path = _check_file(Path(args.model))
-    if _is_package(path):
+    path = check_file(args.model)
+    if is_package(path):
         raise InputError(
             "a package has lost the tensors between its kernels.", where=str(path),
             hint="give the ONNX model that it was compiled from",
         )  # fmt: skip
-    shapes = dict(args.shape)
-    loaded = load(path, shapes)
+    loaded = load(path, dict(args.shape))
     pictures = Pictures(args.mean, args.std, args.size, args.layout)
-    feed = read_inputs(args.input, _wanted(loaded), pictures)
-    if _unbound(loaded):
+    feed = read_inputs(args.input, wanted(loaded), pictures)
+    shapes = dict(args.shape)
+    if unbound(loaded):
         shapes |= {k: a.shape for k, a in feed.items()}
+    judge = CheckOptions(args.against, feed, args.seed, args.rtol, args.atol, args.in_browser)
+    if args.every_node:
+        args.opt_level = 0
     with progress() as tell:
-        report = check(
-            path, args.target, args.against, feed, shapes=shapes, seed=args.seed, rtol=args.rtol,
-            atol=args.atol, every_node=args.every_node, accuracy=args.accuracy,
-            in_browser=args.in_browser, progress=tell, cache=not args.no_cache,
-        )  # fmt: skip
+        report = compare(path, options_of(args, tell, shapes), judge)
     print(report)
     return 0 if report.ok else 1

@@ -3,117 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..ir.target import Target
 from ..runtime.errors import InputError, WeftError
 from ..runtime.executor import Executable
+from .cli_arguments import is_package
 from .cli_inputs import Pictures, Wanted, read_inputs
-
-
-@contextmanager
-def progress() -> Iterator[Any]:
-    """A callback for ``compile``'s progress: a bar on a terminal, a line per stage elsewhere."""
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=max(total, 1))
-            bar.update(tasks[stage], completed=done if total else 1, total=max(total, 1))
-
-        yield tell
-
-
-class _Lines:
-    """One line when a stage begins and, for the long one, one a few seconds."""
-
-    def __init__(self) -> None:
-        self.stage, self.last = "", 0.0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if stage != self.stage or (done < total and now - self.last > 5):
-            count = f" {done}/{total}" if done else ""
-            print(f"{stage}{count} …", file=sys.stderr, flush=True)
-            self.stage, self.last = stage, now
-
-
-def _is_package(path: Path) -> bool:
-    return path.suffix.lower() == ".weft"
-
-
-def _check_file(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError(f"there is no file {str(path)!r}.", hint="give the path of a model")
-    return path
-
-
-def _executable(args: argparse.Namespace, shapes: Mapping[str, Any], model: Any = None) -> Any:
-    """The executable that ``args`` asks for; a model already loaded may be given."""
-    path = _check_file(Path(args.model))
-    if _is_package(path):
-        if args.shape:
-            raise InputError(
-                "a package has fixed shapes.", where=str(path), hint="leave --shape out"
-            )
-        from ..runtime.executor import load
-
-        return load(path)
-    from .driver import compile as compile_model
-
-    with progress() as tell:
-        return compile_model(
-            path if model is None else model, args.target, dict(shapes),
-            opt_level=args.opt_level, progress=tell, cache=not args.no_cache,
-            records=_records(args.records), accuracy=args.accuracy,
-        )  # fmt: skip
-
-
-def _records(file: str | None) -> Any:
-    """What ``compile`` takes as its records: the default ones, none, or those of a file."""
-    if file is None or file == "0":
-        return file is None
-    from .tune.records import Records
-
-    return Records(Path(file), must_exist=True)
-
+from .cli_models import check_file, executable, options_of, progress, read_labels, unbound, wanted
 
 # ---- compile ------------------------------------------------------------------------------------
 
 
 def compile_model(args: argparse.Namespace) -> int:
-    path = _check_file(Path(args.model))
-    if _is_package(path):
+    """``weft compile``: a package for each target, or a bundle."""
+    path = check_file(args.model)
+    if is_package(path):
         raise InputError("this is compiled already.", where=str(path))
     if args.bundle:
-        return write_bundle(args, path)
-    from ..ir.target import split_targets
-    from .driver import compile_many
+        return _bundle(args, path)
+    from .driver import compile_all
 
-    targets = split_targets(args.target)
     output = Path(args.output) if args.output else Path(path.name).with_suffix(".weft")
     begin = time.perf_counter()
     with progress() as tell:
-        made = compile_many(
-            path, targets, dict(args.shape), opt_level=args.opt_level, progress=tell,
-            cache=not args.no_cache, records=_records(args.records), accuracy=args.accuracy,
-        )  # fmt: skip
+        options = options_of(args, tell, several=True)
+        made = compile_all(path, options)
     seconds = time.perf_counter() - begin
-    for exe, file in zip(made, _package_names(output, targets)):
+    for exe, file in zip(made, _package_names(output, options.targets)):
         try:
             exe.save(file)
         except OSError as e:
@@ -125,47 +48,45 @@ def compile_model(args: argparse.Namespace) -> int:
     return 0
 
 
-def _package_names(output: Path, targets: Sequence[str]) -> list[Path]:
+def _package_names(output: Path, targets: Sequence[Target]) -> list[Path]:
     """``m.weft`` for one target; ``m.llvm.weft``, ``m.opencl.weft`` for several."""
     if len(targets) == 1:
         return [output]
-    from ..ir.target import Target
     from .bundle import slug
 
     stem, kinds, names = output.name.removesuffix(".weft"), [], []
-    for text in targets:
-        kinds.append(slug(Target.parse(text)))
+    for target in targets:
+        kinds.append(slug(target))
         again = kinds.count(kinds[-1])
         names.append(kinds[-1] if again == 1 else f"{kinds[-1]}-{again}")
     return [output.with_name(f"{stem}.{name}.weft") for name in names]
 
 
-def write_bundle(args: argparse.Namespace, path: Path) -> int:
-    from ..ir.target import Target, split_targets
-    from .bundle import bundle
+def _bundle(args: argparse.Namespace, path: Path) -> int:
+    from .bundle import WebOptions, write_bundle
     from .process import Classes, Image
 
-    goals = [Target.parse(t) for t in split_targets(args.target)]
-    if args.no_fallback:
-        goals = [replace(g, fallback="none") if g.fallback else g for g in goals]
-    elif all(g.fallback == "wasm" for g in goals):  # there is a module of wasm beside them anyway
-        goals.append(Target.parse("wasm"))
-    labels = _labels(args.labels) or None
+    web = WebOptions(
+        args.weights, args.shard_size,
+        image=None if args.image is None else Image(**dict(args.image)),
+        classes=Classes(args.top) if args.top else None,
+        labels=read_labels(args.labels) or None, title=args.title,
+    )  # fmt: skip
     begin = time.perf_counter()
     with progress() as tell:
-        done = bundle(
-            path, args.bundle, goals,
-            shapes=dict(args.shape), weights=args.weights, shard_mb=args.shard_size,
-            image=None if args.image is None else Image(**dict(args.image)),
-            classes=Classes(args.top) if args.top else None, labels=labels, title=args.title,
-            opt_level=args.opt_level, progress=tell, cache=not args.no_cache,
-            accuracy=args.accuracy,
-        )  # fmt: skip
+        options = options_of(args, tell, several=True)
+        goals = list(options.targets)
+        if args.no_fallback:
+            goals = [replace(g, fallback="none") if g.fallback else g for g in goals]
+        elif all(g.fallback == "wasm" for g in goals):  # a module of wasm is beside them anyway
+            goals.append(replace(Target.parse("wasm"), opt_level=goals[0].opt_level))
+        done = write_bundle(path, Path(args.bundle), replace(options, targets=tuple(goals)), web)
     print(f"{done}\n  {time.perf_counter() - begin:.1f} s; to see it: weft serve {done.path}")
     return 0
 
 
 def serve(args: argparse.Namespace) -> int:
+    """``weft serve``: until it is interrupted."""
     from .serve import serve as serve_folder
 
     serve_folder(args.folder, args.port)
@@ -213,22 +134,23 @@ def _short(target: str) -> str:
 
 
 def run_model(args: argparse.Namespace) -> int:
-    path, model = _check_file(Path(args.model)), None
-    if _is_package(path):
-        exe = _executable(args, {})
-        wanted = {k: Wanted(s.dtype, s.shape) for k, s in exe.inputs.items()}
+    """``weft run``: the outputs of one call."""
+    path, model = check_file(args.model), None
+    if is_package(path):
+        exe = executable(args)
+        inputs = {k: Wanted(s.dtype, s.shape) for k, s in exe.inputs.items()}
     else:
         from .frontends import load
 
         exe, model = None, load(path, dict(args.shape))
-        wanted = _wanted(model)
+        inputs = wanted(model)
     pictures = Pictures(args.mean, args.std, args.size, args.layout)
-    feed = read_inputs(args.input, wanted, pictures)
-    labels = _labels(args.labels)
+    feed = read_inputs(args.input, inputs, pictures)
+    labels = read_labels(args.labels)
     if exe is None:
         # the arrays say what --shape leaves open
-        shapes = {k: a.shape for k, a in feed.items()} if _unbound(model) else {}
-        exe = _executable(args, shapes, model)
+        shapes = {k: a.shape for k, a in feed.items()} if unbound(model) else {}
+        exe = executable(args, shapes, model)
     results = exe.run(feed)
     for name, array in results.items():
         show_output(name, array, args.top, args.softmax, labels)
@@ -236,38 +158,10 @@ def run_model(args: argparse.Namespace) -> int:
         output = Path(args.output)
         try:
             with output.open("wb") as f:  # np.savez would change a name that lacks .npz
-                np.savez(f, **results)
+                np.savez(f, **dict[str, Any](results))
         except OSError as e:
             raise WeftError(f"the results cannot be written: {e}.", where=str(output)) from None
     return 0
-
-
-def _unbound(model: Any) -> bool:
-    from .frontends import UnboundGraph
-
-    return isinstance(model, UnboundGraph)
-
-
-def _wanted(model: Any) -> dict[str, Wanted]:
-    """What is known of the inputs of a graph, bound or not."""
-    if not _unbound(model):
-        return {i: Wanted(model.types[i].dtype, model.types[i].shape) for i in model.inputs}
-    result = {}
-    for name, t in model.signature.items():
-        dims = t.dims if t.dims is not None else ()
-        sizes = tuple(d if isinstance(d, int) else model.shapes.get(d) for d in dims)
-        whole = model.shapes.get(name)
-        result[name] = Wanted(t.dtype, tuple(whole) if isinstance(whole, tuple) else sizes)
-    return result
-
-
-def _labels(file: str | None) -> list[str]:
-    if file is None:
-        return []
-    try:
-        return Path(file).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"the labels cannot be read: {e}.", where=file) from None
 
 
 def show_output(
@@ -306,8 +200,13 @@ def _rows(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def bench_model(args: argparse.Namespace) -> int:
-    exe = _executable(args, dict(args.shape))
-    from ..ir.target import Target
+    """``weft bench``: whole calls, then each kernel, beside the peaks of this machine."""
+    exe = executable(args)
+    if args.threads and exe.kind != "llvm":
+        raise InputError(
+            f"--threads has no effect on a program for {exe.kind}.", where=args.model,
+            hint="leave it out",
+        )  # fmt: skip
     from ..runtime.devices.cpu import CPUDevice
 
     device = CPUDevice()
@@ -328,18 +227,21 @@ def bench_model(args: argparse.Namespace) -> int:
 
 
 def targets(args: argparse.Namespace) -> int:
+    """``weft targets``."""
     from .cli_machine import targets as show
 
     return show()
 
 
 def doctor(args: argparse.Namespace) -> int:
+    """``weft doctor``."""
     from .cli_machine import doctor as examine
 
     return examine()
 
 
 def cache(args: argparse.Namespace) -> int:
+    """``weft cache``."""
     from .cache import kernel_cache
 
     store = kernel_cache()

@@ -12,10 +12,7 @@ import numpy as np
 
 from ..runtime.dtype import DType
 from ..runtime.errors import InputError, WeftError
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-DEFAULT_SIZE = 224
-COVER = 0.875  # part of the shorter side that is kept: the protocol of ImageNet's validation
+from .pictures import CROP, SIZE, check_pixels, covering, layout_of, mean_std
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ def read_picture(path: Path, want: Wanted, options: Pictures) -> np.ndarray:
         ) from None  # fmt: skip
     if len(want.dims) not in (3, 4) or want.dims[: len(want.dims) - 3] not in ((), (1,), (None,)):
         raise InputError(f"a picture does not fit the input, which is {want}.", where=str(path))
-    layout = options.layout or _layout(want.dims[-3:])
+    layout = options.layout or layout_of(want.dims[-3:]) or "NCHW"
     at = layout[1:]
     channels, height, width = (want.dims[-3:][at.index(axis)] for axis in "CHW")
     if channels not in (1, 3, None):
@@ -146,7 +143,7 @@ def read_picture(path: Path, want: Wanted, options: Pictures) -> np.ndarray:
             f"the input {want} has {channels} channels as {layout}; a picture has 1 or 3.",
             where=str(path), hint="give --layout",
         )  # fmt: skip
-    high, wide = options.size or (DEFAULT_SIZE, DEFAULT_SIZE)
+    high, wide = options.size or (SIZE, SIZE)
     size = (height or high, width or wide)
     if options.size not in (None, size):
         raise InputError(f"--size {high}x{wide} does not fit the input {want}.", where=str(path))
@@ -155,41 +152,24 @@ def read_picture(path: Path, want: Wanted, options: Pictures) -> np.ndarray:
             image = opened.convert("L" if channels == 1 else "RGB")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as e:
         raise InputError(f"this is no readable picture: {e}.", where=str(path)) from None
+    check_pixels(want.dtype, options.mean, options.std, str(path))
     pixels = _crop(image, size)
     data = np.asarray(pixels).reshape(*size, -1)
     if want.dtype.numpy != np.uint8:
-        data = _normalise(data, options, str(path)).astype(want.dtype.numpy)
+        mean, std = mean_std(options.mean, options.std, data.shape[-1], str(path))
+        normal = (data.astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)
+        data = normal.astype(want.dtype.numpy)
     if layout == "NCHW":
         data = data.transpose(2, 0, 1)
     return np.ascontiguousarray(data[None] if len(want.dims) == 4 else data)
 
 
-def _layout(dims: tuple[int | None, ...]) -> str:
-    """Where the channels are: the axis of size 1 or 3; in front when both or neither is."""
-    return "NHWC" if dims[2] in (1, 3) and dims[0] not in (1, 3) else "NCHW"
-
-
 def _crop(image: Any, size: tuple[int, int]) -> Any:
-    """The middle of ``image``, scaled so that ``size`` / COVER (height, width) is covered."""
+    """The middle of ``image``, scaled so that ``size`` / CROP (height, width) is covered."""
     from PIL import Image
 
     height, width = size
-    scale = max(height / image.height, width / image.width) / COVER
-    w, h = (max(1, round(n * scale)) for n in image.size)
+    h, w = covering(size, (image.height, image.width), CROP)
     left, top = (w - width) // 2, (h - height) // 2
     scaled = image.resize((w, h), Image.Resampling.BICUBIC)
     return scaled.crop((left, top, left + width, top + height))
-
-
-def _normalise(data: np.ndarray, options: Pictures, where: str) -> np.ndarray:
-    channels = data.shape[-1]
-    default = IMAGENET if channels == 3 else ((0.0,), (1.0,))
-    values = []
-    for name, given, fallback in zip(("mean", "std"), (options.mean, options.std), default):
-        v = np.array(fallback if given is None else given, np.float32)
-        if v.size not in (1, channels) or (name == "std" and (v == 0).any()):
-            raise InputError(
-                f"--{name} {v.tolist()} does not fit {channels} channels.", where=where
-            )
-        values.append(v)
-    return (data.astype(np.float32) / 255 - values[0]) / values[1]

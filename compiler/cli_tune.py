@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from ..runtime import knobs
 from ..runtime.errors import RecordError, TuneError, WeftError
-from .cli_commands import _check_file, _is_package
+from .cli_arguments import Parser, duration, graph_options, is_package, positive
+from .cli_models import check_file, options_of
 from .tune.records import Record, Records, read_records
+
+SEARCH = (
+    "target", "shape", "opt_level", "accuracy", "trials", "time", "threads", "timeout", "seed",
+    "plot",
+)  # fmt: skip
 
 
 def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     """The words of the command line."""
-    p = sub.add_parser(
+    p: Parser = sub.add_parser(
         "tune", help="search for faster schedules of a model's kernels", formatter_class=raw,
         description="Measure other schedules of a model's kernels on this machine and record them."
         "\nThe next compilation uses the best ones. A search that was interrupted goes on.",
@@ -25,16 +30,12 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         "  weft tune --merge other.sqlite --merge more.jsonl",
     )  # fmt: skip
     p.add_argument("model", nargs="?", help="an ONNX file")
-    p.add_argument("--target", default="llvm", help="this machine (default), or less of it")
-    p.add_argument("--shape", action="append", default=[], metavar="NAME=SIZES",
-                   type=_shape, help="as for 'weft compile'")  # fmt: skip
-    p.add_argument("--accuracy", choices=["fast", "strict"], default="fast",
-                   help="as for 'weft compile', whose kernels these are")  # fmt: skip
-    p.add_argument("--trials", type=_count, metavar="N", help="schedules to measure at most")
-    p.add_argument("--time", type=_duration, metavar="TIME", help="such as 90s, 10m, 2h "
+    graph_options(p, "this machine, or less of it")
+    p.add_argument("--trials", type=positive, metavar="N", help="schedules to measure at most")
+    p.add_argument("--time", type=duration, metavar="TIME", help="such as 90s, 10m, 2h "
                    "(default: 10m, or no limit with --trials)")  # fmt: skip
-    p.add_argument("--threads", type=_count, metavar="N", help="default: as programs use")
-    p.add_argument("--timeout", type=_duration, default=20.0, metavar="TIME",
+    p.add_argument("--threads", type=positive, metavar="N", help="default: as programs use")
+    p.add_argument("--timeout", type=duration, default=20.0, metavar="TIME",
                    help="give a schedule up after this (default: 20s)")  # fmt: skip
     p.add_argument("--seed", type=int, default=0, help="of the search's chance (default: 0)")
     p.add_argument("--records", metavar="FILE", help="default: WEFT_RECORDS, else the user's own")
@@ -44,31 +45,12 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     g.add_argument("--export", metavar="FILE", help="write all records as JSON lines")
     g.add_argument("--merge", action="append", default=[], metavar="FILE",
                    help="take over the records of a file, SQLite or JSON lines")  # fmt: skip
+    p.counts_if(SEARCH, lambda a: a.model, "it is for a search and needs a model")
     p.set_defaults(run=tune_model)
 
 
-def _shape(text: str) -> object:
-    from .cli import _shape as shape
-
-    return shape(text)
-
-
-def _count(text: str) -> int:
-    from .cli import _positive
-
-    return _positive(text)
-
-
-def _duration(text: str) -> float:
-    """``90``, ``90s``, ``10m``, ``1.5h`` in seconds."""
-    m = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|)", text.strip())
-    seconds = float(m[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[m[2]] if m else 0.0
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10m or 2h")
-    return seconds
-
-
 def tune_model(args: argparse.Namespace) -> int:
+    """``weft tune``: the search, and the upkeep of its records."""
     file = Path(args.records) if args.records else knobs.records_file()
     if file is None:
         raise RecordError(
@@ -95,26 +77,25 @@ def tune_model(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace, records: Records) -> None:
-    path = _check_file(Path(args.model))
-    if _is_package(path):
+    path = check_file(args.model)
+    if is_package(path):
         raise TuneError(
             "a package cannot be tuned.", where=str(path), hint="tune the ONNX file, then compile"
         )
     from ..codegen import llvm
-    from ..ir.target import Target
     from .roofline import measure_peaks
-    from .tune.tuner import tune
+    from .tune.tuner import TuneSettings, search
     from .tune.view import live, sparkline, svg
 
+    options = options_of(args, stores=False)
     threads = args.threads or knobs.num_threads()
     limit = args.time if args.time or args.trials else 600.0
-    peak = measure_peaks(llvm.resolve(Target.parse(args.target)), threads).flops
+    peak = measure_peaks(llvm.resolve(options.targets[0]), threads).flops
     with live(peak) as tell:
-        done = tune(
-            path, args.target, dict(args.shape), records=records, trials=args.trials,
-            seconds=limit, threads=threads, timeout=args.timeout, seed=args.seed,
-            accuracy=args.accuracy, tell=tell,
+        settings = TuneSettings(
+            args.trials, limit, threads, args.timeout, args.seed, tell=tell
         )  # fmt: skip
+        done = search(path, options, records, settings)
     _summary(done, peak)
     if done.history:
         print(f"\n{sparkline(done.history)}")

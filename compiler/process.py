@@ -20,9 +20,9 @@ from ..runtime.errors import InputError
 from .builder import GraphBuilder
 from .graph import Graph
 from .ops.image import UNROLLED_TAPS
+from .pictures import CROP, check_pixels, covering, layout_of, mean_std
 from .types import TensorType
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as most image libraries
 _LABEL_KEYS = ("labels", "classes", "class_names", "names")
 
@@ -48,7 +48,7 @@ class Image:
     std: Sequence[float] | float | None = None
     size: tuple[int, int] | None = None
     canvas: int | None = None
-    crop: float = 0.875
+    crop: float = CROP
     input: str | None = None
     bgr: bool = False
 
@@ -75,9 +75,7 @@ def image_dims(dims: Sequence[int | str]) -> str | None:
     """``"NCHW"`` or ``"NHWC"`` when a shape can be that of one picture, else None."""
     if len(dims) != 4 or (isinstance(dims[0], int) and dims[0] != 1):
         return None
-    if dims[1] in (1, 3):
-        return "NCHW"
-    return "NHWC" if dims[3] in (1, 3) else None
+    return layout_of(dims[1:])
 
 
 def image_input(graph: Graph, image: Image) -> tuple[Graph, str, int]:
@@ -106,7 +104,9 @@ def image_input(graph: Graph, image: Image) -> tuple[Graph, str, int]:
     if not 0 < image.crop <= 1 or not (model.dtype.is_float or model.dtype == UINT8):
         what = f"crop={image.crop}" if model.dtype.is_float else f"an input of type {model.dtype}"
         raise InputError(f"{what} is not possible for a picture.", where=graph.name)
-    whole = round(max(height, width) / image.crop)  # side of the square that is cut
+    check_pixels(model.dtype, image.mean, image.std, graph.name)
+    longer = max(height, width)
+    whole, _ = covering((height, width), (longer, longer), image.crop)  # the square that is cut
     side = image.canvas or -(-whole // 32) * 32
     if side < 1:
         raise InputError(f"a canvas of {side} pixels is not possible.", where=graph.name)
@@ -176,15 +176,7 @@ def bilinear(side: int, whole: int, first: int, size: int) -> tuple[np.ndarray, 
 
 def _normalisation(image: Image, channels: int, where: str) -> tuple[np.ndarray, np.ndarray]:
     """``scale`` and ``shift`` with x * scale + shift = (x / 255 - mean) / std, [1, C, 1, 1]."""
-    usual = IMAGENET if channels == 3 else (0.0, 1.0)
-    values = []
-    for name, given, default in zip(("mean", "std"), (image.mean, image.std), usual):
-        v = np.atleast_1d(np.asarray(default if given is None else given, np.float64))
-        bad = v.size not in (1, channels) or not np.isfinite(v).all()
-        if bad or (name == "std" and (v == 0).any()):
-            raise InputError(f"{name}={v.tolist()} does not fit {channels} channels.", where=where)
-        values.append(np.broadcast_to(v.reshape(-1), (channels,)))
-    mean, std = values
+    mean, std = mean_std(image.mean, image.std, channels, where)
     shape = (1, channels, 1, 1)
     scale, shift = 1 / (255 * std), -mean / std
     return scale.astype(np.float32).reshape(shape), shift.astype(np.float32).reshape(shape)
@@ -244,7 +236,10 @@ def image_of(graph: Graph) -> Image | None:
     if nominal not in ranges:
         return None
     mean, std = ranges[nominal]
-    return Image(mean, std, bgr=graph.meta.get("Image.BitmapPixelFormat", "").startswith("Bgr"))
+    bgr = graph.meta.get("Image.BitmapPixelFormat", "").startswith("Bgr")
+    if any(graph.types[i].dtype == UINT8 for i in graph.inputs):  # gets pixels as they are
+        return Image(bgr=bgr)
+    return Image(mean, std, bgr=bgr)
 
 
 def labels_of(graph: Graph) -> tuple[str, ...]:

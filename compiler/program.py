@@ -91,7 +91,7 @@ def compile_groups(
     compiled: dict[str, CompiledGroup] = {}
     for k, (symbol, (key, group)) in enumerate(work.items()):
         tell("compile", k, len(work))
-        best = records.best(key, str(target), knobs.num_threads()) if records else None
+        best = records.best(key, str(target), knobs.num_threads()) if records is not None else None
         found = kernel(key, symbol, group, best.config if best is not None else {})
         # Rules that have changed since make another schedule of the same answers: it is unmeasured.
         if best is not None and best.trace not in ("", found.facts.get("trace")):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from weft.benchmarks.zoo.builder import Net
 from weft.compiler import cli_machine
-from weft.compiler.cli import main
+from weft.compiler.cli import main, parser
 from weft.ir.target import kinds
 from weft.runtime.devices.probe import Probe
 
@@ -218,7 +218,7 @@ def test_errors_of_files(capsys):
         f.write(b"\x93NUMPY")
     assert "no readable array" in failure(capsys, "run", "model.onnx", "--input", "broken.npy")
     photo = picture("red")
-    assert "--std [0.0] does not fit 3 channels" in failure(
+    assert "std=[0.0] does not fit 3 channels" in failure(
         capsys, "run", "model.onnx", "--input", photo, "--std", "0"
     )
     save(two_inputs(), "two.onnx")
@@ -259,6 +259,112 @@ def test_wrong_command_lines_end_with_2(argv, words, capsys):
         main(argv)
     assert e.value.code == 2
     assert words in capsys.readouterr().err
+
+
+IN_VAIN = [  # an option that would do nothing, and what it needs
+    ("compile m.onnx --bundle b -o m.weft", "--output", "leave --bundle out"),
+    ("compile m.onnx --bundle b --report", "--report", "leave --bundle out"),
+    ("compile m.onnx --labels names.txt", "--labels", "--bundle FOLDER"),
+    ("compile m.onnx --weights int8", "--weights", "--bundle FOLDER"),
+    ("compile m.onnx --weights f32", "--weights", "--bundle FOLDER"),  # as by default, but given
+    ("compile m.onnx --top 3", "--top", "--bundle FOLDER"),
+    ("compile m.onnx --image", "--image", "--bundle FOLDER"),
+    ("compile m.onnx --image mean=0.5", "--image", "--bundle FOLDER"),
+    ("compile m.onnx --title t", "--title", "--bundle FOLDER"),
+    ("compile m.onnx --shard-size 8", "--shard-size", "--bundle FOLDER"),
+    ("compile m.onnx --no-fallback", "--no-fallback", "--bundle FOLDER"),
+    ("compile m.onnx --bundle b --target wasm --no-fallback", "--no-fallback", "webgpu and webgl"),
+    ("run m.weft --target opencl", "--target", "a package is compiled already"),
+    ("run m.weft --target llvm", "--target", "a package is compiled already"),
+    ("run m.weft --accuracy strict", "--accuracy", "a package is compiled already"),
+    ("run m.weft --no-cache", "--no-cache", "a package is compiled already"),
+    ("run m.weft -O 1", "-O", "a package is compiled already"),
+    ("run m.weft --records r.sqlite", "--records", "a package is compiled already"),
+    ("run m.weft --shape N=1", "--shape", "a package is compiled already"),
+    ("bench m.weft --records r.sqlite", "--records", "a package is compiled already"),
+    ("bench m.onnx --target opencl --threads 2", "--threads", "--target llvm"),
+    ("run m.onnx --labels names.txt", "--labels", "--top K"),
+    ("run m.onnx --mean 0", "--mean", "no --input is one"),
+    ("run m.onnx --input x=a.NPY --std 1", "--std", "no --input is one"),
+    ("run m.onnx --input a.npz --size 8", "--size", "no --input is one"),
+    ("check m.onnx --layout NHWC", "--layout", "no --input is one"),
+    ("check m.onnx --in-browser", "--in-browser", "only webgpu and wasm"),
+    ("check m.onnx --target webgl --in-browser", "--in-browser", "only webgpu and wasm"),
+    ("check m.onnx --every-node -O 2", "-O", "--every-node is -O 0"),
+    *(
+        (f"tune --list {words}", words.split()[0], "needs a model")
+        for words in (
+            "--target llvm", "--shape N=1", "-O 1", "--accuracy fast", "--trials 3", "--time 1m",
+            "--threads 1", "--timeout 20", "--seed 0", "--plot p.svg",
+        )
+    ),
+    ("tune --export e.jsonl --trials 3", "--trials", "needs a model"),
+    ("tune --merge a.jsonl --time 3m", "--time", "needs a model"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line, option, needs", IN_VAIN, ids=[row[0] for row in IN_VAIN])
+def test_options_without_effect_are_wrong(line, option, needs, capsys, tmp_path):
+    with pytest.raises(SystemExit) as e:
+        main(line.split())
+    assert e.value.code == 2
+    text = capsys.readouterr().err
+    assert f"weft {line.split()[0]}: error: {option} has no effect here: " in text
+    assert needs in text.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "compile m.onnx -o m.weft --report --records 0 --no-cache -O 1 --accuracy strict",
+        "compile m.onnx --target webgl,wasm --bundle b --labels l --top 3 --image mean=0.5"
+        " --weights int8 --shard-size 2 --title t --no-fallback --records r.sqlite",
+        "run m.weft --input a.png --mean 0 --top 1 --labels l --softmax --output o.npz",
+        "run m.onnx --target opencl --shape N=1 --input x=a.npy --input y=b.png --size 8x8",
+        "bench m.weft --threads 1 --repeat 3 --by-kernel",
+        "check m.onnx --target webgpu --in-browser --every-node -O 0 --records r.sqlite",
+        "check m.onnx --target toaster --in-browser",  # the target is what is wrong here
+        "tune m.onnx --list --trials 3 --plot p.svg -O 2",
+        "tune --merge a --export b --list --records r.sqlite",
+    ],
+)
+def test_options_with_an_effect_are_taken(line):
+    args = parser().parse_args(line.split())
+    assert args.command == line.split()[0]
+
+
+def test_options_that_are_not_given_have_their_defaults():
+    args = parser().parse_args(["compile", "m.onnx"])
+    assert (args.target, args.weights, args.shard_size, args.image) == ("llvm", "f32", 8, None)
+    assert (args.shape, args.report, args.opt_level) == ([], False, None)
+    first = parser()
+    first.parse_args(["compile", "m.onnx", "--shape", "N=1"])
+    assert first.parse_args(["compile", "m.onnx"]).shape == []
+
+
+def test_bundles_use_records(capsys):
+    save(colour_model((1, 3, 4, 4)))
+    words = ["compile", "model.onnx", "--target", "webgl", "--no-fallback", "--bundle", "b"]
+    assert "no such file" in failure(capsys, *words, "--records", "none.sqlite")
+    assert not Path("b").exists()
+
+
+def test_threads_are_those_of_programs_for_this_processor(capsys):
+    save(colour_model((1, 3, 4, 4)))
+    assert main(["compile", "model.onnx", "--target", "opengl", "-o", "m.weft"]) == 0
+    text = failure(capsys, "bench", "m.weft", "--threads", "1")
+    assert "--threads has no effect on a program for opengl" in text
+
+
+def test_pixels_are_not_normalised(capsys):
+    """An input of bytes gets pixels as they are: numbers to normalise them by are in vain."""
+    n = Net("bytes")
+    x = n.input("image", [1, 3, 4, 4], "uint8")
+    save(n.build(n.op("ReduceMean", n.op("Cast", x, to=1), axes=[2, 3]), names=["y"]))
+    assert main(["run", "model.onnx", "--input", picture("red")]) == 0
+    text = failure(capsys, "run", "model.onnx", "--input", picture("red"), "--mean", "0.5")
+    assert "of type uint8 and gets pixels as they are" in text
 
 
 @pytest.mark.parametrize("command", ["", "compile", "run", "tune", "bench", "cache"])

@@ -117,6 +117,14 @@ def test_wrong_options_of_pictures(shape, image, words):
         image_input(same(shape), image)
 
 
+def test_numbers_that_pixels_would_not_need():
+    with pytest.raises(weft.WeftError, match="mean and std have no effect"):
+        image_input(same((1, 3, 8, 8), "uint8"), Image(mean=0.5))
+    graph = same((1, 3, 8, 8), "uint8")
+    told = image_of(graph.replace(meta={"Image.NominalPixelRange": "NominalRange_0_255"}))
+    assert told == Image()  # what the metadata says of the range is what bytes are anyway
+
+
 def scores(n, last=""):
     net = Net("scores")
     x = net.input("x", [1, n])

@@ -1,6 +1,7 @@
 """Several targets from one compilation: what no target decides is done once."""
 
 from collections import Counter
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from weft.benchmarks.zoo.builder import Net
 from weft.compiler import frontends
 from weft.compiler.cli import main
 from weft.compiler.passes import pipeline
+from weft.compiler.tune.records import Records
+from weft.ir.target import Target
 from weft.runtime import knobs
 from weft.runtime.errors import TargetError
 
@@ -71,6 +74,19 @@ def test_a_bundle_shares_too(counted, tmp_path):
     weft.bundle(model(), tmp_path / "b", ("webgl", "wasm"), shapes={"N": 1})
     assert counted["choose_layouts"] == 2
     assert counted["fold_batch_norm"] == counted["eliminate_common"] == 1
+
+
+def test_a_bundle_looks_its_records_up(tmp_path):
+    class Asked(Records):
+        targets: ClassVar = set()
+
+        def best(self, key, target, threads):
+            self.targets.add(target)
+            return super().best(key, target, threads)
+
+    goals = ("webgl -fallback=none", "webgpu -fallback=none")
+    weft.bundle(model(), tmp_path / "b", goals, shapes={"N": 1}, records=Asked(None))
+    assert Asked.targets == {str(Target.parse(g)) for g in goals}
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):
