@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..ir.stmt import Function
 from ..ir.target import Target
+from .text import Text, TextGenerator
 
 
 class Code(Protocol):
     """What a generator makes of functions. ``source`` and ``assembly`` are for people: the code as
     the generator wrote it, and the machine code, where a driver makes that, the source again;
-    ``object`` is for the device."""
+    ``object`` is for the device, ``shared_bytes`` the memory that the threads of a workgroup
+    share."""
 
     @property
     def source(self) -> str: ...
@@ -28,6 +30,9 @@ class Code(Protocol):
 
     @property
     def object(self) -> bytes: ...
+
+    @property
+    def shared_bytes(self) -> int: ...
 
 
 class Generator(Protocol):
@@ -53,61 +58,27 @@ class Generator(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Text:
-    """The code of one function: ``source`` for people, ``object`` for its device."""
-
-    source: str
-
-    @property
-    def assembly(self) -> str:
-        return self.source
-
-    @property
-    def object(self) -> bytes:
-        return self.source.encode()
-
-
-class TextGenerator:
-    """A generator of source text that the device compiles: every kernel is a code object of its
-    own, and nothing is linked. ``write`` gives the text of a function, or raises
-    :class:`CodegenError` with the reason why it cannot."""
-
-    def __init__(self, write: Callable[[Function, Target], str]):
-        self.write = write
-
-    def resolve(self, target: Target) -> Target:
-        return target
-
-    def emit(self, functions: Sequence[Function], target: Target) -> Text:
-        assert len(functions) == 1, "a text is one function"
-        return Text(self.write(functions[0], target))
-
-    def linker(self, target: Target) -> str:
-        return ""
-
-    def link(
-        self, codes: Mapping[str, bytes], target: Target
-    ) -> tuple[dict[str, bytes], dict[str, str]]:
-        return dict(codes), {name: name for name in codes}
-
-
 _GENERATORS: dict[str, str | Generator] = {
     "llvm": "llvm",
     "wasm": "wasm",
-    "opencl": "opencl",
-    "webgpu": "wgsl",
-    "opengl": "glsl",
-    "webgl": "glsl",
-}  # kind of target -> module of this folder
+    "opencl": "opencl:OpenCL",
+    "webgpu": "wgsl:WGSL",
+    "opengl": "glsl:GLSL",
+    "webgl": "glsl:GLSL",
+}  # kind of target -> module of this folder that is a generator, or module:class of one
 
 
 def for_target(target: Target) -> Generator:
-    """The module that generates code for ``target``."""
+    """What generates code for ``target``."""
     found = _GENERATORS[target.kind]
-    return (
-        cast(Generator, import_module(f".{found}", __name__)) if isinstance(found, str) else found
-    )
+    return _load(found) if isinstance(found, str) else found
+
+
+@cache
+def _load(row: str) -> Generator:
+    name, _, kind = row.partition(":")
+    module = import_module(f".{name}", __name__)
+    return cast(Generator, getattr(module, kind)() if kind else module)
 
 
 def register_generator(kind: str, generator: Generator) -> None:
@@ -123,8 +94,8 @@ def identity(target: Target) -> str:
     found = _GENERATORS[target.kind]
     if isinstance(found, str):
         return ""
-    if isinstance(found, TextGenerator):
-        place: Any = found.write
+    if isinstance(found, TextGenerator) and found.writer is not None:
+        place: Any = found.writer
     else:
         place = found if inspect.ismodule(found) else type(found)
     try:
@@ -134,3 +105,14 @@ def identity(target: Target) -> str:
         text = f"{os.getpid()} {id(found)}".encode()
     said = repr(Target.parse(target.kind)).encode()
     return hashlib.sha256(said + text).hexdigest()
+
+
+__all__ = [
+    "Code",
+    "Generator",
+    "Text",
+    "TextGenerator",
+    "for_target",
+    "identity",
+    "register_generator",
+]

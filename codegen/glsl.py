@@ -20,8 +20,6 @@ edge of a result), its number is clamped first: nothing is ever read outside of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ..ir.expr import (
     COMPARE,
@@ -45,6 +43,7 @@ from .clike import Value
 from .clike_expr import COMPONENTS, INFIX, LOGIC_SCALAR
 from .clike_words import Words
 from .glsl_helpers import HELPERS, INTRINSICS
+from .text import Text, TextGenerator
 
 _TYPES = {
     ("float", 1): "float", ("float", 4): "vec4", ("int", 1): "int", ("int", 4): "ivec4",
@@ -70,48 +69,20 @@ _HEADERS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Shaders:
-    """``source`` is the text of the only function, ``object`` the same as bytes."""
+class GLSL(TextGenerator):
+    """GLSL: a function is one fragment shader."""
 
-    source: str
-    target: Target
-
-    @property
-    def object(self) -> bytes:
-        return self.source.encode()
-
-
-def resolve(target: Target) -> Target:
-    """``target`` itself: its limits are given, not asked of a device."""
-    return target
-
-
-def link(codes: Mapping[str, bytes], target: Target) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The code objects of a program by name, and the name of the one that holds each kernel: every
-    shader is one."""
-    return dict(codes), {name: name for name in codes}
-
-
-def linker(target: Target) -> str:
-    """Nothing is linked."""
-    return ""
-
-
-def emit(functions: Sequence[Function], target: Target) -> Shaders:
-    """The fragment shader of a function.
-
-    Raises :class:`CodegenError` with the reason when a fragment shader cannot compute it.
-    """
-    assert len(functions) == 1, "a shader is one function"
-    text = _Shader(functions[0], target).text()
-    branches = text.count("if (")
-    if branches > target.max_branches:
-        raise CodegenError(
-            f"the shader of {functions[0].name} would have {branches} branches; more than "
-            f"{target.max_branches} take some drivers minutes to compile"
-        )
-    return Shaders(text, target)
+    def write(self, f: Function, target: Target) -> Text:
+        """The code of ``f``; raises :class:`CodegenError` with the reason when a fragment shader
+        cannot compute it."""
+        text = _Shader(f, target).text()
+        branches = text.source.count("if (")
+        if branches > target.max_branches:
+            raise CodegenError(
+                f"the shader of {f.name} would have {branches} branches; more than "
+                f"{target.max_branches} take some drivers minutes to compile"
+            )
+        return text
 
 
 def stored_kind(d: DType) -> str:
@@ -213,7 +184,8 @@ class _Shader(Words):
 
     # -- the whole --------------------------------------------------------------------------------
 
-    def text(self) -> str:
+    def text(self) -> Text:
+        """The code of the function."""
         shape = self.shapes[self.result]
         vec = self._texel_type(self.result.dtype)
         for k in range(shape.layers):
@@ -229,7 +201,7 @@ class _Shader(Words):
         for name in self.helpers:
             lines += HELPERS[name][0].splitlines()
         lines += ["void main() {", *("  " + line for line in body), "}", ""]
-        return "\n".join(lines)
+        return Text("\n".join(lines))
 
     @property
     def _written_whole(self) -> bool:
@@ -364,4 +336,4 @@ def _zero(e: Expr) -> bool:
     return isinstance(e, Const) and e.value == 0 and math.copysign(1, e.value) > 0
 
 
-__all__ = ["Shaders", "emit", "link", "linker", "resolve", "stored_kind"]
+__all__ = ["GLSL", "stored_kind"]

@@ -57,6 +57,7 @@ class LLVMModule:
     object: bytes
     target: Target
     unoptimised: str
+    shared_bytes: int = 0  # a processor has no workgroups
 
     @property
     def assembly(self) -> str:

@@ -15,8 +15,6 @@ by lane where they may leave the buffer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeGuard
 
 from ..ir.expr import (
@@ -39,46 +37,19 @@ from ..runtime.dtype import DType
 from .clike import Value, bare
 from .clike_stmt import is_register, is_same
 from .opencl_expr import OpenCLExpressions, held_bits
+from .text import Text, TextGenerator
 
 _SPACES = {"global": "__global", "shared": "__local"}
 TRUE = "one"  # a variable that is 1, of which compilers know nothing
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """``source`` is the text of the only kernel, ``object`` the same as bytes."""
+class OpenCL(TextGenerator):
+    """OpenCL C 1.2: a function is one kernel."""
 
-    source: str
-    target: Target
-
-    @property
-    def object(self) -> bytes:
-        return self.source.encode()
-
-
-def resolve(target: Target) -> Target:
-    """``target`` itself: its limits are given, not asked of a device."""
-    return target
-
-
-def link(codes: Mapping[str, bytes], target: Target) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The code objects of a program by name, and the name of the one that holds each kernel: every
-    kernel is one."""
-    return dict(codes), {name: name for name in codes}
-
-
-def linker(target: Target) -> str:
-    """Nothing is linked: the driver compiles the text."""
-    return ""
-
-
-def emit(functions: Sequence[Function], target: Target) -> Kernel:
-    """The kernel of a function.
-
-    Raises :class:`CodegenError` with the reason when the target cannot compute it.
-    """
-    assert len(functions) == 1, "a code object is one kernel"
-    return Kernel(_Kernel(functions[0], target).text(), target)
+    def write(self, f: Function, target: Target) -> Text:
+        """The code of ``f``; raises :class:`CodegenError` with the reason when the target cannot
+        compute it."""
+        return _Kernel(f, target).text()
 
 
 class _Kernel(OpenCLExpressions):
@@ -89,7 +60,8 @@ class _Kernel(OpenCLExpressions):
 
     # -- the whole --------------------------------------------------------------------------------
 
-    def text(self) -> str:
+    def text(self) -> Text:
+        """The code of the function."""
         f = self.kernel
         for p in f.params:
             if isinstance(p, Var):
@@ -117,7 +89,7 @@ class _Kernel(OpenCLExpressions):
         for b, size in self.shared_arrays.items():
             lines.append(f"  __local {self._stored(b)} {self.names[b]}[{size}];")
         lines += ["  " + line for line in self.scopes[0].lines]
-        return "\n".join([*lines, "}", ""])
+        return Text("\n".join([*lines, "}", ""]), self.shared_bytes)
 
     def opaque(self, text: str) -> str:
         """PoCL runs the threads of a workgroup one after another from barrier to barrier. It goes
@@ -141,8 +113,8 @@ class _Kernel(OpenCLExpressions):
             return "half" if d.kind == "float" else "ushort"
         return self.type(d)
 
-    def shared_bytes(self, d: DType) -> int:
-        return 1 if d.is_bool else held_bits(d) // 8
+    def array_bytes(self, d: DType, n: int) -> int:
+        return n * (1 if d.is_bool else held_bits(d) // 8)
 
     def barrier_text(self, scope: str) -> str:
         return f"barrier(CLK_{'LOCAL' if scope == 'shared' else 'GLOBAL'}_MEM_FENCE);"
@@ -374,4 +346,4 @@ def _contiguous(index: Expr) -> TypeGuard[Ramp]:
     return isinstance(index, Ramp) and is_const(index.stride, 1)
 
 
-__all__ = ["Kernel", "emit", "link", "linker", "resolve"]
+__all__ = ["OpenCL"]

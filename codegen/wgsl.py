@@ -21,8 +21,6 @@ WGSL keeps reads and writes inside of buffers, so both sides of a choice may be 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ..ir.expr import Broadcast, Expr, Load, Ramp, Var, as_int, is_const
 from ..ir.stmt import Alloc, Buffer, For, Function, Store
@@ -32,44 +30,17 @@ from ..runtime.dtype import INT32, DType
 from .clike import Value, bare
 from .clike_expr import COMPONENTS
 from .clike_stmt import is_register, is_same
+from .text import Text, TextGenerator
 from .wgsl_expr import WGSLExpressions
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """``source`` is the text of the only shader, ``object`` the same as bytes."""
+class WGSL(TextGenerator):
+    """WGSL: a function is one compute shader."""
 
-    source: str
-    target: Target
-
-    @property
-    def object(self) -> bytes:
-        return self.source.encode()
-
-
-def resolve(target: Target) -> Target:
-    """``target`` itself: its limits are given, not asked of a device."""
-    return target
-
-
-def link(codes: Mapping[str, bytes], target: Target) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The code objects of a program by name, and the name of the one that holds each kernel: every
-    shader is one."""
-    return dict(codes), {name: name for name in codes}
-
-
-def linker(target: Target) -> str:
-    """Nothing is linked: the browser compiles the text."""
-    return ""
-
-
-def emit(functions: Sequence[Function], target: Target) -> Kernel:
-    """The compute shader of a function.
-
-    Raises :class:`CodegenError` with the reason when the target cannot compute it.
-    """
-    assert len(functions) == 1, "a code object is one shader"
-    return Kernel(_Kernel(functions[0], target).text(), target)
+    def write(self, f: Function, target: Target) -> Text:
+        """The code of ``f``; raises :class:`CodegenError` with the reason when the target cannot
+        compute it."""
+        return _Kernel(f, target).text()
 
 
 class _Kernel(WGSLExpressions):
@@ -130,7 +101,8 @@ class _Kernel(WGSLExpressions):
 
     # -- the whole --------------------------------------------------------------------------------
 
-    def text(self) -> str:
+    def text(self) -> Text:
+        """The code of the function."""
         f = self.kernel
         self.stmt(f.body)
         lines = ["enable f16;"] if self._has_half() else []
@@ -165,7 +137,7 @@ class _Kernel(WGSLExpressions):
             if b not in touched:  # else it would not be among the bindings that a host must give
                 lines.append(f"  _ = {self.names[b]}[0];")
         lines += ["  " + line for line in self.scopes[0].lines]
-        return "\n".join([*lines, "}", ""])
+        return Text("\n".join([*lines, "}", ""]), self.shared_bytes)
 
     def _has_half(self) -> bool:
         types = {b.dtype for b in self.kernel.buffers}
@@ -178,8 +150,9 @@ class _Kernel(WGSLExpressions):
         d = INT32 if b.dtype.is_bool else b.dtype
         return self.type(d.with_lanes(4) if b in self.vectors else d)
 
-    def shared_bytes(self, d: DType) -> int:
-        return 2 if self.native_half(d) else 4
+    def array_bytes(self, d: DType, n: int) -> int:
+        """WGSL lets every variable begin at a multiple of 16 bytes."""
+        return -(-n * (2 if self.native_half(d) else 4) // 16) * 16
 
     def barrier_text(self, scope: str) -> str:
         return "workgroupBarrier();" if scope == "shared" else "storageBarrier();"
@@ -288,4 +261,4 @@ class _Kernel(WGSLExpressions):
         self.put(f"{place} = {text};")
 
 
-__all__ = ["Kernel", "emit", "link", "linker", "resolve"]
+__all__ = ["WGSL"]

@@ -50,9 +50,9 @@ class Workgroup(CLike):
 
     # -- hooks ------------------------------------------------------------------------------------
 
-    def shared_bytes(self, d: DType) -> int:
-        """Bytes of one element in shared memory."""
-        return d.bytes
+    def array_bytes(self, d: DType, n: int) -> int:
+        """Bytes of an array of ``n`` elements in shared memory."""
+        return n * d.bytes
 
     # -- limits -----------------------------------------------------------------------------------
 
@@ -115,12 +115,17 @@ class Workgroup(CLike):
             self.names[b] = self.name(self.buffer_stem(b))
         self.shared_arrays[b] = max(1, size)
         self.written.add(b)
-        total = sum(n * self.shared_bytes(x.dtype) for x, n in self.shared_arrays.items())
+        total = self.shared_bytes
         if total > self.target.shared_bytes:
             raise self.error(
                 f"a workgroup would share {total} bytes; the target has {self.target.shared_bytes}"
             )
         self.stmt(s.body)
+
+    @property
+    def shared_bytes(self) -> int:
+        """The memory that the threads of a workgroup share so far."""
+        return sum(self.array_bytes(b.dtype, n) for b, n in self.shared_arrays.items())
 
     def barrier(self, s: Barrier) -> None:
         if self._divergent:

@@ -233,7 +233,7 @@ def _encode(key: str, kernel: CompiledGroup) -> bytes:
     launches = [
         {
             "symbol": k.symbol, "params": [asdict(p) for p in k.params], "args": k.args,
-            "geometry": dict(k.geometry), "bytes": len(k.code),
+            "geometry": dict(k.geometry), "bytes": len(k.code), "shared_bytes": k.shared_bytes,
         }
         for k in kernel.launches
     ]  # fmt: skip
@@ -262,7 +262,8 @@ def _decode(data: bytes, key: str) -> CompiledGroup:
     for k in head["launches"]:
         code, at = body[at : at + k["bytes"]], at + k["bytes"]
         args, geometry = tuple(k["args"]), dict(k["geometry"])
-        launches.append(Launch(k["symbol"], _params(k), args, geometry, code))
+        shared = int(k["shared_bytes"])
+        launches.append(Launch(k["symbol"], _params(k), args, geometry, code, shared))
     scratch = tuple((d, tuple(shape)) for d, shape in head["scratch"])
     return CompiledGroup(
         head["symbol"], _params(head), tuple(launches), scratch, head["device"], head["reason"],

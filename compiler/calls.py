@@ -65,7 +65,7 @@ class Calls:
             str(target),
             tuple(self._slots),
             tuple(
-                Kernel(k.symbol, k.params, self._holders[k.symbol], k.geometry)
+                Kernel(k.symbol, k.params, self._holders[k.symbol], k.geometry, k.shared_bytes)
                 for g in groups
                 for k in g.launches
             ),

@@ -21,13 +21,15 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 class Launch:
     """One kernel of a group. ``args`` number the parameters of the group in order and, after them,
     its scratch; ``geometry`` is the extent of each hardware index, empty on a CPU; ``code`` is an
-    object file or the text that a driver compiles."""
+    object file or the text that a driver compiles, ``shared_bytes`` the memory that the threads of
+    a workgroup share."""
 
     symbol: str
     params: tuple[Param, ...]
     args: tuple[int, ...]
     geometry: Mapping[str, int]
     code: bytes
+    shared_bytes: int = 0
 
 
 @dataclass(frozen=True)

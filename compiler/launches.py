@@ -163,7 +163,7 @@ def compiled_group(
         if 0 in geometry.values():
             continue
         own = tuple(Param(p.name, *types[n], _access(p, f)) for p, n in zip(f.params, piece.args))
-        launches.append(Launch(f.name, own, piece.args, geometry, code.object))
+        launches.append(Launch(f.name, own, piece.args, geometry, code.object, code.shared_bytes))
     return CompiledGroup(symbol, params, tuple(launches), lowered.scratch)
 
 

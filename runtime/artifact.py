@@ -31,12 +31,14 @@ class Param:
 @dataclass(frozen=True)
 class Kernel:
     """A compiled function. ``code`` names the code object of the program that holds it;
-    ``launch`` maps hardware indices to extents (empty on a CPU)."""
+    ``launch`` maps hardware indices to extents (empty on a CPU); ``shared_bytes`` is the memory
+    that the threads of a workgroup share."""
 
     name: str
     params: tuple[Param, ...]
     code: str
     launch: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    shared_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class Program:
                     tuple(_param(p) for p in k["params"]),
                     str(k["code"]),
                     {str(t): int(n) for t, n in k["launch"].items()},
+                    int(k.get("shared_bytes", 0)),
                 )
                 for k in data["kernels"]
             )

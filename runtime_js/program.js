@@ -22,13 +22,15 @@ export const VERSION = 1;
  */
 
 /**
- * A compiled function. `code` names the code object that holds it.
+ * A compiled function. `code` names the code object that holds it; `shared_bytes` is the memory that
+ * the threads of a workgroup share (0 in programs of before it was said).
  *
  * @typedef {object} Kernel
  * @property {string} name
  * @property {readonly Param[]} params
  * @property {string} code
  * @property {Readonly<Record<string, number>>} launch
+ * @property {number} shared_bytes
  */
 
 /**
@@ -225,6 +227,7 @@ class Reader {
         params: this.list(k.params, `${w}.params`, (p, v) => this.param(p, v)),
         code: this.text(k.code, `${w}.code`),
         launch: this.table(k.launch ?? {}, `${w}.launch`),
+        shared_bytes: this.size(k.shared_bytes ?? 0, `${w}.shared_bytes`),
       })),
       steps: this.list(data.steps, 'steps', (s, w) => ({
         kernel: this.text(s.kernel, `${w}.kernel`),

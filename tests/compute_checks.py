@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import handmade_compute as handmade
@@ -143,12 +144,20 @@ def profile(target: str) -> None:
 
 
 def launch_limit(target: str, launch: dict[str, int], match: str) -> None:
-    """A kernel that asks for more than the device has."""
+    """A kernel that asks for more blocks or threads than the device has."""
+    _beyond(target, {"launch": launch}, match)
+
+
+def shared_limit(target: str, shared_bytes: int, match: str) -> None:
+    """A kernel whose workgroups share more memory than the device has."""
+    _beyond(target, {"shared_bytes": shared_bytes}, match)
+
+
+def _beyond(target: str, needs: dict, match: str) -> None:
     b = handmade.Builder(target)
     x, y = b.slot("x", "input", "float32", [8]), b.slot("y", "output", "float32", [8])
     b.step({"x": x}, y, "x[i]")
-    k = b.kernels[0]
-    b.kernels[0] = type(k)(k.name, k.params, k.code, launch)
+    b.kernels[0] = replace(b.kernels[0], **needs)
     with pytest.raises(DeviceError, match=match):
         b.executable().prepare()
 

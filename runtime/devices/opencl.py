@@ -82,6 +82,8 @@ class CLProgram(DeviceProgram):
             where = f"kernel {kernel.name}"
             self._need("threads in a workgroup", limits["max_threads"], math.prod(threads),
                        self.device.name, where, "max_threads")  # fmt: skip
+            self._need("bytes of local memory", limits["shared_bytes"], kernel.shared_bytes,
+                       self.device.name, where, "shared_bytes")  # fmt: skip
             for axis, have, need in zip(AXES, axes, threads):
                 self._need(
                     f"threads along {axis}", have, need, self.device.name, where, "max_threads"

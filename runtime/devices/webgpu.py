@@ -7,7 +7,6 @@ where the target has them.
 from __future__ import annotations
 
 import math
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -113,9 +112,8 @@ class WebGPUProgram(DeviceProgram):
         for kernel in self.kernels.values():
             blocks, threads = launch(kernel)
             where = f"kernel {kernel.name}"
-            shared = shared_bytes(self._codes[kernel.code].decode())
             needs = [
-                ("bytes of workgroup memory", shared, "shared_bytes", "shared_bytes"),
+                ("bytes of workgroup memory", kernel.shared_bytes, "shared_bytes", "shared_bytes"),
                 ("threads in a workgroup", math.prod(threads), "max_threads", "max_threads"),
                 ("storage buffers", len(kernel.params), "max_buffers", "max_buffers"),
             ]
@@ -319,26 +317,6 @@ class WebGPUProgram(DeviceProgram):
             with suppress(Exception):  # a lost device has none to give back
                 b.destroy()
         self._clear()
-
-
-_SHARED = re.compile(r"var\s*<\s*workgroup\s*>\s*\w+\s*:\s*([^;]+);")
-_ARRAY = re.compile(r"array\s*<(.+),\s*(\d+)[iu]?\s*>")
-_VECTOR = re.compile(r"vec([234])\s*<\s*(\w+)\s*>")
-
-
-def shared_bytes(code: str) -> int:
-    """The memory that the threads of a workgroup share in a WGSL kernel. wgpu does not compare it
-    with the device's limit, and drivers beyond it do what they like."""
-
-    def size(kind: str) -> int:
-        kind = kind.strip()
-        if m := _ARRAY.fullmatch(kind):
-            return int(m[2]) * size(m[1])
-        if m := _VECTOR.fullmatch(kind):
-            return (4 if m[1] == "3" else int(m[1])) * size(m[2])
-        return 2 if kind == "f16" else 4
-
-    return sum(-(-size(kind) // 16) * 16 for kind in _SHARED.findall(code))
 
 
 __all__ = ["WebGPUProgram"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import weft
-from weft.codegen import glsl
+from weft.codegen import for_target
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.schedules.fragment import draws
 from weft.ir import te
@@ -104,7 +104,8 @@ def kernel(fn, dtype="float32", target="webgl", n=8, inputs=1):
     out = te.compute((n,), lambda i: fn(*(a[i] for a in tensors)), name="B")
     goal = Target.parse(target)
     (draw,) = draws([out], goal)
-    return glsl.emit([lower(draw.schedule, draw.args, goal, "k", draw.layouts)], goal).source
+    f = lower(draw.schedule, draw.args, goal, "k", draw.layouts)
+    return for_target(goal).emit([f], goal).source
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,8 @@ def test_reads_stay_inside_textures():
     b = te.compute((5, 3), lambda i, j: te.if_then_else(j > 0, a[j - 1], 0.0), name="B")
     goal = Target.parse("webgl")
     (draw,) = draws([b], goal)
-    text = glsl.emit([lower(draw.schedule, draw.args, goal, "k", draw.layouts)], goal).source
+    f = lower(draw.schedule, draw.args, goal, "k", draw.layouts)
+    text = for_target(goal).emit([f], goal).source
     assert re.search(r"clamp\(i\d+, 0, 0\)", text)
 
 
@@ -146,7 +148,6 @@ def test_the_fallback_takes_what_a_shader_cannot_do(monkeypatch):
     (y,) = b.add("exp", [b.input("x", "float64", (7,))])
     (z,) = b.add("relu", [b.input("v", "float32", (7,))])
     graph = b.finish([y, z])
-    from weft.codegen import for_target
     from weft.compiler import kernel as kernels
     from weft.compiler.passes.fuse import fuse
     from weft.compiler.program import compile_groups

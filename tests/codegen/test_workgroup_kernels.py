@@ -22,7 +22,7 @@ from weft.ir.lower import lower
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Store, seq
 from weft.ir.target import Target
 from weft.ir.visit import substitute
-from weft.runtime.dtype import FLOAT32, INT32, dtype_of
+from weft.runtime.dtype import BOOL, FLOAT32, INT32, dtype_of
 from weft.runtime.errors import CodegenError
 
 GOLDEN = Path(__file__).parent / "shaders"
@@ -232,13 +232,32 @@ def test_limits(target):
         text(threads(512, store), target)
     with pytest.raises(CodegenError, match=r"2147483648 workgroups along x; the target allows"):
         text(threads(2**31, store, "blockIdx.x"), target)
-    size = Target.parse(target).shared_bytes // 4 + 1
+    size = Target.parse(target).shared_bytes // 4 + 4  # WGSL counts in 16 bytes
     big = Buffer("s", FLOAT32, (c(size),), "shared")
     fill = lambda t: Alloc(big, seq(Store(big, (t,), Load(X, (t,)))))  # noqa: E731
     with pytest.raises(CodegenError, match=f"would share {size * 4} bytes; the target has"):
         text(threads(64, fill), target)
     with pytest.raises(CodegenError, match=r"no hardware index fragment.x"):
         text(threads(64, store, "fragment.x"), target)
+
+
+@pytest.mark.parametrize("target, want", [("opencl", 64 + 12 + 3), ("webgpu", 64 + 16 + 16)])
+def test_shared_bytes_are_said(target, want):
+    """OpenCL packs them, WGSL begins each array at a multiple of 16 bytes and has words only."""
+    kinds = [(FLOAT32, 16), (INT32, 3), (BOOL, 3)]
+    arrays = [Buffer(f"s{k}", d, (c(n),), "shared") for k, (d, n) in enumerate(kinds)]
+
+    def body(t):
+        fills = [Store(b, (c(0),), Const(1 if b.dtype != BOOL else True, b.dtype)) for b in arrays]
+        inner = seq(*fills, Store(Y, (t,), Load(X, (t,))))
+        for b in arrays:
+            inner = Alloc(b, inner)
+        return inner
+
+    goal = Target.parse(target)
+    emitted = for_target(goal).emit([threads(2, body)], goal)
+    assert emitted.shared_bytes == want
+    assert emitted.object == emitted.assembly.encode()
 
 
 def test_limits_of_webgpu():

@@ -41,7 +41,7 @@ def test_every_launch_is_found_again(tmp_path):
     group = CompiledGroup(
         "g", params,
         (
-            Launch("g", (params[0],), (0,), {"blockIdx.x": 3, "threadIdx.x": 64}, b"first"),
+            Launch("g", (params[0],), (0,), {"blockIdx.x": 3, "threadIdx.x": 64}, b"first", 96),
             Launch("g_1", params, (2, 1), {"fragment.x": 7}, b""),
             Launch("g_2", (), (), {}, bytes(range(256))),
         ),

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from weft.codegen import opencl
+from weft.codegen.opencl import OpenCL
 from weft.ir.stmt import Buffer, Function
 from weft.ir.target import Target
 
@@ -37,7 +37,7 @@ def run(f: Function, args: Sequence, target: str = "opencl") -> list:
     must not change."""
     cl, context, queue = _queue()
     f = Function("test_kernel", f.params, f.body, f.writes, f.attrs)  # "kernel" is a keyword
-    text = opencl.emit([f], Target.parse(target)).source
+    text = OpenCL().emit([f], Target.parse(target)).source
     program = cl.Program(context, text).build()
     flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
     given, buffers = [], []

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from weft.codegen import wgsl
+from weft.codegen import for_target
 from weft.ir.stmt import Buffer, Function
 from weft.ir.target import Target
 from weft.runtime.dtype import DType
@@ -44,7 +44,7 @@ def run(f: Function, args: Sequence, target: str = "webgpu -max_buffers=32") -> 
     wgpu, gpu = device()
     goal = Target.parse(target)
     f = Function("test_kernel", f.params, f.body, f.writes, f.attrs)
-    text = wgsl.emit([f], goal).source
+    text = for_target(goal).emit([f], goal).source
     buffers = []
     usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC
     for p, a in zip(f.params, args, strict=True):

@@ -101,6 +101,13 @@ def test_too_much_local_memory(device):
     checks.refused(TARGET, text, r"kernel k1: .* allows \d+ bytes of local memory; \d+ are needed")
 
 
+def test_local_memory_is_judged_before_a_driver_builds_the_kernel(device):
+    limit = device.limits["shared_bytes"]
+    checks.shared_limit(
+        TARGET, limit + 4, rf"kernel k0: .* allows {limit} bytes of local memory; {limit + 4}"
+    )
+
+
 def test_a_buffer_that_is_too_large(device):
     count = device.limits["max_allocation"] // 4 + 1
     b = handmade.Builder(TARGET)

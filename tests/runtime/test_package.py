@@ -48,6 +48,14 @@ def path(tmp_path):
     return path
 
 
+def test_shared_memory_of_a_kernel_comes_back_and_is_none_where_nothing_says_it():
+    data = PROGRAM.to_json()
+    data["kernels"][0]["shared_bytes"] = 96
+    assert Program.from_json(data).kernels[0].shared_bytes == 96
+    del data["kernels"][0]["shared_bytes"]  # as packages of before
+    assert Program.from_json(data) == PROGRAM
+
+
 def test_what_is_saved_is_loaded(path):
     p = package.load(path)
     assert p.program == PROGRAM

@@ -10,7 +10,7 @@ from kernels.gpu_schedules import CASES, kernel
 from kernels.webgpu_run import words
 from web.conftest import RUNTIME
 from web.site_server import Site
-from weft.codegen import wgsl
+from weft.codegen.wgsl import WGSL
 from weft.ir import interp
 from weft.ir.expr import Const, Op
 from weft.ir.stmt import Function
@@ -87,7 +87,7 @@ def run(page, f: Function, args: list[np.ndarray], target: Target) -> list[np.nd
     raw = [words(a, b.dtype, target) for a, b in zip(args, f.buffers, strict=True)]
     launch = dict(f.attrs.get("launch", {}))
     given = {
-        "code": wgsl.emit([f], target).source,
+        "code": WGSL().emit([f], target).source,
         "name": f.name,
         "buffers": [r.view(np.uint8).tolist() for r in raw],
         "groups": [int(launch.get(f"blockIdx.{a}", 1)) for a in "xyz"],

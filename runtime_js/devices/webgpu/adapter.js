@@ -81,8 +81,8 @@ export function assumedBy(target) {
 }
 
 /**
- * What kernels and tensors really come to; but for the memory of workgroups, which only the compiler
- * knows.
+ * What kernels and tensors really come to. Where no kernel says what memory its workgroups share, it
+ * is what the compiler was told to assume.
  *
  * @param {Program} program
  * @param {readonly number[]} steps
@@ -95,14 +95,15 @@ export function neededBy(program, steps, bytes) {
   const limits = {
     maxStorageBufferBindingSize: bytes,
     maxBufferSize: bytes,
-    maxComputeWorkgroupStorageSize: assumed.limits.maxComputeWorkgroupStorageSize ?? 0,
+    maxComputeWorkgroupStorageSize: 0,
   };
   const raise = (/** @type {Limit} */ key, /** @type {number} */ value) => {
     limits[key] = Math.max(limits[key] ?? 0, value);
   };
   const wanted = new Set(steps.map((k) => program.steps[k].kernel));
-  for (const { name, params, launch } of program.kernels) {
+  for (const { name, params, launch, shared_bytes } of program.kernels) {
     if (!wanted.has(name)) continue;
+    raise('maxComputeWorkgroupStorageSize', shared_bytes);
     const { blocks, threads } = geometry(launch);
     raise('maxStorageBuffersPerShaderStage', params.length);
     raise('maxComputeInvocationsPerWorkgroup', threads[0] * threads[1] * threads[2]);
@@ -111,6 +112,7 @@ export function neededBy(program, steps, bytes) {
     raise('maxComputeWorkgroupSizeZ', threads[2]);
     raise('maxComputeWorkgroupsPerDimension', Math.max(...blocks));
   }
+  limits.maxComputeWorkgroupStorageSize ||= assumed.limits.maxComputeWorkgroupStorageSize ?? 0;
   return { limits, float16: assumed.float16 };
 }
 
