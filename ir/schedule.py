@@ -11,26 +11,18 @@ The primitives and their names are those of TVM (Chen et al., OSDI'18, §4) afte
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from ..runtime.dtype import INT32
 from ..runtime.errors import ScheduleError
 from .expr import TRUE, ZERO, Binary, Const, Expr, IterVar, Op, Read, Reduce, Select, binary
+from .primitives import Step, dataflow_primitive
 from .stage import SCOPES, Stage
 from .tensor import ComputeOp, Operation, Tensor
-from .trace import Step, Trace
+from .trace import Trace
 from .visit import Mutator, substitute
 
-THREAD_TAGS = (
-    "blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", "threadIdx.z",
-    "fragment.x", "fragment.y", "draw_buffer",
-)  # fmt: skip
-
-
-def thread_axis(tag: str) -> IterVar:
-    """A hardware index to ``bind`` a loop to, such as ``"threadIdx.x"`` or ``"fragment.x"``."""
-    if tag not in THREAD_TAGS:
-        raise ScheduleError(f"there is no thread axis {tag!r}.", hint=", ".join(THREAD_TAGS))
-    return IterVar(tag, INT32, ZERO, Const(1, INT32), "thread", tag)
+Results: TypeAlias = Tensor | Sequence[Tensor]  # one or all results of an operation
 
 
 def create_schedule(outputs: Tensor | Sequence[Tensor]) -> Schedule:
@@ -83,6 +75,7 @@ class Schedule:
         return (key.op if isinstance(key, Tensor) else key) in self._stage
 
     def stage_named(self, name: str) -> Stage:
+        """The stage of this name; raises ScheduleError that lists them."""
         for s in self.stages:
             if s.name == name:
                 return s
@@ -95,8 +88,9 @@ class Schedule:
         """Every primitive called so far; serialisable and replayable."""
         return Trace(tuple(self._steps))
 
-    def record(self, stage: Stage, primitive: str, *args: object) -> None:
-        self._steps.append(Step(stage.name, primitive, args))  # type: ignore[arg-type]
+    def record(self, step: Step) -> None:
+        """Note that a primitive was carried out."""
+        self._steps.append(step)
 
     def consumers(self, stage: Stage) -> list[Stage]:
         """The stages that read a result of ``stage`` directly."""
@@ -104,7 +98,8 @@ class Schedule:
 
     # Primitives that change the dataflow ----------------------------------------------------
 
-    def cache_read(self, tensor: Tensor, scope: str, readers: Sequence[Tensor | Stage]) -> Tensor:
+    @dataflow_primitive
+    def cache_read(self, tensor: Tensor, scope: str, readers: Sequence[Stage | Tensor]) -> Tensor:
         """Copy ``tensor`` into ``scope`` for ``readers``, which then read the copy.
 
         for i: C[i] = A[i] + 1      ->      for i: A.local[i] = A[i]
@@ -122,7 +117,6 @@ class Schedule:
             IterVar(f"i{k}", INT32, ZERO, extent, "data") for k, extent in enumerate(tensor.shape)
         )
         op = ComputeOp(f"{tensor.name}.{scope}", axes, (Read(tensor, axes),))
-        self.record(source, "cache_read", tensor.value_index, scope, tuple(r.name for r in stages))
         stage = self._add(op, self.stages.index(source) + 1)
         stage.scope = scope
         redirect = _Redirect({tensor: op.outputs[0]})
@@ -130,7 +124,8 @@ class Schedule:
             r.body = tuple(redirect(b) for b in r.body)
         return op.outputs[0]
 
-    def cache_write(self, tensors: Tensor | Sequence[Tensor], scope: str) -> Tensor:
+    @dataflow_primitive
+    def cache_write(self, tensors: Results, scope: str) -> Tensor:
         """Compute ``tensor`` in ``scope`` first, then copy; gives the copy's source. With several
         tensors (all results of one operation) the first one's source is given.
 
@@ -158,21 +153,21 @@ class Schedule:
             body,
             attrs=stage.op.attrs,
         )
-        self.record(stage, "cache_write", scope)
         cache = self._add(op, self.stages.index(stage))
         cache.scope = scope
         stage.body = tuple(Read(t, stage.axes) for t in op.outputs)
         stage.reset_leaves()
         return op.outputs[0]
 
-    def rfactor(self, tensor: Tensor, axis: IterVar) -> Tensor:
+    @dataflow_primitive
+    def rfactor(self, tensors: Results, axis: IterVar) -> Tensor:
         """Turn the reduce loop ``axis`` into a data axis of a partial reduction (Suriana et al.,
         CGO'17); gives the tensor of partial results, whose first axis is ``axis``.
 
             for k: for j: C += A[k, j]   ->   for k: for j: C.rf[k] += A[k, j]
                                               for k:        C += C.rf[k]
         """
-        stage = self[tensor]
+        stage = self[tensors if isinstance(tensors, Tensor) else tensors[0]]
         reduce = stage.body[0]
         if not isinstance(reduce, Reduce) or not stage.is_reduce(axis) or axis not in stage.leaves:
             raise ScheduleError(
@@ -210,7 +205,6 @@ class Schedule:
         else:  # nothing is left to reduce: a masked copy
             body = tuple(Select(condition, s, i) for s, i in zip(sources, reduce.reducer.identity))
         op = ComputeOp(f"{stage.name}.rf", axes, body)
-        self.record(stage, "rfactor", axis.name)
         self._add(op, self.stages.index(stage))
         last = IterVar(axis.name, INT32, ZERO, axis.extent, "reduce")
         partial = tuple(Read(t, (last, *stage.axes)) for t in op.outputs)

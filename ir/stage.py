@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..runtime.dtype import INT32
 from ..runtime.errors import ScheduleError
-from .expr import ZERO, Expr, IterVar, Op, Read, Reduce, as_int, binary, const
+from .expr import IterVar, Op, Read, as_int, binary
 from .layout import Layout
+from .loops import Annotation, Fuse, LoopNest, Split, Thread, split_extents
+from .primitives import primitive
 from .stmt import ForKind
 from .tensor import ComputeOp, Operation, Tensor
+from .tensorize import TensorIntrin, check_match
 from .visit import walk
 
 if TYPE_CHECKING:
     from .schedule import Schedule
-    from .tensorize import TensorIntrin
 
 SCOPES = ("global", "shared", "local")
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """``parent = outer * factor + inner``; exactly one of ``factor`` and ``nparts`` is given."""
-
-    parent: IterVar
-    outer: IterVar
-    inner: IterVar
-    factor: int | None
-    nparts: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class Fuse:
-    """``fused = outer * extent(inner) + inner``."""
-
-    outer: IterVar
-    inner: IterVar
-    fused: IterVar
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """What is special about a loop."""
-
-    kind: ForKind = ForKind.SERIAL
-    tag: str = ""
-    pragmas: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +44,12 @@ class Ahead:
 ROOT = Attach()
 
 
-class Stage:
-    """The loops of one operation. ``leaves`` are the loops, outermost first; ``relations`` say how
-    they came from ``axes`` and ``reduce_axes``."""
+class Stage(LoopNest):
+    """One operation of a schedule: its loops, where and how it is computed and stored."""
 
     def __init__(self, schedule: Schedule, op: Operation, name: str):
         self.schedule, self.op, self.name = schedule, op, name
-        self.axes: tuple[IterVar, ...] = op.axes if isinstance(op, ComputeOp) else ()
-        self.body: tuple[Expr, ...] = op.body if isinstance(op, ComputeOp) else ()
+        super().__init__(op)
         self.is_output = False
         self.scope = "global"
         self.attach = ROOT
@@ -87,25 +57,6 @@ class Stage:
         self.layout: Layout | None = None
         self.intrin: tuple[IterVar, TensorIntrin] | None = None
         self.prefetches: dict[IterVar, list[Ahead]] = {}  # loop -> what is fetched before it
-        self.relations: list[Split | Fuse] = []
-        self.annotations: dict[IterVar, Annotation] = {}
-        self.leaves: list[IterVar] = []
-        self.reset_leaves()
-
-    def reset_leaves(self) -> None:
-        """Plain loops again: all data axes, then all reduce axes."""
-        self.relations, self.annotations = [], {}
-        self.leaves = [*self.axes, *self.reduce_axes]
-
-    def drop_reduce_loops(self, axes: Sequence[IterVar]) -> None:
-        """Replace the reduce loops by plain ones over ``axes`` (after rfactor)."""
-        keep = [a for a in self.leaves if not self.is_reduce(a)]
-        self.relations = [r for r in self.relations if not self.is_reduce(_parts(r)[0])]
-        self.leaves = [*keep, *axes]
-
-    @property
-    def reduce_axes(self) -> tuple[IterVar, ...]:
-        return self.body[0].axes if self.body and isinstance(self.body[0], Reduce) else ()
 
     def producers(self) -> list[Stage]:
         """The stages whose results this one reads."""
@@ -117,14 +68,12 @@ class Stage:
         return list(seen)
 
     def reads(self) -> list[Read]:
+        """Every read of a tensor in the body, in the order of the text."""
         return [n for b in self.body for n in walk(b) if isinstance(n, Read)]
 
-    @staticmethod
-    def is_reduce(axis: IterVar) -> bool:
-        return axis.kind == "reduce"
-
     def axis_named(self, name: str) -> IterVar:
-        for a in self.leaves:
+        """The loop of this name, or the axis that has been split or fused."""
+        for a in (*self.leaves, *self.axes, *self.reduce_axes):
             if a.name == name:
                 return a
         raise self._error(f"{self.name} has no loop {name!r}.")
@@ -165,16 +114,9 @@ class Stage:
             raise self._error(f"{what}: {name} is not a loop of {self.name}.")
         return axis
 
-    def _fresh(self, name: str, extent: Expr, kind: str) -> IterVar:
-        taken = {a.name for a in self.leaves} | {p.name for r in self.relations for p in _parts(r)}
-        unique, k = name, 0
-        while unique in taken:
-            k += 1
-            unique = f"{name}{k}"
-        return IterVar(unique, INT32, ZERO, extent, kind)
-
     # Loop primitives -------------------------------------------------------------------------
 
+    @primitive
     def split(
         self, axis: IterVar, factor: int | None = None, nparts: int | None = None
     ) -> tuple[IterVar, IterVar]:
@@ -190,9 +132,8 @@ class Stage:
             raise self._error(f"split of {loop.name}: {size!r} is not a positive integer.")
         self._plain(loop, "split")
         outer_extent, inner_extent = split_extents(loop.extent, factor, nparts)
-        outer = self._fresh(f"{loop.name}.outer", outer_extent, loop.kind)
-        inner = self._fresh(f"{loop.name}.inner", inner_extent, loop.kind)
-        self.schedule.record(self, "split", loop.name, factor, nparts)
+        outer = self.fresh(f"{loop.name}.outer", outer_extent, loop.kind)
+        inner = self.fresh(f"{loop.name}.inner", inner_extent, loop.kind)
         self.relations.append(Split(loop, outer, inner, factor, nparts))
         at = self.leaves.index(loop)
         self.leaves[at : at + 1] = [outer, inner]
@@ -210,6 +151,7 @@ class Stage:
         self.reorder(xo, yo, xi, yi)
         return xo, yo, xi, yi
 
+    @primitive
     def fuse(self, *axes: IterVar) -> IterVar:
         """Make one loop of neighbouring loops, outermost first.
 
@@ -226,17 +168,17 @@ class Stage:
             raise self._error("fuse: a data loop and a reduce loop cannot become one.")
         for a in loops:
             self._plain(a, "fuse")
-        self.schedule.record(self, "fuse", tuple(a.name for a in loops))
         fused = loops[0]
         for inner in loops[1:]:
             extent = binary(Op.MUL, fused.extent, inner.extent)
             name = f"{fused.name.removesuffix('.fused')}.{inner.name}.fused"
-            new = self._fresh(name, extent, fused.kind)
+            new = self.fresh(name, extent, fused.kind)
             self.relations.append(Fuse(fused, inner, new))
             fused = new
         self.leaves[at : at + len(loops)] = [fused]
         return fused
 
+    @primitive
     def reorder(self, *axes: IterVar) -> None:
         """Put the given loops in this order, into the places that they occupy together.
 
@@ -258,7 +200,6 @@ class Stage:
                     "breaks it: every lane would need a reduction loop of its own.",
                     hint="keep vectorized loops inside the reduce loops",
                 )
-        self.schedule.record(self, "reorder", tuple(a.name for a in loops))
         self.leaves = order
 
     def _plain(self, loop: IterVar, what: str) -> None:
@@ -281,6 +222,7 @@ class Stage:
         self.annotations[loop] = Annotation(kind, tag, ann.pragmas)
         return loop
 
+    @primitive
     def vectorize(self, axis: IterVar) -> None:
         """Run a loop as the lanes of one vector.
 
@@ -315,8 +257,8 @@ class Stage:
                 hint=f"reorder so that {loop.name} is inside the reduce loops",
             )
         self._annotate(loop, "vectorize", ForKind.VECTORIZED)
-        self.schedule.record(self, "vectorize", loop.name)
 
+    @primitive
     def unroll(self, axis: IterVar) -> None:
         """Write the iterations of a loop one after another.
 
@@ -330,8 +272,8 @@ class Stage:
                 hint="split the loop by a constant factor and unroll the inner one",
             )
         self._annotate(loop, "unroll", ForKind.UNROLLED)
-        self.schedule.record(self, "unroll", loop.name)
 
+    @primitive
     def parallel(self, axis: IterVar) -> None:
         """Run the iterations of a loop on several threads."""
         loop = self._loop(axis, "parallel")
@@ -341,9 +283,9 @@ class Stage:
                 hint="rfactor the loop first",
             )
         self._annotate(loop, "parallel", ForKind.PARALLEL)
-        self.schedule.record(self, "parallel", loop.name)
 
-    def bind(self, axis: IterVar, thread: IterVar) -> None:
+    @primitive
+    def bind(self, axis: IterVar, thread: Thread) -> None:
         """Run the iterations of a loop on a hardware index (see ``thread_axis``)."""
         if not isinstance(thread, IterVar) or thread.kind != "thread":
             raise self._error("bind: the second argument must come from te.thread_axis.")
@@ -356,27 +298,25 @@ class Stage:
         if any(a.tag == thread.tag for a in self.annotations.values()):
             raise self._error(f"bind: a loop of {self.name} is bound to {thread.tag} already.")
         self._annotate(loop, "bind", ForKind.BOUND, thread.tag)
-        self.schedule.record(self, "bind", loop.name, thread.tag)
 
+    @primitive
     def pragma(self, axis: IterVar, key: str, value: object = True) -> None:
         """A hint for later passes: ``"unroll_max"`` (int), ``"partition"``."""
         loop = self._loop(axis, "pragma")
         ann = self.annotations.get(loop, Annotation())
         self.annotations[loop] = Annotation(ann.kind, ann.tag, {**ann.pragmas, key: value})
-        self.schedule.record(self, "pragma", loop.name, key, value)
 
+    @primitive
     def tensorize(self, axis: IterVar, intrin: TensorIntrin) -> None:
         """Replace the loops from ``axis`` inwards by a tensor intrinsic that computes the same."""
-        from .tensorize import check_match
-
         loop = self._loop(axis, "tensorize")
         check_match(self, loop, intrin)
         self.intrin = (loop, intrin)
-        self.schedule.record(self, "tensorize", loop.name, intrin.name)
 
     # Where and how the result is stored ----------------------------------------------------------
 
-    def compute_at(self, parent: Stage, axis: IterVar) -> None:
+    @primitive
+    def compute_at(self, parent: Stage | Tensor, axis: IterVar) -> None:
         """Compute what each iteration of ``axis`` of ``parent`` needs, inside that loop.
 
         for i: B[i] = …               ->   for i: B[i] = …
@@ -398,7 +338,6 @@ class Stage:
         if ann is not None and ann.kind is ForKind.VECTORIZED:
             raise parent._error(f"compute_at: the loop {loop.name} is vectorized.")
         self.attach = Attach("at", parent, loop)
-        self.schedule.record(self, "compute_at", parent.name, loop.name)
 
     def _feeds(self, other: Stage) -> bool:
         seen: set[Stage] = set()
@@ -412,6 +351,7 @@ class Stage:
                     stack.append(c)
         return False
 
+    @primitive
     def compute_inline(self) -> None:
         """Put the expression of each element where it is read.
 
@@ -424,14 +364,14 @@ class Stage:
         if self.is_output:
             raise self._error(f"compute_inline: {self.name} is a result and must be stored.")
         self.attach = Attach("inline")
-        self.schedule.record(self, "compute_inline")
 
+    @primitive
     def compute_root(self) -> None:
         """Compute the whole result before its first reader (the default)."""
         self._compute("compute_root")
         self.attach = ROOT
-        self.schedule.record(self, "compute_root")
 
+    @primitive
     def set_scope(self, scope: str) -> None:
         """Keep the result in ``"global"``, ``"shared"`` or ``"local"`` storage."""
         self._compute("set_scope")
@@ -440,8 +380,8 @@ class Stage:
         if self.is_output and scope != "global":
             raise self._error(f"set_scope: {self.name} is a result and stays in global memory.")
         self.scope = scope
-        self.schedule.record(self, "set_scope", scope)
 
+    @primitive
     def set_layout(self, layout: Layout | str) -> None:
         """Store an intermediate result in a blocked layout such as ``"NCHW16c"``. Where only a box
         of it is stored (``compute_at``), the box is blocked in the same way."""
@@ -456,8 +396,8 @@ class Stage:
         if new.shape != tuple(extents):
             raise self._error(f"set_layout: {layout} is a layout of {new.shape}, not {extents}.")
         self.layout = new
-        self.schedule.record(self, "set_layout", str(new))
 
+    @primitive
     def storage_align(self, axis: IterVar, factor: int, offset: int = 0) -> None:
         """Pad storage so that the stride of ``axis`` is ``offset`` modulo ``factor`` elements
         (against bank conflicts, for aligned vector loads)."""
@@ -469,8 +409,8 @@ class Stage:
         if not 0 <= offset < factor:
             raise self._error(f"storage_align: 0 <= offset {offset} < factor {factor} must hold.")
         self.alignment[self.axes.index(axis)] = (factor, offset)
-        self.schedule.record(self, "storage_align", axis.name, factor, offset)
 
+    @primitive
     def prefetch(
         self,
         tensor: Tensor,
@@ -502,70 +442,8 @@ class Stage:
             if a not in self.axes or a in used or n < 1:
                 what = f"{n} elements of {a.name} cannot share what is read of {tensor.name}"
                 raise self._error(f"prefetch: {what}.")
-        source = self.schedule[tensor]
         self.prefetches.setdefault(loop, []).append(Ahead(tensor, axis, distance, parts))
-        index = source.op.outputs.index(tensor)
-        text = tuple(f"{a.name}:{n}" for a, n in parts)
-        self.schedule.record(
-            self, "prefetch", source.name, index, loop.name, axis.name, distance, text
-        )
 
     def _compute(self, what: str) -> None:
         if not isinstance(self.op, ComputeOp):
             raise ScheduleError(f"{what}: {self.name} is an input; it is there already.")
-
-    # What the loops mean ----------------------------------------------------------------------
-
-    def extents(self, roots: Mapping[IterVar, Expr] | None = None) -> dict[IterVar, Expr]:
-        """The extent of every axis and loop, for the given extents of the root axes."""
-        result = {a: (roots or {}).get(a, a.extent) for a in (*self.axes, *self.reduce_axes)}
-        for r in self.relations:
-            if isinstance(r, Split):
-                sizes = split_extents(result[r.parent], r.factor, r.nparts)
-                result[r.outer], result[r.inner] = sizes
-            else:
-                result[r.fused] = binary(Op.MUL, result[r.outer], result[r.inner])
-        return result
-
-    def index_values(
-        self, extents: Mapping[IterVar, Expr] | None = None
-    ) -> tuple[dict[IterVar, Expr], list[tuple[IterVar, Expr]]]:
-        """Every axis as an expression in the loops, counted from 0, and the guards
-        ``(axis, condition)`` that splits which do not divide ask for."""
-        ext = extents if extents is not None else self.extents()
-        value: dict[IterVar, Expr] = {a: a for a in self.leaves}
-        guards: list[tuple[IterVar, Expr]] = []
-        for r in reversed(self.relations):
-            if isinstance(r, Fuse):
-                inner = ext[r.inner]
-                value[r.outer] = binary(Op.FLOORDIV, value[r.fused], inner)
-                value[r.inner] = binary(Op.FLOORMOD, value[r.fused], inner)
-                continue
-            inner = ext[r.inner]
-            index = binary(Op.ADD, binary(Op.MUL, value[r.outer], inner), value[r.inner])
-            value[r.parent] = index
-            covered, wanted = binary(Op.MUL, ext[r.outer], inner), ext[r.parent]
-            if as_int(covered) is None or as_int(covered) != as_int(wanted):
-                guards.append((r.parent, binary(Op.LT, index, wanted)))
-        guards.reverse()
-        return value, guards
-
-
-def split_extents(extent: Expr, factor: int | None, nparts: int | None) -> tuple[Expr, Expr]:
-    """Extents of the outer and the inner loop of a split. The inner one is never longer than the
-    loop that is split, so that a short loop needs no guard."""
-    n = as_int(extent)
-    if n is not None:
-        if factor is not None:
-            inner = max(1, min(factor, n))
-            return const(-(-n // inner)), const(inner)
-        outer = max(1, min(nparts or 1, n))
-        return const(outer), const(-(-n // outer))
-    if factor is not None:
-        return (extent + (factor - 1)) // factor, const(factor)
-    assert nparts is not None
-    return const(nparts), (extent + (nparts - 1)) // nparts
-
-
-def _parts(r: Split | Fuse) -> tuple[IterVar, IterVar, IterVar]:
-    return (r.parent, r.outer, r.inner) if isinstance(r, Split) else (r.fused, r.outer, r.inner)

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.errors import LoweringError, ScheduleError
+from ..runtime.errors import ScheduleError
 from .expr import (
-    ZERO,
     Const,
     Expr,
     ExprLike,
@@ -31,7 +30,6 @@ from .tensor import ComputeOp, PlaceholderOp, Tensor
 from .visit import children, substitute, walk
 
 if TYPE_CHECKING:
-    from .bounds import StageBounds
     from .stage import Stage
 
 
@@ -114,10 +112,10 @@ def find_intrin(name: str) -> TensorIntrin:
 
 def check_match(stage: Stage, axis: IterVar, intrin: TensorIntrin) -> None:
     """Raise ScheduleError unless the loops from ``axis`` inwards are ``intrin``."""
-    _match(stage, axis, intrin, {a: a.extent for a in stage.leaves})
+    matched_reads(stage, axis, intrin, {a: a.extent for a in stage.leaves})
 
 
-def _match(
+def matched_reads(
     stage: Stage, axis: IterVar, intrin: TensorIntrin, extents: Mapping[IterVar, Expr]
 ) -> dict[Tensor, Read]:
     """The read of the stage that each input of the intrinsic stands for."""
@@ -174,38 +172,3 @@ def _match(
     if len(stage.body) != 1 or not same(intrin.op.body[0], stage.body[0]):
         raise fail(f"it computes {stage.body[0]}")
     return found
-
-
-def emit(
-    intrin: TensorIntrin,
-    stage: Stage,
-    bounds: StageBounds,
-    to_load: Callable[[Expr], Expr],
-    where: tuple[Expr, ...],
-    output: Buffer,
-) -> tuple[Stmt | None, Stmt]:
-    """The statements (initialise, update) of a tensorised block."""
-    assert stage.intrin is not None
-    axis = stage.intrin[0]
-    reads = _match(stage, axis, intrin, bounds.extents)
-    if bounds.guards:
-        raise LoweringError(
-            f"{stage.name} is tensorised by {intrin.name}, but its region is not a whole number of "
-            f"blocks.\n{stage.nest()}"
-        )
-    inner = stage.leaves[stage.leaves.index(axis) :]
-    data = [a for a in inner if a.kind != "reduce"]
-    loops = dict(
-        zip(
-            (*intrin.op.axes, *intrin.op.reduce_axes),
-            (*data, *(a for a in inner if a.kind == "reduce")),
-        )
-    )
-    views = []
-    for t in intrin.inputs:
-        load = to_load(reads[t])
-        assert isinstance(load, Load)
-        axes = tuple(loops[a] for a in intrin.axes_of(t))
-        still = {a: ZERO for a in inner if a not in axes}  # loops of one trip
-        views.append(View(load.buffer, tuple(substitute(i, still) for i in load.indices), axes))
-    return intrin.body(views, View(output, where, tuple(data)))

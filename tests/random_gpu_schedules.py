@@ -10,8 +10,9 @@ import numpy as np
 from random_schedules import KINDS
 from weft.ir.expr import IterVar, as_int
 from weft.ir.interp import run
+from weft.ir.loops import thread_axis
 from weft.ir.lower import KernelFunction
-from weft.ir.schedule import Schedule, create_schedule, thread_axis
+from weft.ir.schedule import Schedule, create_schedule
 from weft.ir.stage import Stage
 from weft.ir.tensor import ComputeOp, Tensor
 

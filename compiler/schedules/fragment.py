@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from ...ir.bounds import inline_bodies
 from ...ir.expr import Expr, IterVar, Read, Select, Var, as_int, const
 from ...ir.layout import Digit, Layout
-from ...ir.schedule import Schedule, create_schedule, thread_axis
+from ...ir.loops import thread_axis
+from ...ir.schedule import Schedule, create_schedule
 from ...ir.simplify import stride
 from ...ir.stage import Stage
 from ...ir.target import Target

@@ -28,14 +28,15 @@ from ..expr import (
     is_const,
 )
 from ..layout import Digit, Layout
+from ..loops import Annotation
 from ..schedule import Schedule
 from ..simplify import Analyzer
-from ..stage import Annotation, Stage
+from ..stage import Stage
 from ..stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Stmt, Store, seq
 from ..tensor import ComputeOp, Tensor
-from ..tensorize import emit
 from ..visit import Mutator, Node, substitute, walk
 from .prefetch import fetches
+from .tensorize import emit
 
 
 def build_loop_nest(

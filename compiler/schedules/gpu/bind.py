@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....ir.expr import IterVar, as_int
-from ....ir.schedule import thread_axis
+from ....ir.loops import thread_axis
 from ....ir.stage import Stage
 from ..common import Context, size
 

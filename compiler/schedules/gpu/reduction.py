@@ -11,7 +11,7 @@ a workgroup share one, each with every n-th term, and their partial results meet
 from __future__ import annotations
 
 from ....ir.expr import as_int
-from ....ir.schedule import thread_axis
+from ....ir.loops import thread_axis
 from ....ir.stage import Stage
 from ..common import Context, lane_axis, reduce_source, size, vectorize_along
 from .bind import LANES, bind_blocks, bind_flat, fused
