@@ -157,7 +157,7 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
 
 def _place(goal: Target, in_browser: bool) -> str:
     """Where the target's programs run: here, under Node, in a browser."""
-    from ..runtime.devices.probe import KINDS, probe
+    from ..runtime.devices.probe import kinds, probe
     from .away import place_of
 
     place = place_of(goal)
@@ -168,7 +168,7 @@ def _place(goal: Target, in_browser: bool) -> str:
 
         playwright()
         chromium()
-    elif goal.kind in KINDS:
+    elif goal.kind in kinds():
         found = probe(goal.kind)
         if not found.ok:
             raise DeviceError(

@@ -12,51 +12,35 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime import knobs
-from ..runtime.devices.probe import KINDS, Probe, probe
-from ..runtime.errors import DeviceError, TargetError, WeftError
+from ..runtime.devices.probe import Probe, kinds, probe
+from ..runtime.devices.table import DEVICES, Device
+from ..runtime.errors import TargetError, WeftError
 
 NEEDED = ("numpy", "llvmlite", "networkx", "onnx", "ml_dtypes", "rich")
-OPTIONAL = {
+_OTHERS = {
     "pillow": ("pictures in 'weft run'", "weft[images]"),
     "onnxruntime": ("'weft check --against onnxruntime', tests, benchmarks", "onnxruntime"),
     "lightgbm": ("'weft tune'", "weft[tune]"),
-    "playwright": ("'weft check --target webgl'", "weft[browser]"),
-    "glcontext": ("opengl", "weft[opengl]"),
-    "pyopencl": ("opencl", "weft[opencl]"),
-    "wgpu": ("webgpu outside of a browser", "weft[webgpu]"),
 }
-_NAMES = {"llvm": "this processor", "webgl": "in a page", "wasm": "in pages and Node"}
+
+
+def optional() -> dict[str, tuple[str, str]]:
+    """Packages that are not needed: what for, what to give to pip."""
+    drivers = {
+        row.package: (f"running {row.kind} from Python", f"weft[{row.extra}]")
+        for row in DEVICES.values()
+        if row.package
+    }
+    return {**_OTHERS, **drivers}
 
 
 def machine() -> list[Probe]:
     """What runs each kind of target here, browsers included."""
-    from ..ir.target import kinds
-
-    return [_webgl() if k == "webgl" else probe(k) for k in kinds() if k in (*KINDS, "webgl")]
-
-
-def _webgl() -> Probe:
-    """Any browser shows a bundle; to run one from here takes a Chromium and its driver."""
-    from .browser import chromium, playwright
-
-    try:
-        executable = chromium()
-        playwright()
-    except DeviceError as e:
-        return Probe("webgl", False, reason=e.message, hint=e.hint or "")
-    return Probe("webgl", True, f"Chromium ({executable}), Playwright {version('playwright')}")
+    return [probe(kind) for kind in kinds()]
 
 
 # ---- weft targets -------------------------------------------------------------------------------
 
-WRITES = {
-    "llvm": "native code through LLVM",
-    "opencl": "OpenCL C",
-    "opengl": "fragment shaders, GLSL 3.30",
-    "webgl": "fragment shaders, GLSL ES 3.00",
-    "webgpu": "compute shaders, WGSL",
-    "wasm": "WebAssembly through LLVM and Emscripten",
-}
 PROCESSORS = (
     "llvm",
     "llvm -mtriple=x86_64-linux-gnu",
@@ -70,11 +54,12 @@ PROCESSORS = (
 def targets() -> int:
     """Print what can be compiled for, and what can be run here."""
     from ..codegen import for_target
-    from ..ir.target import Target, kinds
+    from ..ir.target import Target
+    from ..ir.target import kinds as compiled
 
     found = {p.kind: p for p in machine()}
-    for kind in kinds():
-        print(f"{kind:<8} {WRITES.get(kind, 'registered by a program')}")
+    for kind in compiled():
+        print(f"{kind:<8} {DEVICES.get(kind, Device(kind)).code or 'registered by a program'}")
         p = found.get(kind)
         if p is None:
             continue
@@ -117,7 +102,7 @@ def doctor() -> int:
         except (WeftError, PackageNotFoundError, OSError, ImportError) as e:
             print(f"  BAD  {name:<12} {type(e).__name__}: {e}")
             bad += 1
-    for name, (use, install) in OPTIONAL.items():
+    for name, (use, install) in optional().items():
         try:
             print(f"  ok   {name:<12} {version(name)}")
         except PackageNotFoundError:
@@ -142,7 +127,7 @@ def _details(p: Probe) -> Iterator[str]:
     if p.limits:
         yield "limits: " + ", ".join(f"{k} {v}" for k, v in p.limits.items())
         yield from _too_small(p)
-    if p.kind in ("opencl", "opengl", "webgpu"):
+    if DEVICES[p.kind].runner is not None:
         try:
             yield _small_model(p.kind)
         except (WeftError, ImportError) as e:

@@ -64,5 +64,5 @@ def register_target(
         )
     register_kind(target)
     register_generator(target.kind, generator)
-    register_device(Device(target.kind, program))
+    register_device(Device(target.kind, runner=program))
     return target

@@ -3,7 +3,9 @@
 import subprocess
 import tempfile
 from ctypes import CDLL, c_void_p
+from functools import partial
 from pathlib import Path
+from timeit import timeit
 
 import numpy as np
 from weft.codegen import TextGenerator
@@ -73,16 +75,31 @@ class ToyProgram:
         subprocess.run([*command, library, source], check=True)
         self.library = CDLL(str(library))
 
-    def run(self, arrays, out=None):
+    def _enter(self, arrays):
         own = [np.empty(s.nbytes, np.uint8) for s in self.program.slots]
         slots = [own[root] for root in self.storage.roots]
         given = {**self.storage.constants, **dict(zip(self.program.inputs.values(), arrays))}
         for k, a in given.items():
             slots[k][:] = np.frombuffer(np.ascontiguousarray(a).tobytes(), np.uint8)
+        return slots
+
+    def _step(self, step, slots):
+        self.library[step.kernel](*(c_void_p(slots[k].ctypes.data) for k in step.args))
+
+    def run(self, arrays, out=None):
+        slots = self._enter(arrays)
         for step in self.program.steps:
-            self.library[step.kernel](*(c_void_p(slots[k].ctypes.data) for k in step.args))
+            self._step(step, slots)
         outputs = zip(self.program.outputs.values(), self.storage.outputs.values())
         return deliver([slots[k].view(s.dtype.numpy).reshape(s.shape) for k, s in outputs], out)
+
+    def time(self, arrays, repeat):
+        slots, steps = self._enter(arrays), self.program.steps
+        row = [partial(self._step, step, slots) for step in steps]
+        return np.array([[timeit(f, number=1) * 1e9 for f in row] for _ in range(repeat)])
+
+    def close(self):
+        self.folder.cleanup()
 
 
 TARGET, GENERATOR = Target("toyc", distinct_buffers=True, vector_bits=8), TextGenerator(source)

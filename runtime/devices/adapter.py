@@ -13,12 +13,9 @@ from typing import Any
 from .. import knobs
 from ..errors import DeviceError
 from .program import check_process
+from .table import DEVICES
 
-INSTALL_PYTHON = "pip install 'weft[webgpu]'"
-INSTALL_DRIVER = (
-    "install the Vulkan driver of your device, or for Vulkan on the processor: "
-    "apt-get install mesa-vulkan-drivers libvulkan1"
-)
+_ROW = DEVICES["webgpu"]
 _TYPES = ("DiscreteGPU", "IntegratedGPU", "VirtualGPU", "Unknown", "CPU")  # best first
 _FEATURES = ("shader-f16", "timestamp-query")  # used where they are offered
 _lock = threading.Lock()
@@ -36,7 +33,7 @@ def module() -> Any:
         import wgpu  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError, RuntimeError) as e:  # the latter: its library does not load
         raise DeviceError(
-            f"the package wgpu cannot be imported: {e}.", hint=INSTALL_PYTHON
+            f"the package wgpu cannot be imported: {e}.", hint=_ROW.install_package
         ) from None
     return wgpu
 
@@ -82,7 +79,7 @@ def adapters() -> list[Any]:
         found = wgpu.gpu.enumerate_adapters_sync()
     found = [a for a in found if a.info["backend_type"] != "Null"]
     if not found:
-        raise DeviceError("there is no WebGPU adapter.", hint=INSTALL_DRIVER)
+        raise DeviceError("there is no WebGPU adapter.", hint=_ROW.install_driver)
     return sorted(found, key=rank)
 
 
@@ -189,3 +186,9 @@ def forget(lost: WebGPU | None) -> None:
     with _lock:
         for wanted in [w for w, found in _shared.items() if found is lost]:
             del _shared[wanted]
+
+
+def describe() -> tuple[str, dict[str, int]]:
+    """The adapter that programs get with its driver, and its limits."""
+    found = shared()
+    return f"{found.name}: wgpu {module().__version__}", found.limits

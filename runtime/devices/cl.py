@@ -16,12 +16,9 @@ from typing import Any
 from .. import knobs
 from ..errors import DeviceError
 from .program import check_process
+from .table import DEVICES
 
-INSTALL_PYTHON = "pip install 'weft[opencl]'"
-INSTALL_DRIVER = (
-    "install the driver of your device, or for OpenCL on the processor: "
-    "apt-get install pocl-opencl-icd"
-)
+_ROW = DEVICES["opencl"]
 _lock = threading.Lock()
 _shared: dict[str, CL] = {}  # by the value of WEFT_OPENCL_DEVICE
 _process = os.getpid()  # that started the drivers
@@ -39,7 +36,7 @@ def module() -> Any:
             import pyopencl  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError) as e:  # OSError: without the loader of OpenCL
         raise DeviceError(
-            f"the package pyopencl cannot be imported: {e}.", hint=INSTALL_PYTHON
+            f"the package pyopencl cannot be imported: {e}.", hint=_ROW.install_package
         ) from None
     return pyopencl
 
@@ -75,7 +72,7 @@ def devices() -> list[Any]:
         except cl.Error as e:
             reason = str(e)
     if not found:
-        raise DeviceError(f"there is no OpenCL device: {reason}.", hint=INSTALL_DRIVER)
+        raise DeviceError(f"there is no OpenCL device: {reason}.", hint=_ROW.install_driver)
     return found
 
 
@@ -168,3 +165,11 @@ def shared() -> CL:
                 )
                 _shared[wanted] = CL(device, context, cl.CommandQueue(context), timed)
         return _shared[wanted]
+
+
+def describe() -> tuple[str, dict[str, int]]:
+    """The device that programs get with its versions, and its limits."""
+    found = shared()
+    d = found.device
+    versions = f"{d.version.strip()}, driver {d.driver_version}, pyopencl {module().VERSION_TEXT}"
+    return f"{found.name}: {versions}", found.limits

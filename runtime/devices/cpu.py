@@ -42,6 +42,11 @@ def processor() -> str:
     return f"{llvm.get_host_cpu_name()}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
 
 
+def describe() -> tuple[str, dict[str, int]]:
+    """The processor, LLVM's version, and how many threads run kernels."""
+    return f"{processor()} ({platform.machine()})", {"threads": CPUDevice().num_threads}
+
+
 class Library:
     """Loaded code objects; they stay in memory as long as this object lives."""
 

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from ..errors import DeviceError
+from .table import DEVICES
 
-_INSTALL = "pip install 'weft[opengl]', and apt-get install libegl1 libgl1-mesa-dri for software GL"
+_ROW = DEVICES["opengl"]
 
 TEXTURE_2D_ARRAY, TEXTURE0 = 0x8C1A, 0x84C0
 FRAMEBUFFER, COLOR_ATTACHMENT0, FRAMEBUFFER_COMPLETE = 0x8D40, 0x8CE0, 0x8CD5
@@ -69,18 +70,22 @@ class GL:
         try:
             import glcontext  # pyright: ignore[reportMissingImports]
         except ImportError:
-            raise DeviceError("the package glcontext is missing.", hint=_INSTALL) from None
+            raise DeviceError(
+                "the package glcontext is missing.", hint=_ROW.install_package
+            ) from None
         try:
             self.context = glcontext.get_backend_by_name("egl")(
                 # The names that the libraries have without their development packages.
                 mode="standalone", require=330, libgl="libGL.so.1", libegl="libEGL.so.1",
             )  # fmt: skip
         except Exception as e:  # glcontext raises Exception itself
-            raise DeviceError(f"there is no OpenGL 3.3 through EGL: {e}.", hint=_INSTALL) from None
+            raise DeviceError(
+                f"there is no OpenGL 3.3 through EGL: {e}.", hint=_ROW.install_driver
+            ) from None
         for name, (result, arguments) in _FUNCTIONS.items():
             where = self.context.load(name)
             if not where:
-                raise DeviceError(f"OpenGL lacks the function {name}.", hint=_INSTALL)
+                raise DeviceError(f"OpenGL lacks the function {name}.", hint=_ROW.install_driver)
             setattr(self, name[2:], ctypes.CFUNCTYPE(result, *arguments)(where))
         for state in (DITHER, BLEND, DEPTH_TEST, SCISSOR_TEST):
             self.Disable(state)
@@ -161,3 +166,18 @@ class GL:
 def shared() -> GL:
     """The context of this process."""
     return GL()
+
+
+def describe() -> tuple[str, dict[str, int]]:
+    """The renderer of this process, and its limits."""
+    gl = shared()
+    gl.enter()
+    try:
+        limits = {
+            "max_texture_size": gl.integer(MAX_TEXTURE_SIZE),
+            "max_draw_buffers": gl.integer(MAX_DRAW_BUFFERS),
+            "texture_units": gl.integer(MAX_TEXTURE_UNITS),
+        }
+        return f"{gl.renderer}: OpenGL {gl.version}", limits
+    finally:
+        gl.leave()

@@ -1,38 +1,113 @@
 """The kinds of targets and what runs their programs: one row each.
 
-Modules are named, not imported: a process loads the one driver that it uses.
+Modules are named, not imported: a process loads the one driver that it uses. To run a new kind of
+target takes a module with a class like :class:`~weft.runtime.runner.Runner`, and a row.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from typing import Any
 
 from ..errors import DeviceError
 from ..runner import RunnerFactory
 
+# Names device, driver and versions, and gives the limits; raises DeviceError with what is missing.
+ProbeFunction = Callable[[], tuple[str, dict[str, int]]]
+
 
 @dataclass(frozen=True)
 class Device:
     """What runs programs of a ``kind``.
 
-    ``runner`` makes a :class:`~weft.runtime.runner.Runner`: a class, or ``"module:class"`` relative
-    to this folder; None where nothing in this process can, and ``place`` then says what does.
+    Places in modules are ``"module:attribute"``, relative to this folder.
+
+    Parameters
+    ----------
+    code : what programs consist of, for ``weft targets``.
+    runner : what makes a :class:`~weft.runtime.runner.Runner`; None where nothing in this process
+        can, and ``place`` then says what does.
+    probe : whether this machine can; None where there is no way to know.
+    package : the Python package of the driver, and ``extra`` the extra of weft that installs it.
+    driver : where else drivers come from; ``debian`` are the packages that bring one that works on
+        any machine, on the processor.
     """
 
     kind: str
+    _: KW_ONLY
+    code: str = ""
     runner: str | RunnerFactory | None = None
     place: str = ""
+    probe: str | ProbeFunction | None = None
+    package: str = ""
+    extra: str = ""
+    driver: str = ""
+    debian: tuple[str, ...] = ()
+
+    @property
+    def install_package(self) -> str:
+        """What to do where :attr:`package` is missing."""
+        return f"pip install 'weft[{self.extra}]'"
+
+    @property
+    def install_driver(self) -> str:
+        """What to do where Python has its package and no driver is found."""
+        command = f"apt-get install {' '.join(self.debian)}"
+        return f"{self.driver}: {command}" if self.driver else command
 
 
 _ROWS = (
-    Device("llvm", "..kernel:CPUProgram"),
-    Device("opencl", ".opencl:CLProgram"),
-    Device("opengl", ".opengl:GLProgram"),
-    Device("webgpu", ".webgpu:WebGPUProgram"),
-    Device("wasm", place="in pages and under Node"),
-    Device("webgl", place="in pages"),
+    Device(
+        "llvm", code="native code through LLVM", runner="..kernel:CPUProgram", probe=".cpu:describe"
+    ),
+    Device(
+        "wasm",
+        code="WebAssembly through LLVM and Emscripten",
+        place="in pages and under Node",
+        probe=".pages:describe_wasm",
+        debian=("emscripten", "nodejs"),
+    ),
+    Device(
+        "opencl",
+        code="OpenCL C",
+        runner=".opencl:CLProgram",
+        probe=".cl:describe",
+        package="pyopencl",
+        extra="opencl",
+        driver="install the driver of your device, or for OpenCL on the processor",
+        debian=("pocl-opencl-icd",),
+    ),
+    Device(
+        "webgpu",
+        code="compute shaders, WGSL",
+        runner=".webgpu:WebGPUProgram",
+        probe=".adapter:describe",
+        package="wgpu",
+        extra="webgpu",
+        driver="install the Vulkan driver of your device, or for Vulkan on the processor",
+        debian=("mesa-vulkan-drivers", "libvulkan1"),
+    ),
+    Device(
+        "opengl",
+        code="fragment shaders, GLSL 3.30",
+        runner=".opengl:GLProgram",
+        probe=".gl:describe",
+        package="glcontext",
+        extra="opengl",
+        driver="install the driver of your device, or for OpenGL on the processor",
+        debian=("libegl1", "libgl1-mesa-dri"),
+    ),
+    Device(
+        "webgl",
+        code="fragment shaders, GLSL ES 3.00",
+        place="in pages",
+        probe=".pages:describe_browser",
+        package="playwright",
+        extra="browser",
+        debian=("chromium",),
+    ),
 )
 DEVICES: dict[str, Device] = {row.kind: row for row in _ROWS}
 
@@ -47,23 +122,28 @@ def runner_of(kind: str, where: str) -> RunnerFactory:
     """What makes the runners of a kind; raises :class:`DeviceError`, for the program ``where``,
     when nothing in this process does."""
     row = DEVICES.get(kind, Device(kind))
-    if row.runner is None:
+    if row.runner is not None:
+        return resolve(row.runner)
+    if row.place:
         raise DeviceError(
-            f"programs for {kind} have no runner in this process"
-            + (f": they run {row.place}." if row.place else "."),
+            f"programs for {kind} have no runner in this process: they run {row.place}.",
             where=where,
-            hint="weft.bundle makes a folder that a page loads, and weft.check runs one there; "
-            "for this process, compile for 'llvm'"
-            if row.place
-            else "give weft.register_target the class that runs them",
+            hint="weft.bundle makes a folder for a page, weft.check runs a model there; for this "
+            "process, compile for 'llvm'",
         )
-    return named(row.runner) if isinstance(row.runner, str) else row.runner
+    raise DeviceError(
+        f"programs for {kind} have no runner in this process.",
+        where=where,
+        hint="give weft.register_target the class that runs them",
+    )
 
 
-def named(place: str) -> Any:
-    """What ``"module:attribute"`` relative to this folder names."""
+def resolve(place: Any) -> Any:
+    """What ``"module:attribute"`` names; anything else is itself."""
+    if not isinstance(place, str):
+        return place
     module, _, attribute = place.partition(":")
     return getattr(import_module(module, __package__), attribute)
 
 
-__all__ = ["DEVICES", "Device", "register_device", "runner_of"]
+__all__ = ["DEVICES", "Device", "ProbeFunction", "register_device", "resolve", "runner_of"]

@@ -21,7 +21,8 @@ from weft.ir import te
 from weft.ir.target import _KINDS as kind_table
 from weft.ir.target import Target, kinds
 from weft.runtime.devices.probe import probe
-from weft.runtime.errors import GraphError, TargetError
+from weft.runtime.errors import DeviceError, GraphError, TargetError
+from weft.runtime.runner import Runner
 
 _serial = itertools.count()
 
@@ -135,6 +136,9 @@ def test_a_target_from_outside(toyc):
     model = zoo.random_model("mnist_cnn")
     exe = weft.compile(model, toyc)
     assert b"#include <math.h>" in next(iter(exe.codes.values()))
+    assert isinstance(exe.runner, Runner)
+    assert all(row.ms > 0 for row in exe.profile(repeat=2).rows)
+    exe.close()
     report = weft.check(model, toyc)
     assert report.ok and len(report.rows) > 5, report
 
@@ -164,7 +168,15 @@ def test_the_cache_sees_what_a_target_says(toyc, monkeypatch):
     assert identity(Target.parse("llvm")) == ""
 
 
+def test_a_target_without_a_runner_can_be_compiled_for():
+    if "silent" not in kinds():
+        weft.register_target(replace(toy_target.TARGET, kind="silent"), toy_target.GENERATOR)
+    exe = weft.compile(chain(weft.register_op(scaled())), "silent")
+    with pytest.raises(DeviceError, match=r"silent have no runner(.|\n)*weft\.register_target"):
+        exe(np.zeros((4, 6), np.float32))
+
+
 def test_it_is_small():
     with open(toy_target.__file__) as f:
         code = [n for n in f if n.strip() and not n.startswith(("import ", "from ", '"'))]
-    assert len(code) < 60
+    assert len(code) < 75

@@ -2,11 +2,11 @@
 
 import pytest
 from weft.runtime.devices import probe as probes
-from weft.runtime.devices.probe import KINDS, probe
+from weft.runtime.devices.probe import kinds, probe
 from weft.runtime.errors import DeviceError
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds())
 def test_probe(kind):
     found = probe(kind)
     assert found.kind == kind
