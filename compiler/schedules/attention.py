@@ -17,8 +17,8 @@ from ...ir.expr import as_int
 from ...ir.stage import Stage
 from .blocking import choose_tile, tuned_tile
 from .common import Context, part_of, run_parallel, size, vectorize_along, work
-from .contraction import tile_contraction
 from .reduction import schedule_reduction
+from .register_tile import TiledContraction, tile_contraction
 
 # Bytes of scores and exponentials that are worked on together: they stay in the first-level cache.
 BLOCK_BYTES = 1 << 14
@@ -99,5 +99,7 @@ def _tiled(ctx: Context, stage: Stage, rows: int, lanes: int) -> Stage:
     depth = size(accumulate.reduce_axes)
     tile = choose_tile(ctx, rows, columns, lanes, block=1, shares_vector=False, depth=depth)
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
-    tile_contraction(ctx, stage, accumulate, column - 1, column, tile, operations=0)
+    tile_contraction(
+        ctx, TiledContraction(stage, accumulate, column - 1, column, tile), operations=0
+    )
     return accumulate

@@ -154,6 +154,13 @@ def run_parallel(
     return loop
 
 
+def split_axis(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, IterVar]:
+    """(outer, inner); no outer loop when one tile covers the axis."""
+    if (as_int(axis.extent) or 0) <= factor:
+        return None, axis
+    return stage.split(axis, factor=factor)
+
+
 def even_part(n: int, most: int, least: int) -> int:
     """The largest part of ``n`` from ``most`` down to above ``least`` that divides it; where none
     does, one that leaves parts of about the same length, and as few of them as possible."""

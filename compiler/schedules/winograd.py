@@ -22,7 +22,7 @@ from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
 from .blocking import Tile, tuned_tile
 from .common import Context, even_part, part_of, run_parallel, work
-from .contraction import tile_contraction
+from .register_tile import TiledContraction, tile_contraction
 
 # The part of a core's own cache for what of V and M is worked on together; some of it is left to
 # the weights.
@@ -101,9 +101,10 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     data.set_layout(_by_tile(data, lanes))
     product.set_layout(_by_tile(product, lanes))
     accumulate.set_layout(_by_tile(product, lanes))
-    tile_contraction(
-        ctx, product, accumulate, 2, 3, tile, operations=0, ahead=(1, 1), together=together * across
+    contraction = TiledContraction(
+        product, accumulate, 2, 3, tile, ahead=(1, 1), together=together * across
     )
+    tile_contraction(ctx, contraction, operations=0)
     chunks = result.fuse(*outer) if first else result.fuse(batch, block)
     product.compute_at(result, chunks if first else outer_f)
     # The data.

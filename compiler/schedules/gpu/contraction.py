@@ -20,7 +20,7 @@ from ....ir.expr import IterVar, Read, as_int
 from ....ir.stage import Stage
 from ....ir.visit import walk
 from ..blocking import blocked_reduce_axis
-from ..common import Context, lane_axis, size
+from ..common import Context, lane_axis, size, split_axis
 from ..contraction import operands_of, row_axis, shares_vector
 from .bind import LANES, bind_flat
 
@@ -111,10 +111,10 @@ def _apply(
 ) -> IterVar | None:
     """Carry the tile out; gives the unrolled reduce loop."""
     rows, vectors, lanes = tile
-    wide, lane = _split(result, result.axes[vector], lanes)
-    outer_v, inner_v = _split(result, wide, vectors) if wide is not None else (None, None)
+    wide, lane = split_axis(result, result.axes[vector], lanes)
+    outer_v, inner_v = split_axis(result, wide, vectors) if wide is not None else (None, None)
     axis = result.axes[row] if row is not None else None
-    outer_r, inner_r = _split(result, axis, rows) if axis is not None else (None, None)
+    outer_r, inner_r = split_axis(result, axis, rows) if axis is not None else (None, None)
     outer: list[IterVar] = []
     for k, a in enumerate(result.axes):
         loop = {vector: outer_v, row: outer_r}.get(k, a)
@@ -128,7 +128,7 @@ def _apply(
         result.vectorize(lane)
     if outer:
         acc.compute_at(result, bind_flat(ctx, result, outer))
-    wide, lane = _split(acc, acc.axes[vector], lanes)
+    wide, lane = split_axis(acc, acc.axes[vector], lanes)
     data = [a for k, a in enumerate(acc.axes) if k not in (row, vector)] if outer else []
     inside = [acc.axes[row]] if row is not None else []
     inside += [wide] if wide is not None else []
@@ -205,10 +205,3 @@ def _terms(ctx: Context, acc: Stage) -> tuple[list[IterVar], list[IterVar]]:
         return [*others, axis], []
     outer, inner = acc.split(axis, factor=LANES)
     return [outer, *others], [inner]
-
-
-def _split(stage: Stage, axis: IterVar, factor: int) -> tuple[IterVar | None, IterVar]:
-    """(outer, inner); no outer loop when one tile covers the axis."""
-    if (as_int(axis.extent) or 0) <= factor:
-        return None, axis
-    return stage.split(axis, factor=factor)
