@@ -19,22 +19,15 @@ from ...ir.target import Target
 from ...runtime.dtype import FLOAT32
 from ..graph import Graph, Node
 from ..ops.winograd import transform_weights
+from ..schedules.measured import (
+    FMA_PER_CYCLE,
+    SHORT_ROWS,
+    SHORT_ROWS_FACTOR,
+    TRANSFORM_CYCLES,
+    WORTH,
+)
 from ..types import TensorType
 from .rewrite import Rewrite
-
-# Measured on AVX-512 cores (Zen 5); they decide between algorithms, so ratios are what counts.
-FMA_PER_CYCLE = 2
-# Cycles to transform one vector of a data tile or back. Larger tiles have more of them in flight
-# than there are registers; small ones write and read more per result. Tiles of 6 are no candidates:
-# their 64 matrix products per tile save a fifth of the multiplications of tiles of 4 where all
-# divides, but their transforms cost more: on the layers of VGG-11 and of a U-Net they took 0.94 to
-# 1.35 times as long (Zen 3), and few gained.
-TRANSFORM_CYCLES = {2: 8.0, 4: 4.0}
-# What the direct convolution loses on rows too short for its register tile.
-SHORT_ROWS = 12
-SHORT_ROWS_FACTOR = 1.4
-# The transformed convolution must be estimated at this share of the direct one, at most.
-WORTH = 0.85
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 from ...ir.target import Target
 from ..graph import Graph, Node
 from ..ops import Contraction, Kind, get
+from ..schedules.measured import (
+    CROSS,
+    FUSED,
+    HALF_LINE,
+    LINES_FROM_BLOCKS,
+    LINES_FROM_LINES,
+    LONG_LINES,
+    SHORT_LINES,
+    STRIDED,
+)
 from ..types import TensorType
-
-CROSS = 0.75  # cycles of an element that lies in vectors of another axis
-# An operator of elements is part of the kernel of its operand, which then has two layouts.
-FUSED = 16.0
-STRIDED = 4.0  # how much dearer every second place of a line is than all
-# How much dearer a convolution is that writes lines of a picture, from blocks and from lines; and
-# one that reads lines, shorter than half a line of the cache, and others.
-LINES_FROM_BLOCKS, LINES_FROM_LINES = 10.0, 2.0
-SHORT_LINES, LONG_LINES = 1.5, 1.05
-HALF_LINE = 32  # bytes
 
 
 def weight_columns(node: Node, graph: Graph) -> int | None:

@@ -12,10 +12,9 @@ from __future__ import annotations
 from ...ir.target import Target
 from ..graph import Graph, Node
 from ..ops import Kind, get
+from ..schedules.measured import DETACH_DEPTH
 from .layout import worth_blocking
 from .rewrite import Rewrite
-
-DEPTH = 32  # products of an element from which on its copy is a small price
 
 
 def detach_results(graph: Graph, target: Target) -> Graph:
@@ -40,7 +39,7 @@ def _is_convolved(graph: Graph, name: str, target: Target) -> bool:
             w = graph.types[node.inputs[1]]
             depth = w.size // max(1, shape[1])
             lanes = target.lanes(graph.types[name].dtype)
-            return depth >= DEPTH and worth_blocking(shape[1], lanes)
+            return depth >= DETACH_DEPTH and worth_blocking(shape[1], lanes)
         if get(node.op).kind > Kind.BROADCAST:
             return False
         same = [i for i in node.inputs if i and graph.types[i].shape == shape]

@@ -10,9 +10,8 @@ elements is used for every filter.
 from __future__ import annotations
 
 from ..graph import Graph, Node
+from ..schedules.measured import GATHER_FILTERS
 from .rewrite import Rewrite
-
-FILTERS = 32  # with fewer, copying costs more than neighbours save
 
 
 def gather_strided(graph: Graph) -> Graph:
@@ -23,7 +22,7 @@ def gather_strided(graph: Graph) -> Graph:
             return None
         strides = tuple(n.attrs["strides"] or ())
         filters, _, *window = r.type(n.inputs[1]).shape
-        if set(strides) <= {1} or set(window) != {1} or filters < FILTERS:
+        if set(strides) <= {1} or set(window) != {1} or filters < GATHER_FILTERS:
             return None
         batch, channels = r.type(n.inputs[0]).shape[:2]
         places = r.type(n.outputs[0]).shape[2:]

@@ -20,12 +20,11 @@ from ...ir.layout import Digit, Layout
 from ...ir.target import Target
 from ..graph import Graph, Node
 from ..ops import Kind, get
+from ..schedules.measured import TEXEL_FETCH
 from ..types import TensorType
 from .layout_cost import weight_columns
 
 LANES = 4
-# A fetch costs as much as this many multiply-adds of texels, roughly, on every device looked at.
-FETCH = 2.0
 
 
 def choose_texture_layouts(graph: Graph, target: Target) -> Graph:
@@ -57,7 +56,7 @@ def tiled(shape: Sequence[int], lane: int, row: int, target: Target) -> Layout:
     def cost(tile: tuple[int, int]) -> float:
         blocks, rows = tile
         tiles = -(-shape[lane] // (LANES * blocks)) * -(-shape[row] // rows)
-        return tiles * (FETCH * (LANES * blocks + rows) + LANES * blocks * rows)
+        return tiles * (TEXEL_FETCH * (LANES * blocks + rows) + LANES * blocks * rows)
 
     counts = [1 << k for k in range(target.max_draw_buffers.bit_length())]
     fits = [t for t in product(counts, counts) if t[0] * t[1] <= target.max_draw_buffers]

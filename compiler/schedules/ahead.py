@@ -15,15 +15,9 @@ from ...ir.expr import IterVar, Read, as_int
 from ...ir.stage import Stage
 from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
-from .blocking import LINE_BYTES, Tile, bytes_of
+from .blocking import Tile, bytes_of
 from .common import Context, size
-
-# Operands of fewer bytes are not fetched ahead: they come soon enough.
-FETCH_BYTES = 1 << 15
-# Lines to ask for at a time; what may be under way is limited.
-MOST_LINES = 16
-# The part of a core's own cache that the next panel may take before its time.
-PANEL_SHARE = 1 / 4
+from .measured import FETCH_BYTES, LINE_BYTES, MOST_LINES, PANEL_SHARE
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,10 @@ from ...ir.expr import as_int
 from ...ir.stage import Stage
 from .blocking import choose_tile, tuned_tile
 from .common import Context, part_of, run_parallel, size, vectorize_along, work
+from .measured import ATTENTION_BYTES
 from .reduction import schedule_reduction
 from .register_tile import TiledContraction, tile_contraction
 
-# Bytes of scores and exponentials that are worked on together: they stay in the first-level cache.
-BLOCK_BYTES = 1 << 14
 ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -83,7 +82,7 @@ def schedule_attention(ctx: Context, stage: Stage) -> set[Stage]:
 def _block(ctx: Context, p: _Parts, rows: int, keys: int, lanes: int) -> int:
     """Rows that are worked on together: whole register tiles, as many as fit."""
     tile = choose_tile(ctx, rows, keys, lanes, block=1, shares_vector=False).rows
-    tiles = max(1, BLOCK_BYTES // (8 * keys * tile))
+    tiles = max(1, ATTENTION_BYTES // (8 * keys * tile))
     best = min(rows, tile * tiles)
     options = sorted({*(k for k in ROWS if k < rows), rows, best})
     chosen = ctx.choose(f"{p.scores.name}.rows", options, best)

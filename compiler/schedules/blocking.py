@@ -14,36 +14,25 @@ from ...ir.stage import Stage
 from ...ir.tensor import Tensor
 from ...ir.visit import walk
 from .common import Context, even_part, size
-
-# What a panel may have to stay in the first-level cache for all rows, and the cycles of a line that
-# comes from the second one instead.
-NEAR_BYTES = 16 << 10
-LINE_BYTES, LINE_CYCLES = 64, 4.0
-# Cycles of a step of a tile of too few accumulators to cover the latency of a multiply-add, and of
-# one that just covers it: that latency, and what keeps one from starting.
-STEP_CYCLES, COVERED_CYCLES = 5.0, 4.25
-COVERING = 8  # accumulators: four cycles, two multiply-adds each
-# Loads in a cycle: two, less what prefetches and bank conflicts take.
-LOADS = 1.75
-# Statements of an unrolled window; half of it for the channels of other sums.
-UNROLLED = 256
-# What smaller tiles at the ends cost beside their steps.
-UNEVEN = 1.01
-# The part of a core's own cache that an operand may take to stay there until it is read again. Data
-# in blocks of channels come from many places at once: a block of rows of them gets less, all rows
-# together more where smaller blocks would read weights anew that no cache of the core holds.
-CACHE_SHARE = 3 / 4
-BLOCK_SHARE = 3 / 8
-WHOLE_SHARE = 7 / 8
-SCATTERED = 1.5  # how much dearer bytes of data are than bytes of weights
-# Bytes in a cycle that may come from the second-level cache while weights arrive there from beyond;
-# where it would be more, the part of a panel that all rows read before the next part. Panels for
-# more tiles than this arrive seldom enough.
-STREAM_BYTES = 10.0
-BLOCK_BYTES = 5 << 10
-FEW_TILES = 16
-# Iterations that a parallel loop should have at least.
-CHUNKS = 16
+from .measured import (
+    BLOCK_SHARE,
+    CACHE_SHARE,
+    CHUNKS,
+    COVERED_CYCLES,
+    COVERING,
+    DEPTH_BLOCK_BYTES,
+    FEW_TILES,
+    LINE_BYTES,
+    LINE_CYCLES,
+    LOADS,
+    NEAR_BYTES,
+    SCATTERED,
+    STEP_CYCLES,
+    STREAM_BYTES,
+    UNEVEN,
+    UNROLLED,
+    WHOLE_SHARE,
+)
 
 
 @dataclass(frozen=True)
@@ -192,7 +181,7 @@ def depth_block(ctx: Context, acc: Stage, outermost: IterVar, tile: Tile, tiles:
     best = 0
     # For one or two tiles there is little to gain.
     if 2 < tiles <= FEW_TILES and panel > NEAR_BYTES and streams > STREAM_BYTES:
-        most = max(2, BLOCK_BYTES * n // panel)
+        most = max(2, DEPTH_BLOCK_BYTES * n // panel)
         if most < n:
             best = even_part(n, most, most // 2)
     options = sorted({0, best, *(k for k in (2, 4, 8, 16, 32, 64) if k < n)})

@@ -14,10 +14,7 @@ from ...ir.target import Target
 from ...ir.tensor import ComputeOp, Tensor
 from ...ir.visit import walk
 from .choices import Choices, Value
-
-# Below this many scalar operations a second thread costs more than it brings (a launch is
-# some microseconds, a core does several operations a nanosecond).
-PARALLEL_WORK = 1 << 15
+from .measured import PARALLEL_WORK
 
 
 @dataclass

@@ -18,12 +18,8 @@ from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
 from .blocking import Tile, blocked_reduce_axis, bytes_of, choose_tile, tuned_tile
 from .common import Context, lane_axis, reduce_source, size, strip_casts, work
+from .measured import PACK_BYTES, PACK_DEPTH, PACK_ROWS
 from .register_tile import TiledContraction, tile_contraction
-
-# An operand of at least so many bytes and lines is packed if so many rows use it.
-PACK_BYTES = 1 << 17
-PACK_ROWS = 24
-PACK_DEPTH = 512
 
 
 def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:

@@ -33,12 +33,9 @@ from ...ir.tensor import ComputeOp, PlaceholderOp, Tensor
 from ...ir.visit import Mutator, walk
 from ...runtime.errors import CodegenError
 from .common import Context, constant_domain, expensive, size
-from .inline import MAX_REPEAT
+from .measured import MAX_REPEAT, MAX_UNROLLED, WHOLE_WINDOW
 
 LANES = 4  # of a texel
-# Statements that the unrolled reduction loops may expand to: more only lengthens compilation.
-MAX_UNROLLED = 208
-WHOLE_WINDOW = 8  # a reduction this short is unrolled as a whole
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,8 @@ from ...ir.expr import Read, Select, as_int
 from ...ir.stage import Stage
 from ...ir.visit import walk
 from .common import Context, expensive, size
+from .measured import MAX_REPEAT
 from .winograd import keeps_registers
-
-# A stage is computed again for each read when that repeats at most this much work.
-MAX_REPEAT = 2
 
 
 def inline_cheap_stages(ctx: Context) -> None:

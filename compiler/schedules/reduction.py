@@ -17,9 +17,7 @@ from .common import (
     vectorize_along,
     work,
 )
-
-# Elements of a window that is written out.
-UNROLLED = 32
+from .measured import UNROLLED_WINDOW
 
 
 def schedule_reduction(ctx: Context, stage: Stage, parallel: bool = True) -> set[Stage]:
@@ -54,9 +52,9 @@ def schedule_reduction(ctx: Context, stage: Stage, parallel: bool = True) -> set
         data.append(rest)
     accumulator.reorder(*data, *accumulator.reduce_axes, lane)
     accumulator.vectorize(lane)
-    if accumulator.reduce_axes and size(accumulator.reduce_axes) <= UNROLLED:
+    if accumulator.reduce_axes and size(accumulator.reduce_axes) <= UNROLLED_WINDOW:
         # The guards of a small window become conditions of its own place each.
-        accumulator.pragma(accumulator.reduce_axes[0], "unroll_max", UNROLLED)
+        accumulator.pragma(accumulator.reduce_axes[0], "unroll_max", UNROLLED_WINDOW)
     if len(order) > 1:
         loops = order[:-1]
         accumulator.compute_at(stage, loops[-1])

@@ -19,8 +19,6 @@ from ...ir.expr import IterVar, as_int
 from ...ir.stage import Stage
 from .ahead import Ahead, beside, fetch_panel, fetch_rows, panels_ahead, rows_ahead
 from .blocking import (
-    CHUNKS,
-    UNROLLED,
     Tile,
     blocked_reduce_axis,
     depth_block,
@@ -28,6 +26,7 @@ from .blocking import (
     row_block,
 )
 from .common import Context, orders, run_parallel, size, split_axis
+from .measured import CHUNKS, UNROLLED
 
 
 @dataclass(frozen=True)

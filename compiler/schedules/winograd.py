@@ -22,17 +22,8 @@ from ...ir.layout import Digit, Layout
 from ...ir.stage import Stage
 from .blocking import Tile, tuned_tile
 from .common import Context, even_part, part_of, run_parallel, work
+from .measured import FAR_SHARE, FEWEST_BLOCKS, SHARED_BYTES, WINOGRAD_BLOCK_SHARE
 from .register_tile import TiledContraction, tile_contraction
-
-# The part of a core's own cache for what of V and M is worked on together; some of it is left to
-# the weights.
-BLOCK_SHARE = 3 / 8
-# V of more than this part of it comes from afar each time.
-FAR_SHARE = 3 / 2
-# What a core may count on of a cache that it shares: V is read for each block of filters in pieces
-# of a few lines, for which memory is much too far.
-SHARED_BYTES = 4 << 20
-FEWEST_BLOCKS = 4  # of rows, to be dealt out to threads
 
 
 def keeps_registers(stage: Stage) -> bool:
@@ -64,7 +55,7 @@ def schedule_winograd(ctx: Context, product: Stage) -> set[Stage]:
     first = v <= cache or (weights > cache and v <= min(weights, SHARED_BYTES))
     first = bool(ctx.choose(f"{product.name}.transform_first", (False, True), first))
     bytes_of_row = width * (2 * lanes if first else channels + 2 * lanes)
-    most = int(BLOCK_SHARE * cache) // bytes_of_row
+    most = int(WINOGRAD_BLOCK_SHARE * cache) // bytes_of_row
     passes = -(-filters // (2 * lanes))
     if most == 0 and not first and weights > passes * bytes_of_row:
         # V comes from afar in any case, and less of that is read than of the weights.

@@ -13,15 +13,18 @@ import math
 from collections.abc import Sequence
 
 from ...ir.target import Target
+from ..schedules.measured import (
+    FMA_PER_CYCLE,
+    GUARD,
+    L1_BYTES,
+    L2_BYTES_PER_CYCLE,
+    LATENCY,
+    LOADS_PER_CYCLE,
+    SCALAR,
+    SELECT,
+    SPILL,
+)
 from .features import LEVELS, NAMES, OPERANDS
-
-FMA_PER_CYCLE = 2
-LOADS_PER_CYCLE = 2
-LATENCY = 4.0  # cycles of a multiply-add
-L1_BYTES, L2_BYTES_PER_CYCLE = 32 << 10, 32.0
-SPILL = 3.0  # how much slower a tile is that has more accumulators than there are registers
-GUARD, SELECT = 0.1, 0.5  # what they add: guards are peeled, but for the last tiles
-SCALAR = 4.0  # cycles of a load or an operation that is not part of a vector
 
 _AT = {name: k for k, name in enumerate(NAMES)}
 

@@ -8,10 +8,8 @@ from ....ir.expr import IterVar, as_int
 from ....ir.loops import thread_axis
 from ....ir.stage import Stage
 from ..common import Context, size
+from ..measured import THREADS
 
-# Threads of a workgroup: a multiple of what every GPU runs in lock step (32 or 64), and small
-# enough that registers are left for tiles.
-THREADS = 64
 LANES = 4  # of the vectors that all these devices load at once
 
 

@@ -22,14 +22,11 @@ from ....ir.visit import walk
 from ..blocking import blocked_reduce_axis
 from ..common import Context, lane_axis, size, split_axis
 from ..contraction import operands_of, row_axis, shares_vector
+from ..measured import MAX_ACCUMULATORS, SCALAR_READ, VECTOR_READ
 from .bind import LANES, bind_flat
 
-# Vector registers that a tile may take: a thread of a GPU has room for some more, and compilers for
-# processors (which run several threads as the lanes of one) spill beyond.
-MAX_ACCUMULATORS = 16
-# Multiply-adds of vectors that cost as much as reading a vector: where elements are read one by
-# one, each is part of a multiply-add; elsewhere the two compete.
-READ = {1: 1.0, LANES: 4.0}
+# What reading a vector costs, by how many elements arrive in one read.
+READ = {1: SCALAR_READ, LANES: VECTOR_READ}
 
 
 def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:

@@ -14,12 +14,8 @@ from ....ir.expr import as_int
 from ....ir.loops import thread_axis
 from ....ir.stage import Stage
 from ..common import Context, lane_axis, reduce_source, size, vectorize_along
+from ..measured import LONG, MANY, TOGETHER
 from .bind import LANES, bind_blocks, bind_flat, fused
-
-TOGETHER = 32  # threads that share a result
-# With so many results every thread has enough to do with its own.
-MANY = 1 << 13
-LONG = 4 * TOGETHER  # terms from which sharing pays
 
 
 def bind_reduction(ctx: Context, stage: Stage) -> set[Stage]:
