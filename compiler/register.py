@@ -30,6 +30,7 @@ def register_op(op: OpDef, onnx: str | None = None) -> OpDef:
     Raises :class:`GraphError` when there is an operator of this name.
     """
     if onnx is not None:
+        # Here, since the package onnx takes long to load and not every program reads models.
         from .frontends.onnx.importer import register_converter
 
         register_converter(onnx, lambda n: _convert(op, n))

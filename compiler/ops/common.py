@@ -63,10 +63,12 @@ def floating(d: DType) -> DType:
 
 
 def widen(e: Expr) -> Expr:
+    """``e`` in the type that it is computed in."""
     return cast(e, wide(e.dtype))
 
 
 def widen_array(a: np.ndarray) -> np.ndarray:
+    """``a`` in the type that it is computed in."""
     return a.astype(wide(dtype_of(a.dtype)).numpy, copy=False)
 
 
@@ -145,6 +147,7 @@ def stretch(t: Tensor, index: Sequence[Expr], shape: Sequence[int]) -> Expr:
 
 
 def one_output(value: Any) -> Tensor:
+    """The tensor that ``te.compute`` of one result gave."""
     assert isinstance(value, Tensor)
     return value
 
@@ -164,6 +167,7 @@ def round_to(t: Tensor, to: DType, name: str) -> Tensor:
 
 
 def present(types: Types) -> list[TensorType]:
+    """The types of the inputs that are there."""
     return [t for t in types if t is not None]
 
 

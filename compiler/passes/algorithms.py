@@ -100,6 +100,7 @@ class Far:
     speed: int = 8
 
     def cycles(self, elements: int) -> float:
+        """Cycles until so many float32 elements have come, 0 if they are in the cache."""
         size = 4 * elements
         return size / self.speed if size > self.cache else 0.0
 

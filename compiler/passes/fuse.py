@@ -66,6 +66,7 @@ class _Fusion:
         self.group = [{k} for k in range(len(graph.nodes))]  # shared by the members
 
     def run(self) -> list[Group]:
+        """The groups, in the order of their roots."""
         parent = self._post_dominators()
         # Convolutions first: an epilogue is worth more in them than in a chain of its own.
         for admit in (self._is_complex, self._is_broadcast, lambda k: True):

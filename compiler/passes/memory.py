@@ -58,6 +58,7 @@ class MemoryPlan:
     without_reuse: int
 
     def root(self, name: str) -> str:
+        """The tensor in whose storage ``name`` lies."""
         return self.roots.get(name, name)
 
 

@@ -52,9 +52,11 @@ class Rewrite:
         return self._finish()
 
     def type(self, name: str) -> TensorType:
+        """The type of a tensor of the new graph."""
         return self.builder.types[name]
 
     def const(self, name: str) -> np.ndarray | None:
+        """The value of a constant, None for any other tensor."""
         return self.builder.constants.get(name)
 
     def producer(self, name: str, op: str = "") -> Node | None:
@@ -68,6 +70,7 @@ class Rewrite:
         return self._reads.get(name, 1) == 1
 
     def constant(self, array: np.ndarray, hint: str) -> str:
+        """Add a constant; gives its name."""
         return self.builder.constant(array, hint)
 
     def add(

@@ -220,6 +220,7 @@ def operand_bytes(acc: Stage, row: int, vector: int) -> tuple[int, int]:
 
 
 def bytes_of(t: Tensor) -> int:
+    """Bytes of a tensor's elements, symbolic extents counted as 1."""
     n = t.dtype.bytes
     for e in t.shape:
         n *= as_int(e) or 1

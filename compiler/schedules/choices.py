@@ -57,6 +57,7 @@ class Choices:
 
     @property
     def is_default(self) -> bool:
+        """Whether every answer was the rule's own."""
         return all(v == self.asked[k].default for k, v in self.taken.items())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
+from ...ir.bounds import inline_bodies
 from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Op, Read, Reduce, as_int
 from ...ir.layout import Layout
 from ...ir.schedule import Schedule
@@ -43,6 +44,7 @@ class Context:
         return self.layouts.get(stage.op.outputs[0]) or stage.layout
 
     def layout_of(self, tensor: Tensor) -> Layout | None:
+        """The layout of any tensor of the computation, None where it is row major."""
         return self.layouts.get(tensor) or self.schedule[tensor].layout
 
     def readers(self, stage: Stage) -> list[Stage]:
@@ -82,8 +84,6 @@ def part_of(stage: Stage, kind: str) -> str:
 
 def inlined_body(ctx: Context, stage: Stage) -> tuple[Expr, ...]:
     """The body of a stage with inlined producers written out."""
-    from ...ir.bounds import inline_bodies
-
     return inline_bodies(ctx.schedule)[stage]
 
 
@@ -93,6 +93,7 @@ def constant_domain(stage: Stage) -> bool:
 
 
 def size(axes: Sequence[IterVar]) -> int:
+    """Iterations of ``axes`` together, a symbolic one counted as 1."""
     n = 1
     for a in axes:
         n *= as_int(a.extent) or 1
@@ -178,11 +179,13 @@ def orders(items: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def strip_casts(e: Expr) -> Expr:
+    """``e`` without the conversions around it."""
     while isinstance(e, Cast):
         e = e.value
     return e
 
 
 def reduce_source(stage: Stage) -> Reduce | None:
+    """The reduction that a stage is, if that is all of it."""
     first = stage.body[0]
     return first if isinstance(first, Reduce) and len(stage.body) == 1 else None

@@ -46,4 +46,5 @@ def fused(stage: Stage, loops: Sequence[IterVar]) -> IterVar:
 
 
 def stage_extent(stage: Stage, loop: IterVar) -> int:
+    """Iterations of a loop of ``stage``, 1 where they are symbolic."""
     return as_int(stage.extents()[loop]) or 1
