@@ -24,6 +24,18 @@ def test_every_module_is_there():
             assert found.relative_to(page.RUNTIME.resolve()).as_posix() in modules, (name, path)
 
 
+def test_a_device_is_a_folder_and_a_row():
+    """No module but the table names what is in a device's folder, and the table has them all."""
+    folders = {f.parent.name for f in page.RUNTIME.glob("devices/*/device.js")}
+    rows = re.compile(r"""^ +(\w+): \{ title: .*import\('\./(\w+)/device\.js'\)""", re.MULTILINE)
+    table = (page.RUNTIME / "devices" / "table.js").read_text()
+    assert {*rows.findall(table)} == {(kind, kind) for kind in folders}
+    for name, text in page.modules().items():
+        inside = name.split("/")[1:-1]
+        named = {kind for kind in folders if f"/{kind}/".encode() in text}
+        assert name == "devices/table.js" or named <= {*inside}, name
+
+
 def test_only_whole_comments_are_left_out():
     modules = page.modules()
     assert len(modules) == len({*page.RUNTIME.glob("*.js"), *page.RUNTIME.glob("page/*.js")}) + len(

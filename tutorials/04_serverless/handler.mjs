@@ -39,10 +39,10 @@ export async function handler(event) {
 }
 
 /**
- * The middle square of a picture as `side` × `side` pixels, each the mean of those it covers. All
+ * The middle square of an image as `side` × `side` pixels, each the mean of those it covers. All
  * else (crop, normalisation, layout) is part of the compiled model.
  *
- * @param {{width: number, height: number, data: Uint8Array}} picture RGBA
+ * @param {{width: number, height: number, data: Uint8Array}} image RGBA
  * @param {number} side
  */
 function square({ width, height, data }, side) {
