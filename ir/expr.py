@@ -438,8 +438,9 @@ def to_expr(value: ExprLike, like: DType | None = None) -> Expr:
     raise ExprError(f"{value!r} ({type(value).__name__}) is not an expression or a number")
 
 
-def _fold(op: Op, a: Const, b: Const) -> Const | None:
-    """Index arithmetic on constants is folded at once: printed IR stays readable."""
+def fold_integers(op: Op, a: Const, b: Const) -> Const | None:
+    """``a op b`` of integers of one type where it fits into that, for the operators of indices.
+    They are folded at once: printed IR stays readable."""
     if a.dtype != b.dtype or not a.dtype.is_int:
         return None
     x, y = int(a.value), int(b.value)
@@ -468,7 +469,7 @@ def binary(op: Op, a: ExprLike, b: ExprLike) -> Expr:
     left = to_expr(a, b.dtype if isinstance(b, Expr) else None)
     right = to_expr(b, left.dtype)
     if isinstance(left, Const) and isinstance(right, Const):
-        folded = _fold(op, left, right)
+        folded = fold_integers(op, left, right)
         if folded is not None:
             return folded
     return Binary(op, left, right)

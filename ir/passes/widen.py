@@ -60,6 +60,7 @@ class Widener(ScopedMutator):
     # ------------------------------------------------------------------ helpers
 
     def vector(self, e: Expr) -> Expr:
+        """``e`` as a vector: a scalar counts for every lane."""
         return Broadcast(e, self.n) if e.dtype.lanes == 1 else e
 
     @contextmanager
@@ -93,6 +94,7 @@ class Widener(ScopedMutator):
         return self.widened[b], (*new[:-1], last)
 
     def condition(self, e: Expr) -> Expr:
+        """``e`` widened, and decided where it can be."""
         new = self(e)
         return e if new is e else self.analyzer.simplify(new)
 

@@ -38,6 +38,7 @@ from ..expr import (
     Select,
     Unary,
     Var,
+    fold_integers,
     shared,
 )
 from .interval import Interval
@@ -240,6 +241,9 @@ class Analyzer(Ranges, Nodes):
         return self.node((Cast, value, d), lambda: Cast(value, d), origin)
 
     def _fold(self, op: Op, a: Const, b: Const) -> Expr | None:
+        folded = fold_integers(op, a, b)  # most are indices, which need not pay for numpy
+        if folded is not None:
+            return folded
         d = a.dtype
         if d.kind == "bfloat":  # its values are rounded only when stored
             return None

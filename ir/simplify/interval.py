@@ -42,6 +42,7 @@ def fit(x: Interval, d: DType) -> Interval:
 
 
 def add(a: Interval, b: Interval) -> Interval:
+    """Where ``x + y`` lies for ``x`` in ``a`` and ``y`` in ``b``."""
     return Interval(
         None if a.lo is None or b.lo is None else a.lo + b.lo,
         None if a.hi is None or b.hi is None else a.hi + b.hi,
@@ -49,10 +50,12 @@ def add(a: Interval, b: Interval) -> Interval:
 
 
 def neg(a: Interval) -> Interval:
+    """Where ``-x`` lies."""
     return Interval(None if a.hi is None else -a.hi, None if a.lo is None else -a.lo)
 
 
 def sub(a: Interval, b: Interval) -> Interval:
+    """Where ``x - y`` lies."""
     return add(a, neg(b))
 
 
@@ -66,6 +69,7 @@ def scale(a: Interval, k: int) -> Interval:
 
 
 def mul(a: Interval, b: Interval) -> Interval:
+    """Where ``x * y`` lies."""
     if a.single is not None:
         return scale(b, a.single)
     if b.single is not None:
@@ -79,6 +83,7 @@ def mul(a: Interval, b: Interval) -> Interval:
 
 
 def floordiv(a: Interval, b: Interval) -> Interval:
+    """Where ``x // y`` lies; by zero it is 0."""
     c = b.single
     if c is not None and c > 0:
         return Interval(None if a.lo is None else a.lo // c, None if a.hi is None else a.hi // c)
@@ -90,6 +95,7 @@ def floordiv(a: Interval, b: Interval) -> Interval:
 
 
 def floormod(a: Interval, b: Interval) -> Interval:
+    """Where ``x % y`` lies; by zero it is 0. Nothing is told of negative divisors."""
     if b.lo is None or b.lo < 0:
         return EVERYTHING
     if a.lo is not None and a.hi is not None and a.lo >= 0 and a.hi < b.lo:
@@ -101,12 +107,14 @@ def floormod(a: Interval, b: Interval) -> Interval:
 
 
 def minimum(a: Interval, b: Interval) -> Interval:
+    """Where ``min(x, y)`` lies."""
     low = None if a.lo is None or b.lo is None else min(a.lo, b.lo)
     high = b.hi if a.hi is None else a.hi if b.hi is None else min(a.hi, b.hi)
     return Interval(low, high)
 
 
 def maximum(a: Interval, b: Interval) -> Interval:
+    """Where ``max(x, y)`` lies."""
     return neg(minimum(neg(a), neg(b)))
 
 
@@ -119,6 +127,7 @@ def union(a: Interval, b: Interval) -> Interval:
 
 
 def absolute(a: Interval) -> Interval:
+    """Where ``abs(x)`` lies."""
     if a.lo is not None and a.lo >= 0:
         return a
     if a.hi is not None and a.hi <= 0:

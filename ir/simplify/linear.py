@@ -23,9 +23,11 @@ class Linear(NamedTuple):
     constant: int
 
     def plus(self, c: int) -> Linear:
+        """This and a constant."""
         return Linear(self.terms, self.constant + c)
 
     def times(self, c: int) -> Linear:
+        """This ``c`` times."""
         return Linear({t: k * c for t, k in self.terms.items()} if c else {}, self.constant * c)
 
     def replace(self, term: Expr, form: Linear) -> Linear:
@@ -48,6 +50,7 @@ def total(a: Linear, b: Linear, scale: int = 1) -> Linear:
 
 
 def difference(a: Linear, b: Linear) -> Linear:
+    """``a - b``."""
     return total(a, b, -1)
 
 

@@ -174,6 +174,7 @@ class Ranges(Intervals):
         return edges
 
     def upper(self, form: Linear) -> int | None:
+        """An upper bound of a linear form."""
         low = self.lower(form.times(-1))
         return None if low is None else -low
 

@@ -105,34 +105,42 @@ class Choose(Pattern):
 
 
 def lift(x: Any) -> Pattern:
+    """A pattern as it is, a plain number or truth value as a literal."""
     return x if isinstance(x, Pattern) else Literal(x)
 
 
 def low(x: Any, y: Any) -> Pattern:
+    """The lesser of two."""
     return Apply(Op.MIN, lift(x), lift(y))
 
 
 def high(x: Any, y: Any) -> Pattern:
+    """The greater of two."""
     return Apply(Op.MAX, lift(x), lift(y))
 
 
 def eq(x: Any, y: Any) -> Pattern:
+    """Whether two are equal."""
     return Apply(Op.EQ, lift(x), lift(y))
 
 
 def ne(x: Any, y: Any) -> Pattern:
+    """Whether two differ."""
     return Apply(Op.NE, lift(x), lift(y))
 
 
 def mag(x: Pattern) -> Pattern:
+    """The magnitude."""
     return Apply(Op.ABS, x)
 
 
 def tdiv(x: Any, y: Any) -> Pattern:
+    """The quotient, rounded towards zero."""
     return Apply(Op.TRUNCDIV, lift(x), lift(y))
 
 
 def tmod(x: Any, y: Any) -> Pattern:
+    """The remainder of :func:`tdiv`."""
     return Apply(Op.TRUNCMOD, lift(x), lift(y))
 
 
@@ -254,6 +262,7 @@ Match = Callable[[Any, dict[str, Expr]], bool]
 
 
 def domain_of(e: Expr) -> str:
+    """The domain of rules that an expression's type belongs to."""
     d = e.dtype
     return "float" if d.is_float else "int" if d.is_int else "bool"
 

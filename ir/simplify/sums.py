@@ -91,6 +91,7 @@ def _recombined(an: Analyzer, form: Linear) -> Linear:
 
 
 def negate(an: Analyzer, a: Expr, origin: Expr | None) -> Expr | None:
+    """``-a`` for a simplified ``a``; None when a coefficient does not fit into int32."""
     if origin is not None:
         an.node((Op.NEG, a), lambda: origin, origin)
     return build(an, an.linear(a).times(-1))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..expr import FALSE, TRUE, Binary, Broadcast, Const, Expr, Op, Ramp, as_int, binary, const
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the analyzer simplifies with these rules, and they with the analyzer
     from .analyzer import Analyzer
 
 
