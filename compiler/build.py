@@ -133,7 +133,7 @@ class KernelModule:
 
     @property
     def assembly(self) -> str:
-        return "\n".join(getattr(c, "assembly", c.source) for c in self._codes)
+        return "\n".join(c.assembly for c in self._codes)
 
     @property
     def object(self) -> bytes:
