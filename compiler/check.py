@@ -21,11 +21,14 @@ from typing import Any
 import numpy as np
 
 from ..ir.target import Target
+from ..runtime.devices.probe import kinds, probe
 from ..runtime.dtype import DType
 from ..runtime.errors import DeviceError, InputError
 from ..runtime.executor import Executable
 from ..runtime.inputs import bind as bind_inputs
 from . import check_reference
+from .away import Job, place_of, run_away
+from .browser import chromium, playwright
 from .cache import KernelCache
 from .check_report import Report, Row, distance
 from .driver import compile_options, resolved
@@ -127,9 +130,10 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
     place = _place(goal, judge.in_browser)
     pipeline = GraphPipeline(read_graph(model, options), options)
     graph, groups = pipeline.cut(goal)
+    names, watched = watch(graph, groups, goal, options)
+    # After the other: what WEFT_DUMP is left with is about the real program.
     program = assemble(graph, groups, goal, options)
     _runs_whole(program, place)
-    names, watched = watch(graph, groups, goal, options)
     feeds = complete(program, judge.inputs, judge.seed)
 
     tell("run", 0, 2)
@@ -157,15 +161,10 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
 
 def _place(goal: Target, in_browser: bool) -> str:
     """Where the target's programs run: here, under Node, in a browser."""
-    from ..runtime.devices.probe import kinds, probe
-    from .away import place_of
-
     place = place_of(goal)
     if in_browser and goal.kind in ("webgpu", "wasm"):
         place = "browser"
     if place == "browser":
-        from .browser import chromium, playwright
-
         playwright()
         chromium()
     elif goal.kind in kinds():
@@ -231,8 +230,6 @@ def _run(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
     if place == "here":
         return program.run(feeds), watched.run(feeds), "in this process"
-    from .away import Job, run_away
-
     first, second = run_away([Job(program, feeds), Job(watched, feeds)], place)
     where = {"node": "under Node", "browser": "in Chromium"}[place]
     return dict(first.outputs), dict(second.outputs), f"{where}: {'; '.join(first.devices)}"

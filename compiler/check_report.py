@@ -85,6 +85,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether every tensor is within the tolerance."""
         return not self.bad
 
     @property

@@ -71,6 +71,7 @@ class Record:
     made: str = ""
 
     def row(self) -> tuple[Any, ...]:
+        """What a row of the table of records holds, in the order of its columns."""
         values = {**asdict(self), "config": config_text(self.config), "winner": int(self.winner)}
         return tuple(values[c] for c in _COLUMNS)
 
@@ -113,6 +114,7 @@ def here(record: Record) -> Record:
 
 
 def machine_name() -> str:
+    """What tells this machine from others in records."""
     return f"{platform.node()} {platform.machine()} {platform.system()}"
 
 
@@ -182,6 +184,7 @@ class Records:
             raise RecordError(f"the records cannot be kept: {e}.", where=str(self.path)) from None
 
     def close(self) -> None:
+        """Let the file go; the records cannot be used afterwards."""
         with self._lock:
             self._db.close()
 

@@ -76,6 +76,7 @@ class Space:
         return sorted(found.values(), key=lambda c: c.cycles)[:n]
 
     def random(self) -> Candidate:
+        """Any configuration of the space."""
         return self.candidate({}, self._any)
 
     def mutate(self, parent: Candidate) -> Candidate:

@@ -64,6 +64,7 @@ class TaskState:
 
     @property
     def gflops(self) -> float:
+        """What the champion computes in a second, 10^9 operations; 0 as long as there is none."""
         return self.task.flops / self.seconds * 1e-9 if math.isfinite(self.seconds) else 0.0
 
     @property

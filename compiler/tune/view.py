@@ -60,6 +60,7 @@ def head(p: Progress) -> str:
 
 
 def row(s: TaskState, peak: float) -> str:
+    """How fast a task's champion is, in one line."""
     share = s.gflops * 1e9 / peak if peak else 0.0
     return f"{s.task.name}: {s.gflops:.1f} GFLOP/s, {share:.0%} of peak, {s.gain:.3f} times"
 
@@ -84,6 +85,7 @@ def table(p: Progress, peak: float) -> Table:
 
 
 def clock(seconds: float) -> str:
+    """A time as ``minutes:seconds``."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
