@@ -44,6 +44,7 @@ def _two(types: Types, op: str) -> tuple[TensorType, TensorType]:
 
 
 def check_axis(op: str, axis: int, x: TensorType) -> None:
+    """Raise GraphError unless ``axis``, counted from the front, is one of ``x``."""
     if not 0 <= axis < len(x.shape):
         raise GraphError(f"{op}: {x} has no axis {axis}.")
 

@@ -79,6 +79,7 @@ def _matmul_infer(types, a):
 
 
 def wide_operand(x: Expr, index: Sequence[Expr]) -> Expr:
+    """An operand of :func:`product` in the type that products are summed in."""
     return cast(x, wide(x.dtype))
 
 

@@ -45,6 +45,7 @@ _AXES = {
 
 
 def reduced_shape(shape: Sequence[int], axes: Sequence[int], keepdims: bool) -> tuple[int, ...]:
+    """The shape of a reduction's result."""
     if keepdims:
         return tuple(1 if k in axes else n for k, n in enumerate(shape))
     return tuple(n for k, n in enumerate(shape) if k not in axes)
@@ -84,14 +85,13 @@ def _reduction(
     finish: Fn | None = None,
     np_finish: Fn | None = None,
     acc: Fn = wide,
-    domain: str = "number",
 ) -> OpDef:
     """``finish(reducer(source(x)))``; ``finish`` takes the number of elements reduced as well."""
 
     def infer(types, a):
         t = some(types[0])
         if not (t.dtype.is_bool and name in ("reduce_max", "reduce_min")):
-            check_domain(name, domain, t)
+            check_domain(name, "number", t)
         axes = normalize_axes(name, a["axes"], len(t.shape))
         return [TensorType(t.dtype, reduced_shape(t.shape, axes, a["keepdims"]))]
 
