@@ -77,10 +77,12 @@ class Expressions(Values):
     # -- blocks ---------------------------------------------------------------------------------
 
     def label(self, stem: str) -> str:
+        """A label that occurs once in the function."""
         self._labels += 1
         return f"{stem}{self._labels}"
 
     def start(self, label: str) -> None:
+        """Begin a basic block."""
         self.lines.append(f"{label}:")
         self.block = label
 
@@ -115,6 +117,7 @@ class Expressions(Values):
         return result
 
     def index(self, e: Expr) -> str:
+        """The value of the index of a load or store, whose arithmetic is known not to wrap."""
         self._index += 1
         result = self.value(e)
         self._index -= 1
@@ -260,6 +263,7 @@ class Expressions(Values):
         return self.op(f"{name} {register(d)} {value} to {vector('i64', d.lanes)}")
 
     def alignment(self, buffer: Buffer, index: Expr) -> int:
+        """Bytes that the address of ``buffer[index]`` is certainly a multiple of."""
         size = buffer.dtype.bytes
         return min(buffer.alignment, multiple(index, buffer.alignment) * size)
 

@@ -63,6 +63,7 @@ class Module:
         return f"!llvm.loop !{n}"
 
     def text(self, header: str) -> str:
+        """The whole module: ``header``, functions, declarations, metadata."""
         meta = [f"!{n} = {line}" for n, line in enumerate(self._lines)]
         return "\n".join([header, *self.functions, *sorted(self.declare), *meta, ""])
 
@@ -94,6 +95,7 @@ class Body(Expressions):
         }
 
     def stmt(self, s: Stmt) -> None:
+        """Emit one statement; raises CodegenError for what a CPU does not have."""
         emit = self._statements.get(type(s))
         if emit is None:
             raise CodegenError(f"{type(s).__name__} has no meaning on a CPU.", where=self.where)
@@ -121,6 +123,7 @@ class Body(Expressions):
         self.stmt(s.body)
 
     def define(self, var: Var, operand: str) -> None:
+        """Let ``operand`` be the value of ``var`` from here on."""
         self.vars[var], self.types[var] = operand, register(var.dtype)
 
     def _if(self, s: If) -> None:
@@ -311,6 +314,7 @@ class Body(Expressions):
         return params
 
     def finish(self, head: str, *, noinline: bool) -> None:
+        """Append the finished function to the module."""
         extra = " noinline" if noinline else ""
         lines = [f"{head} {self.module.attributes}{extra} {{", "entry:", *self.entry, *self.lines]
         self.module.functions.append("\n".join([*lines, "  ret void", "}", ""]))

@@ -35,6 +35,7 @@ _INT_OP = {
 
 
 def vector(element: str, lanes: int) -> str:
+    """The type of ``lanes`` elements; a scalar's where there is one."""
     return element if lanes == 1 else f"<{lanes} x {element}>"
 
 
@@ -44,6 +45,7 @@ def small(d: DType) -> bool:
 
 
 def register_element(d: DType) -> str:
+    """The type of one element of ``d`` in a register: 16-bit floats are computed in 32."""
     if d.is_float:
         return "double" if d.bits == 64 else "float"
     return f"i{d.bits}"
@@ -89,9 +91,11 @@ class Values:
     # -- instructions ---------------------------------------------------------------------------
 
     def put(self, text: str) -> None:
+        """Append an instruction without a result."""
         self.lines.append("  " + text)
 
     def op(self, text: str) -> str:
+        """Append an instruction; gives the name of its result."""
         self._names += 1
         name = f"%v{self._names}"
         self.lines.append(f"  {name} = {text}")
@@ -107,9 +111,11 @@ class Values:
         return self.op(text)
 
     def select(self, cond_type: str, cond: str, t: str, a: str, b: str) -> str:
+        """``a`` where ``cond`` holds, else ``b``, both of type ``t``."""
         return self.op(f"select {cond_type} {cond}, {t} {a}, {t} {b}")
 
     def splat(self, element: str, value: str, lanes: int) -> str:
+        """A vector whose lanes all are ``value``."""
         t = vector(element, lanes)
         one = self.op(f"insertelement {t} poison, {element} {value}, i64 0")
         return self.op(f"shufflevector {t} {one}, {t} poison, <{lanes} x i32> zeroinitializer")
@@ -189,11 +195,13 @@ class Values:
         return self.op(f"bitcast {i32} {self.op(f'or {i32} {bits}, {sign}')} to {f}")
 
     def memory_element(self, d: DType) -> str:
+        """The type of one element of ``d`` in memory."""
         if small(d):
             return "half" if d.kind == "float" and self.has_half else "i16"
         return "i8" if d.is_bool else register_element(d)
 
     def to_memory(self, value: str, d: DType) -> str:
+        """A value in the form that memory has."""
         if small(d):
             return self.narrow(value, d)
         if d.is_bool:
@@ -201,6 +209,7 @@ class Values:
         return value
 
     def from_memory(self, value: str, d: DType) -> str:
+        """A loaded value in the form that registers have."""
         if small(d):
             return self.widen(value, d)
         if d.is_bool:
@@ -211,6 +220,7 @@ class Values:
     # -- operators ------------------------------------------------------------------------------
 
     def unary(self, op: Op, d: DType, a: str) -> str:
+        """``op`` of a value of type ``d``."""
         t = register(d)
         if op is Op.NEG:
             return self.op(f"fneg {t} {a}" if d.is_float else f"sub {t} {literal(0, d)}, {a}")

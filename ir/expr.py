@@ -484,10 +484,12 @@ def cast(value: ExprLike, dtype: DType | str) -> Expr:
 
 
 def minimum(a: ExprLike, b: ExprLike) -> Expr:
+    """The lesser of two; NaN if either is NaN."""
     return binary(Op.MIN, a, b)
 
 
 def maximum(a: ExprLike, b: ExprLike) -> Expr:
+    """The greater of two; NaN if either is NaN."""
     return binary(Op.MAX, a, b)
 
 
@@ -497,6 +499,7 @@ def equal(a: ExprLike, b: ExprLike) -> Expr:
 
 
 def not_equal(a: ExprLike, b: ExprLike) -> Expr:
+    """The expression ``a != b``."""
     return binary(Op.NE, a, b)
 
 

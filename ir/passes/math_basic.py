@@ -41,10 +41,12 @@ def _magnitude(x: Expr) -> Expr:
 
 
 def isnan(x: Expr) -> Expr:
+    """By the bits: greater than infinity."""
     return _magnitude(x) > _format(x.dtype).infinity
 
 
 def isinf(x: Expr) -> Expr:
+    """By the bits, whatever the sign."""
     return equal(_magnitude(x), _format(x.dtype).infinity)
 
 
@@ -74,27 +76,32 @@ def _parts(x: Expr) -> _Parts:
 
 
 def trunc(x: Expr) -> Expr:
+    """Towards zero."""
     p = _parts(x)
     return p.signed(p.whole, x)
 
 
 def floor(x: Expr) -> Expr:
+    """Towards minus infinity; -0.0 stays -0.0."""
     p = _parts(x)
     return p.signed(choose((p.rest > 0.0) & ~equal(p.sign, 0), p.whole + 1.0, p.whole), x)
 
 
 def ceil(x: Expr) -> Expr:
+    """Towards infinity; what is above -1 and below 0 gives -0.0."""
     p = _parts(x)
     return p.signed(choose((p.rest > 0.0) & equal(p.sign, 0), p.whole + 1.0, p.whole), x)
 
 
 def round_even(x: Expr) -> Expr:
+    """To the nearest integer, halves to even."""
     p = _parts(x)
     up = (p.rest > 0.5) | (equal(p.rest, 0.5) & equal(p.number & 1, 1))
     return p.signed(choose(up, p.whole + 1.0, p.whole), x)
 
 
 def fma(a: Expr, b: Expr, c: Expr) -> Expr:
+    """A product and a sum, each rounded."""
     return a * b + c
 
 
