@@ -15,8 +15,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from . import runtime
     from .compiler.build import build
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from .ir.target import Target
     from .runtime.errors import WeftError
     from .runtime.executor import Executable
+    from .runtime.version import __version__
 
 # public name -> (module, attribute of it; empty: the module itself)
 _LAZY = {
@@ -49,6 +48,7 @@ _LAZY = {
     "Target": (".ir.target", "Target"),
     "WeftError": (".runtime.errors", "WeftError"),
     "Executable": (".runtime.executor", "Executable"),
+    "__version__": (".runtime.version", "__version__"),
 }
 
 __all__ = [

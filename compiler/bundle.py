@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..ir.target import Target
 from ..runtime import safetensors
 from ..runtime.errors import InputError, PackageError, WeftError
 from ..runtime.executor import Executable
+from ..runtime.version import __version__
 from . import page
 from . import weights as coding
 from .cache import KernelCache

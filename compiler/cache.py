@@ -28,6 +28,7 @@ from pathlib import Path
 
 from ..runtime import knobs
 from ..runtime.artifact import Param
+from ..runtime.version import __version__
 from .compiled import CompiledGroup, Launch
 
 log = logging.getLogger("weft.cache")
@@ -61,8 +62,6 @@ class CacheStats:
 @cache
 def fingerprint() -> str:
     """What this compiler is: weft's version and source files, and the versions of what it uses."""
-    from .. import __version__
-
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
     for name in ("llvmlite", "numpy"):

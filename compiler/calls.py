@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from .. import __version__
 from ..ir.target import Target
 from ..runtime.artifact import Kernel, Program, Slot, Step
 from ..runtime.dtype import dtype_of
+from ..runtime.version import __version__
 from .compiled import CompiledGroup
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from ..runtime.errors import WeftError
+from ..runtime.version import __version__
 from . import cli_check, cli_tune
 from . import cli_commands as commands
 from .cli_arguments import (
@@ -157,8 +158,6 @@ def parser() -> Parser:
 
 
 def _version() -> str:
-    from .. import __version__
-
     return f"weft {__version__}"
 
 

@@ -15,6 +15,7 @@ from ..runtime import knobs
 from ..runtime.devices.probe import Probe, kinds, probe
 from ..runtime.devices.table import DEVICES, Device
 from ..runtime.errors import TargetError, WeftError
+from ..runtime.version import __version__
 
 NEEDED = ("numpy", "llvmlite", "networkx", "onnx", "ml_dtypes", "rich")
 _OTHERS = {
@@ -169,8 +170,6 @@ def _small_model(kind: str) -> str:
 
 
 def _weft() -> str:
-    from .. import __version__
-
     return f"{__version__} ({Path(__file__).resolve().parents[1]})"
 
 

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
 from ...runtime.errors import RecordError
+from ...runtime.version import __version__
 from ..schedules.choices import Config, config_of, config_text
 
 APPLICATION = 0x77656674  # "weft", in the header of the file

@@ -141,12 +141,6 @@ class CPUDevice:
 
         return run
 
-    def run_steps(
-        self, addresses: Sequence[int], tables: Sequence[int], times: np.ndarray | None = None
-    ) -> None:
-        """:meth:`steps` and :meth:`run` at once."""
-        self.run(self.steps(addresses, tables), times)
-
     @property
     def num_threads(self) -> int:
         """Threads that parallel loops use, the caller included."""

@@ -28,7 +28,7 @@ def run(f: Function, args: Sequence[Arg], target: str = "llvm") -> list[Arg]:
         else:
             copies.append(a)
     table = np.array([a.ctypes.data if isinstance(a, np.ndarray) else a for a in copies], np.int64)
-    device.run_steps([library.address(f.name)], [table.ctypes.data])
+    device.run(device.steps([library.address(f.name)], [table.ctypes.data]))
     return copies
 
 

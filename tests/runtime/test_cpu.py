@@ -64,7 +64,7 @@ class Call:
 
 
 def run(*calls: Call, times: np.ndarray | None = None) -> None:
-    CPUDevice().run_steps([k.row[0] for k in calls], [k.row[1] for k in calls], times)
+    CPUDevice().run(CPUDevice.steps([k.row[0] for k in calls], [k.row[1] for k in calls]), times)
 
 
 def ints(n: int) -> np.ndarray:
