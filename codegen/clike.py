@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,12 +29,18 @@ from ..runtime.errors import CodegenError
 class Value(NamedTuple):
     """A text and the depth of the scope where it is valid. ``atom``: it needs no parentheses and
     costs nothing to repeat. ``fixed``: it means the same wherever its variables exist (what local
-    memory holds does not)."""
+    memory holds does not). ``unsigned``: the text of the same bits as an unsigned number, where
+    that is known without a conversion."""
 
     text: str
     depth: int
     atom: bool = False
     fixed: bool = True
+    unsigned: str = ""
+
+    def with_text(self, text: str, atom: bool | None = None) -> Value:
+        """Another text of what this one is made of."""
+        return Value(text, self.depth, self.atom if atom is None else atom, self.fixed)
 
 
 @dataclass
@@ -94,6 +100,7 @@ class Scopes:
         self.vars: dict[Var, Value] = {}
         self._names = Counter[str]()
         self._done: list[dict[Expr, Value]] = [{}]
+        self.branches = 0  # conditional statements so far
 
     # -- hooks ------------------------------------------------------------------------------------
 
@@ -108,6 +115,7 @@ class Scopes:
     # -- names, scopes ----------------------------------------------------------------------------
 
     def error(self, message: str) -> CodegenError:
+        """What is raised for a function that this target cannot compute."""
         return CodegenError(message, where=self.where)
 
     def name(self, stem: str) -> str:
@@ -120,9 +128,11 @@ class Scopes:
 
     @property
     def depth(self) -> int:
+        """The number of the innermost scope."""
         return len(self.scopes) - 1
 
     def put(self, line: str) -> None:
+        """Write a statement."""
         self.scopes[-1].lines.append(line)
 
     @contextmanager
@@ -136,6 +146,15 @@ class Scopes:
         self.put(head + " {")
         self.scopes[-1].lines += ["  " + line for line in inner.lines]
         self.put("}")
+
+    def when(self, condition: str) -> AbstractContextManager[None]:
+        """A branch: what is written meanwhile is done where ``condition`` holds."""
+        self.branches += 1
+        return self.scope(f"if ({condition})", branch=True)
+
+    def otherwise(self) -> AbstractContextManager[None]:
+        """The other side of the branch that was just written."""
+        return self.scope("else", branch=True)
 
     def _floor(self) -> int:
         """Nothing moves out of a branch: it would be computed where it is not wanted."""
@@ -159,6 +178,7 @@ class Scopes:
         return Value(name, depth, True)
 
     def stem(self, d: DType) -> str:
+        """What names of variables of type ``d`` begin with."""
         return "i" if d.is_int else "b" if d.is_bool else "v"
 
     def meet(self, values: Sequence[Value], types: Sequence[DType]) -> tuple[list[Value], int]:

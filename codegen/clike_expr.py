@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..ir.expr import (
@@ -42,8 +42,14 @@ _DIVISION = {
 class Expressions(Scopes):
     """Texts of expressions. A *form* is a text with ``{0}``, ``{1}`` for the operands."""
 
+    # Functions of ours that the language lacks: what :meth:`helper_text` makes texts of.
+    library: Mapping[str, Any] = {}
+    # Intrinsic functions, and what the language or ``library`` calls them.
+    intrinsics: Mapping[str, str] = {}
+
     def __init__(self, where: str):
         super().__init__(where)
+        self.helpers: dict[tuple[str, Any], str] = {}  # name and type -> text
         self.masks: list[Expr] = []
         self._uses: Counter[Expr] = Counter()
         self._expressions: dict[type, Callable[[Any], Value]] = {
@@ -87,9 +93,22 @@ class Expressions(Scopes):
         """A scalar as the right operand of a shift or mask of a vector of type ``d``."""
         return text
 
+    def literal_beside(self, x: float, d: DType) -> str:
+        """A constant as the right operand of a shift or mask of a vector of type ``d``."""
+        return self.beside(self.literal(x, d.element), d)
+
     def count_of(self, form: str, d: DType) -> str:
         """A value of type ``d`` as the count of a shift."""
         return form
+
+    def literal_count(self, n: int, d: DType) -> str:
+        """A constant as the count of a shift of values of type ``d``."""
+        return self.beside(str(n), d)
+
+    def apply(self, op: Op, d: DType, operands: Sequence[Value]) -> Value:
+        """``op`` on operands of type ``d``."""
+        made = self.join(self.operator(op, d), operands, [d] * len(operands))
+        return self.fit(op, d, made)
 
     def plain_sum(self, e: Binary) -> bool:
         """Whether the terms of an int32 sum may be added in any order."""
@@ -99,19 +118,29 @@ class Expressions(Scopes):
         """The name of a function of ours for values of type ``d``; it becomes part of the code."""
         raise NotImplementedError
 
+    def helper_text(self, name: str, t: Any) -> tuple[str, Sequence[tuple[str, Any]]]:
+        """The text of a function of ``library`` for operands of type ``t``, and what it calls:
+        names and types."""
+        return self.library[name](t)
+
     def extremum(self, e: Binary) -> Value:
         """The minimum or maximum of floats: NaN wins."""
         raise NotImplementedError
 
     def cast(self, e: Cast) -> Value:
+        """The value of a conversion."""
         raise NotImplementedError
 
     def reinterpret(self, e: Reinterpret) -> Value:
+        """The bits of a value as another type."""
         raise NotImplementedError
 
     def intrinsic(self, name: str, d: DType) -> str:
         """The form of an intrinsic function of values of type ``d``."""
-        raise NotImplementedError
+        if name not in self.intrinsics:
+            raise self.error(f"the intrinsic {name!r} has no form in this language")
+        text = self.intrinsics[name]
+        return f"{self.function(text, d) if text in self.library else text}({{0}})"
 
     def choice(self, d: DType) -> str:
         """The form of a choice by a scalar condition."""
@@ -129,11 +158,30 @@ class Expressions(Scopes):
         """Whether computing both sides of a choice is not allowed."""
         return False
 
-    def variable(self, t: str, name: str) -> str:
-        """The statement that declares a variable without a value."""
-        return f"{t} {name};"
+    def variable(self, t: str, name: str, text: str = "") -> str:
+        """The statement that declares a variable, with or without a value."""
+        return f"{t} {name} = {text};" if text else f"{t} {name};"
+
+    def spread(self, v: Value, d: DType, e: Expr) -> Value:
+        """``v``, which is the scalar ``e``, in every lane of a vector of type ``d``."""
+        return v.with_text(self.splat(d, v.text))
 
     # -- values -----------------------------------------------------------------------------------
+
+    def helper(self, name: str, t: Any) -> None:
+        """Make a function of ``library`` for operands of type ``t`` part of the code, after those
+        that it calls."""
+        if (name, t) not in self.helpers:
+            text, needed = self.helper_text(name, t)
+            for other, its in needed:
+                self.helper(other, its)
+            self.helpers[name, t] = text
+
+    def zero(self, d: DType) -> Value:
+        """Zero of type ``d``, in all lanes."""
+        zero = Const(False if d.is_bool else 0, d.element)
+        v = self._const(zero)
+        return v if d.lanes == 1 else self.spread(v, d, zero)
 
     def name_type(self, v: Value, d: DType) -> Value:
         """``v`` in a variable of type ``d``."""
@@ -188,19 +236,19 @@ class Expressions(Scopes):
         """A variable that stands for lane ``k`` of a vector."""
         whole = self.hold(self.value(e), self.type(e.dtype), "v")
         part = Var(self.component(whole.text, k, e.dtype), e.dtype.element)
-        self.vars[part] = whole._replace(text=part.name, atom=True)
+        self.vars[part] = whole.with_text(part.name, atom=True)
         return part
 
     def _broadcast(self, e: Broadcast) -> Value:
         v = self.value(e.value)
-        return v._replace(text=self.splat(e.dtype, bare(v.text)))
+        return self.spread(v._replace(text=bare(v.text)), e.dtype, e.value)
 
     def _ramp(self, e: Ramp) -> Value:
         steps = self.build(e.dtype, [str(k) for k in range(e.lanes)])
         base, t = self.value(e.base), e.base.dtype
         start = self.splat(e.dtype, "{0}")
         if is_const(e.stride, 1):
-            base = base._replace(text=bare(base.text))
+            base = base.with_text(bare(base.text))
             return self.join(f"({start} + {steps})", [base], [t])
         form = f"({start} + {{1}} * {steps})"
         return self.join(form, [base, self.value(e.stride)], [t, t])
@@ -209,7 +257,7 @@ class Expressions(Scopes):
         d, v = e.dtype, self.value(e.a)
         if e.op is Op.ABS and d.kind == "uint":
             return v
-        return self.fit(e.op, d, self.join(self.operator(e.op, d), [v], [d]))
+        return self.apply(e.op, d, [v])
 
     def _binary(self, e: Binary) -> Value:
         d, op = e.a.dtype, e.op
@@ -221,8 +269,7 @@ class Expressions(Scopes):
             return self.extremum(e)
         if op in (Op.SHL, Op.SHR):
             return self._shift(e)
-        a, b = self._operands(e)
-        return self.fit(op, d, self.join(self.operator(op, d), [a, b], [d, d]))
+        return self.apply(op, d, self._operands(e))
 
     def _operands(self, e: Binary) -> tuple[Value, Value]:
         """Arithmetic takes a scalar beside a vector as it is."""
@@ -266,7 +313,7 @@ class Expressions(Scopes):
             total = Value(text, v.depth, False, total.fixed and v.fixed)
         constant = (constant + 2**31) % 2**32 - 2**31
         if total is None:
-            return Value(self.literal(constant, INT32), 0, True)
+            return self._const(Const(constant, INT32))
         if constant == 0:
             return total
         total = self.hold(total, t, "i")
@@ -282,9 +329,9 @@ class Expressions(Scopes):
         a = self.value(e.a)
         if n is not None and n > 0 and (floor or plain) and n & (n - 1) == 0:
             if quotient:
-                text = f"({{0}} >> {self.count_of(self.beside(str(n.bit_length() - 1), d), d)})"
+                text = f"({{0}} >> {self.literal_count(n.bit_length() - 1, d)})"
             else:
-                text = f"({{0}} & {self.beside(self.literal(n - 1, d.element), d)})"
+                text = f"({{0}} & {self.literal_beside(n - 1, d)})"
             v = self.join(text, [a], [d])
         elif n is not None and n > 0 and plain:
             b = Value(self.literal(n, d.element), 0, True)
@@ -300,11 +347,10 @@ class Expressions(Scopes):
         count = as_int(e.b.value if isinstance(e.b, Broadcast) else e.b)
         a = self.value(e.a)
         if count is not None:
-            by = self.count_of(self.beside(str(count % d.bits), d), d)
+            by = self.literal_count(count % d.bits, d)
             v = self.join(f"({{0}} {e.op.value} {by})", [a], [d])
         else:
-            mask = self.beside(self.literal(d.bits - 1, d.element), d)
-            by = self.count_of(f"({{1}} & {mask})", d)
+            by = self.count_of(f"({{1}} & {self.literal_beside(d.bits - 1, d)})", d)
             v = self.join(f"({{0}} {e.op.value} {by})", [a, self.value(e.b)], [d, d])
         return self.fit(e.op, d, v)
 
@@ -317,6 +363,7 @@ class Expressions(Scopes):
     # -- choice -----------------------------------------------------------------------------------
 
     def select(self, e: Select) -> Value:
+        """The value of a choice: by a branch, or of both sides."""
         d = e.dtype
         if e.cond.dtype.lanes == 1 and (self.must_branch(e) or self._worth_branch(e)):
             return self._branch(e)
@@ -343,9 +390,10 @@ class Expressions(Scopes):
         cond = self.value(e.cond)
         name, t = self.name("s"), self.type(e.dtype)
         self.put(self.variable(t, name))
-        for head, arm in ((f"if ({bare(cond.text)})", e.if_true), ("else", e.if_false)):
-            with self.scope(head, branch=True):
-                self.put(f"{name} = {bare(self.value(arm).text)};")
+        with self.when(bare(cond.text)):
+            self.put(f"{name} = {bare(self.value(e.if_true).text)};")
+        with self.otherwise():
+            self.put(f"{name} = {bare(self.value(e.if_false).text)};")
         return Value(name, self.depth, True)
 
     # -- loads ------------------------------------------------------------------------------------
@@ -355,8 +403,7 @@ class Expressions(Scopes):
         if p is None or is_const(p, True) or p in self.masks:
             return v
         d = e.dtype
-        zero = self.value(Const(False if d.is_bool else 0, d.element))
-        nothing = zero if d.lanes == 1 else zero._replace(text=self.splat(d, zero.text))
+        nothing = self.zero(d)
         if p.dtype.lanes == 1:
             return self.join(self.choice(d), [self.value(p), v, nothing], [p.dtype, d, d])
         return self.choose(self.value(p), v, nothing, p.dtype, d)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..ir.expr import Broadcast, Expr, Load, Ramp, as_int, is_const
-from ..ir.stmt import Alloc, Barrier, Buffer, For, ForKind, If, Let, Seq, Stmt, Store
+from ..ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store
+from ..ir.target import Target
 from ..ir.visit import walk
 from ..runtime.dtype import INT32, DType
 from .clike import Value, bare
 from .clike_expr import Expressions
+from .text import Text
 
 
 class CLike(Expressions):
@@ -19,8 +21,9 @@ class CLike(Expressions):
     # Whether reads outside of a buffer do harm: then nothing is read that might not be wanted.
     lazy = False
 
-    def __init__(self, where: str):
-        super().__init__(where)
+    def __init__(self, f: Function, target: Target):
+        super().__init__(f"kernel {f.name}")
+        self.kernel, self.target = f, target
         self._local: dict[Buffer, tuple[str, int]] = {}  # name; lanes of a register, 0: an array
         self._statements: dict[type, Callable[[Any], None]] = {
             Store: self._store, For: self._for, If: self._if, Seq: self._seq, Let: self._let,
@@ -29,10 +32,46 @@ class CLike(Expressions):
 
     # -- hooks ------------------------------------------------------------------------------------
 
-    def load_memory(self, e: Load) -> Value:
-        """The value of a load from a parameter or from shared memory. Lanes that the predicate
-        turns off may have any value, but must not be read where that does harm."""
+    def declarations(self) -> list[str]:
+        """The lines that stand before the functions of ours that are used."""
+        return []
+
+    def head(self) -> list[str]:
+        """The lines up to the brace that opens the function."""
         raise NotImplementedError
+
+    def opening(self) -> list[str]:
+        """The first lines inside of the function, asked for when its statements are known."""
+        return []
+
+    def body(self) -> list[str]:
+        """The statements of the function."""
+        self.stmt(self.kernel.body)
+        return self.scopes[0].lines
+
+    @property
+    def shared_bytes(self) -> int:
+        """The memory that the threads of a workgroup share so far."""
+        return 0
+
+    def whole(self, index: Expr, b: Buffer) -> TypeGuard[Ramp]:
+        """Whether the vector at ``index`` is read and written as a whole."""
+        raise NotImplementedError
+
+    def read_element(self, b: Buffer, index: Expr) -> Value:
+        """One element of a parameter or of shared memory."""
+        raise NotImplementedError
+
+    def read_vector(self, b: Buffer, index: Ramp, d: DType) -> Value:
+        """A vector that is read as a whole."""
+        raise NotImplementedError
+
+    def gather(self, e: Load) -> Value:
+        """A vector that is read lane by lane."""
+        d, lanes = e.dtype, range(e.dtype.lanes)
+        parts = [self.load_memory(Load(e.buffer, (self.lane(e.indices[-1], k),))) for k in lanes]
+        form = self.build(d, [f"{{{k}}}" for k in lanes])
+        return self.join(form, parts, [d.element] * d.lanes)
 
     def store_memory(self, s: Store) -> None:
         """Write an element or a vector of a parameter or of shared memory."""
@@ -47,9 +86,11 @@ class CLike(Expressions):
         raise self.error(f"the buffer {s.buffer!r} in shared memory has no place on this target")
 
     def barrier(self, s: Barrier) -> None:
+        """Let the threads of a workgroup wait for each other."""
         raise self.error("Barrier does not exist on this target")
 
     def loop_head(self, t: str, name: str, low: str, end: str) -> str:
+        """The head of a loop that counts ``name`` from ``low`` to before ``end``."""
         return f"for ({t} {name} = {low}; {name} < {end}; {name}++)"
 
     def array(self, t: str, name: str, size: int) -> str:
@@ -65,9 +106,34 @@ class CLike(Expressions):
         stem = "".join(c for c in b.name if c.isalnum() and c.isascii())
         return stem.lstrip("0123456789") or b.scope
 
+    # -- the whole --------------------------------------------------------------------------------
+
+    def text(self) -> Text:
+        """The code of the function; raises :class:`CodegenError` when it cannot be expressed."""
+        body, head = self.body(), self.head()
+        inner = ["  " + line for line in (*self.opening(), *body)]
+        helpers = [line for text in self.helpers.values() for line in text.splitlines()]
+        # Declarations are asked for last: they depend on the types in all of the rest.
+        lines = [*self.declarations(), *helpers, *head, *inner, "}", ""]
+        return Text("\n".join(lines), self.shared_bytes)
+
+    # -- memory of the device ---------------------------------------------------------------------
+
+    def load_memory(self, e: Load) -> Value:
+        """The value of a load from a parameter or from shared memory. Lanes that the predicate
+        turns off may have any value, but must not be read where that does harm."""
+        b, index, d = e.buffer, e.indices[-1], e.dtype
+        if isinstance(index, Broadcast):
+            v = self.load_memory(Load(b, (index.value,)))
+            return self.spread(v, d, Load(b, (index.value,)))
+        if d.lanes == 1:
+            return self.read_element(b, index)
+        return self.read_vector(b, index, d) if self.whole(index, b) else self.gather(e)
+
     # -- storage of one thread --------------------------------------------------------------------
 
     def load(self, e: Load) -> Value:
+        """The value of a load, from local memory or that of the device."""
         if e.buffer not in self._local:
             return self.load_memory(e)
         return Value(self._local_text(e.buffer, e.indices[-1]), self.depth, False, False)
@@ -141,6 +207,7 @@ class CLike(Expressions):
     # -- statements -------------------------------------------------------------------------------
 
     def stmt(self, s: Stmt) -> None:
+        """Write a statement of a loop nest."""
         self._statements[type(s)](s)
 
     def _seq(self, s: Seq) -> None:
@@ -163,10 +230,10 @@ class CLike(Expressions):
     def _if(self, s: If) -> None:
         self.count(s.cond)
         cond = self.value(s.cond)
-        with self.scope(f"if ({self.condition(bare(cond.text))})", branch=True):
+        with self.when(self.condition(bare(cond.text))):
             self.stmt(s.then)
         if s.otherwise is not None:
-            with self.scope("else", branch=True):
+            with self.otherwise():
                 self.stmt(s.otherwise)
 
     def _for(self, s: For) -> None:
@@ -196,9 +263,14 @@ def is_register(index: Expr, lanes: int) -> bool:
     return as_int(index) is not None and index.dtype.lanes == 1
 
 
+def is_contiguous(index: Expr) -> TypeGuard[Ramp]:
+    """Whether lanes are neighbours."""
+    return isinstance(index, Ramp) and is_const(index.stride, 1)
+
+
 def is_same(p: Expr, value: bool) -> bool:
     """Whether a condition is ``value`` in all lanes."""
     return is_const(p.value if isinstance(p, Broadcast) else p, value)
 
 
-__all__ = ["CLike", "is_register", "is_same"]
+__all__ = ["CLike", "is_contiguous", "is_register", "is_same"]

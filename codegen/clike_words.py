@@ -11,11 +11,13 @@ import math
 
 import numpy as np
 
-from ..ir.expr import Binary, Broadcast, Cast, Const, Expr, Op, Reinterpret
+from ..ir.expr import LOGIC, Binary, Broadcast, Cast, Const, Expr, Op, Reinterpret
 from ..runtime.dtype import DType
 from .clike import Value
+from .clike_expr import INFIX, LOGIC_SCALAR
 from .clike_stmt import CLike
 
+_PREFIX = {Op.NEG: "(-{0})", Op.NOT: "(~{0})", Op.ABS: "abs({0})"}
 _MAY_LEAVE = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.SHL, Op.NEG, Op.NOT, Op.ABS, Op.TRUNCDIV,
                         Op.FLOORDIV})  # fmt: skip
 
@@ -33,6 +35,10 @@ class Words(CLike):
 
     def bits(self, source: DType, target: DType) -> str:
         """The form that reads the bits of one 32-bit type as another."""
+        raise NotImplementedError
+
+    def logic_vector(self, op: Op, d: DType) -> str:
+        """The form of NOT, AND, OR or XOR on vectors of bool."""
         raise NotImplementedError
 
     # -- types and constants ----------------------------------------------------------------------
@@ -59,7 +65,7 @@ class Words(CLike):
         if d.is_bool:
             return "true" if x else "false"
         if d.is_float:
-            return self.float_literal(float(x))
+            return self.float_literal(float(x), d)
         number = int(x)
         if d.bits == 64:
             # The ends of the range stand for infinity and mean the ends of what there is.
@@ -75,13 +81,14 @@ class Words(CLike):
             return "(-2147483647 - 1)"
         return str(number) if number >= 0 else f"({number})"
 
-    def float_literal(self, x: float) -> str:
+    def float_literal(self, x: float, d: DType) -> str:
+        """The text of a constant of type ``d``."""
         with np.errstate(over="ignore"):
             single = np.float32(x)
         if not math.isfinite(single):
             return self.float_of_bits(int(single.view(np.uint32)))
         text = repr(float(str(single)))
-        return f"({text})" if text.startswith("-") else text
+        return f"({text})" if math.copysign(1, x) < 0 else text
 
     # -- arithmetic -------------------------------------------------------------------------------
 
@@ -90,12 +97,12 @@ class Words(CLike):
             raise self.error("shifts of 64-bit integers do not exist on this target")
         if not d.is_int or d.bits >= 32 or op not in _MAY_LEAVE:
             return v
-        return v._replace(text=self._low_bits(v.text, d))
+        return v.with_text(self._low_bits(v.text, d))
 
     def _low_bits(self, text: str, d: DType) -> str:
         if d.kind == "uint":
             return f"({text} & {self.beside(f'{d.max}u', d)})"
-        by = self.count_of(self.beside(str(32 - d.bits), d), d)
+        by = self.literal_count(32 - d.bits, d)
         return f"(({text} << {by}) >> {by})"
 
     def extremum(self, e: Binary) -> Value:
@@ -108,7 +115,7 @@ class Words(CLike):
         x = self.hold(self.value(a), self.type(d), "v")
         keep = self.function("keep_nan", d)
         text = f"{keep}({x.text}, {e.op.value}({x.text}, {self.value(b).text}))"
-        return x._replace(text=text, atom=False)
+        return x.with_text(text, atom=False)
 
     # -- conversions ------------------------------------------------------------------------------
 
@@ -128,7 +135,7 @@ class Words(CLike):
             return v if form == "{0}" else self.join(form, [v], [s])
         wide = self.join(f"{t}({{0}})", [v], [s])
         fits = s.is_bool or (d.min <= s.min and s.max <= d.max)
-        return wide if fits or d.bits >= 32 else wide._replace(text=self._low_bits(wide.text, d))
+        return wide if fits or d.bits >= 32 else wide.with_text(self._low_bits(wide.text, d))
 
     def to_float(self, s: DType, d: DType) -> str:
         """The form of a conversion to a type of floats."""
@@ -140,21 +147,47 @@ class Words(CLike):
     def _saturated(self, v: Value, s: DType, d: DType) -> Value:
         if d.bits >= 32:
             return self.join(f"{self.function(f'to_{d.kind}', s)}({{0}})", [v], [s])
-        low, high = (self.beside(self.float_literal(x), s) for x in (d.min, d.max))
+        low, high = (self.literal_beside(x, s) for x in (d.min, d.max))
         # clamp gives anything for NaN, the conversion gives 0 only if it still sees it
         zero = self.join(f"{self.function('nan_to_zero', s)}({{0}})", [v], [s])
         whole = self.join(f"{self.function('to_int', s)}(clamp({{0}}, {low}, {high}))", [zero], [s])
-        return whole if d.kind == "int" else whole._replace(text=f"{self.type(d)}({whole.text})")
+        return whole if d.kind == "int" else whole.with_text(f"{self.type(d)}({whole.text})")
 
     def reinterpret(self, e: Reinterpret) -> Value:
         s, d = e.value.dtype, e.dtype
         if s.is_int and d.is_int and s.bits < 32:
             wide = self.join(f"{self.type(d)}({{0}})", [self.value(e.value)], [s])
-            return wide._replace(text=self._low_bits(wide.text, d))
+            return wide.with_text(self._low_bits(wide.text, d))
         if s.bits != 32:
             raise self.error(f"the bits of {s} cannot be read as {d} on this target")
         v = self.value(e.value)
         return v if s.kind == d.kind else self.join(self.bits(s, d), [v], [s])
+
+    # -- operators --------------------------------------------------------------------------------
+
+    def operator(self, op: Op, d: DType) -> str:
+        if op is Op.NOT:
+            if d.is_bool:
+                return self.logic_vector(op, d) if d.lanes > 1 else "!{0}"
+            if d.kind == "uint":
+                self.no_bits_of_64(d)
+        if op in _PREFIX:
+            return _PREFIX[op]
+        if op in LOGIC and d.is_bool:
+            return self.logic_vector(op, d) if d.lanes > 1 else f"({{0}} {LOGIC_SCALAR[op]} {{1}})"
+        if op in (Op.MIN, Op.MAX):
+            return f"{op.value}({{0}}, {{1}})"
+        if op is Op.TRUNCMOD:
+            return f"{self.function('fmod', d)}({{0}}, {{1}})"
+        return f"({{0}} {INFIX[op]} {{1}})"
+
+    def intrinsic(self, name: str, d: DType) -> str:
+        form = super().intrinsic(name, d)
+        if name == "popcount":
+            self.no_bits_of_64(d)
+            if d.kind == "int" and d.bits < 32:  # the sign fills the word
+                return form.format(f"{{0}} & {self.beside(str(2**d.bits - 1), d)}")
+        return form
 
     def no_bits_of_64(self, d: DType) -> None:
         """Refuse what would see the upper half of a 64-bit integer."""

@@ -20,11 +20,11 @@ edge of a result), its number is clamped first: nothing is ever read outside of 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TypeGuard
 
 from ..ir.expr import (
     COMPARE,
-    LOGIC,
-    Broadcast,
     Const,
     Expr,
     Load,
@@ -40,7 +40,8 @@ from ..runtime.dtype import DType
 from ..runtime.errors import CodegenError, DeviceError
 from ..runtime.texture import TextureShape, texture_shape
 from .clike import Value
-from .clike_expr import COMPONENTS, INFIX, LOGIC_SCALAR
+from .clike_expr import COMPONENTS
+from .clike_stmt import is_contiguous
 from .clike_words import Words
 from .glsl_helpers import HELPERS, INTRINSICS
 from .text import Text, TextGenerator
@@ -57,7 +58,6 @@ _COMPARE_VECTOR = {
     Op.EQ: "equal", Op.NE: "notEqual", Op.LT: "lessThan", Op.LE: "lessThanEqual",
 }  # fmt: skip
 _RESERVED = frozenset({"vec2", "vec3", "vec4", "mat2", "mat3", "mat4", "exp2", "log2"})
-_PREFIX = {Op.NEG: "(-{0})", Op.NOT: "(~{0})", Op.ABS: "abs({0})"}
 _SAMPLER = {"float": "sampler2DArray", "int": "isampler2DArray", "uint": "usampler2DArray"}
 
 # The first lines of a shader.
@@ -75,14 +75,7 @@ class GLSL(TextGenerator):
     def write(self, f: Function, target: Target) -> Text:
         """The code of ``f``; raises :class:`CodegenError` with the reason when a fragment shader
         cannot compute it."""
-        text = _Shader(f, target).text()
-        branches = text.source.count("if (")
-        if branches > target.max_branches:
-            raise CodegenError(
-                f"the shader of {f.name} would have {branches} branches; more than "
-                f"{target.max_branches} take some drivers minutes to compile"
-            )
-        return text
+        return _Shader(f, target).text()
 
 
 def stored_kind(d: DType) -> str:
@@ -93,11 +86,11 @@ def stored_kind(d: DType) -> str:
 class _Shader(Words):
     types = _TYPES
     reserved = _RESERVED
+    library = HELPERS
+    intrinsics = INTRINSICS
 
     def __init__(self, f: Function, target: Target):
-        super().__init__(f"kernel {f.name}")
-        self.helpers: dict[str, None] = {}
-        self.kernel, self.target = f, target
+        super().__init__(f, target)
         self.shapes = {b: self._shape(b) for b in f.buffers}
         if len(f.writes) != 1 or len(f.buffers) != len(f.params):
             raise self.error("a fragment shader writes one result and takes no scalars")
@@ -129,33 +122,26 @@ class _Shader(Words):
     def function(self, name: str, d: DType) -> str:
         if d.kind == "uint" and f"u{name}" in HELPERS:
             name = f"u{name}"
-        return self._helper(name)
+        return self._called(name)
 
-    def _helper(self, name: str) -> str:
-        if name not in self.helpers:
-            for needed in HELPERS[name][1]:
-                self._helper(needed)
-            self.helpers[name] = None
+    def _called(self, name: str) -> str:
+        self.helper(name, None)
         return name
 
+    def helper_text(self, name: str, t: None) -> tuple[str, Sequence[tuple[str, None]]]:
+        """One text for all types: GLSL has overloading."""
+        text, needed = HELPERS[name]
+        return text, [(n, None) for n in needed]
+
     def operator(self, op: Op, d: DType) -> str:
-        if op is Op.NOT and d.kind == "uint":
-            self.no_bits_of_64(d)
-        if op in _PREFIX:
-            if op is Op.NOT and d.is_bool:
-                return "!{0}" if d.lanes == 1 else "not({0})"
-            return _PREFIX[op]
-        if op in LOGIC and d.is_bool:
-            if d.lanes > 1:
-                return f"{self._helper('logic_' + op.name.lower())}({{0}}, {{1}})"
-            return f"({{0}} {LOGIC_SCALAR[op]} {{1}})"
         if op in COMPARE and d.lanes > 1:
             return f"{_COMPARE_VECTOR[op]}({{0}}, {{1}})"
-        if op in (Op.MIN, Op.MAX):
-            return f"{op.value}({{0}}, {{1}})"
-        if op is Op.TRUNCMOD:
-            return f"{self._helper('fmod')}({{0}}, {{1}})"
-        return f"({{0}} {INFIX[op]} {{1}})"
+        return super().operator(op, d)
+
+    def logic_vector(self, op: Op, d: DType) -> str:
+        if op is Op.NOT:
+            return "not({0})"
+        return f"{self._called('logic_' + op.name.lower())}({{0}}, {{1}})"
 
     def float_of_bits(self, bits: int) -> str:
         return f"uintBitsToFloat({bits}u)"
@@ -166,46 +152,35 @@ class _Shader(Words):
     def to_bool(self, s: DType) -> str:
         return super().to_bool(s) if s.lanes == 1 else f"notEqual({{0}}, {self.type(s)}(0))"
 
-    def intrinsic(self, name: str, d: DType) -> str:
-        if name == "popcount":
-            self.no_bits_of_64(d)
-            if d.kind == "int" and d.bits < 32:  # the sign fills the word
-                return f"{self._helper('bit_count')}({{0}} & {2**d.bits - 1})"
-        if name not in INTRINSICS:
-            raise self.error(f"the intrinsic {name!r} has no form in this language")
-        text = INTRINSICS[name]
-        return f"{self._helper(text) if text in HELPERS else text}({{0}})"
-
     def choose(self, cond: Value, a: Value, b: Value, c: DType, d: DType) -> Value:
         if d.is_float:
             return self.join("mix({2}, {1}, {0})", [cond, a, b], [c, d, d])
-        f = self._helper(f"choose_{d.kind}")
+        f = self._called(f"choose_{d.kind}")
         return self.join(f"{f}({{0}}, {{1}}, {{2}})", [cond, a, b], [c, d, d])
 
     # -- the whole --------------------------------------------------------------------------------
 
-    def text(self) -> Text:
-        """The code of the function."""
+    def body(self) -> list[str]:
         shape = self.shapes[self.result]
-        vec = self._texel_type(self.result.dtype)
         for k in range(shape.layers):
-            self.put(f"o{k} = {vec}(0);")
-        outputs = len(self.scopes[0].lines)
-        self.stmt(self.kernel.body)
-        body = self.scopes[0].lines
-        if self._written_whole:
-            body = body[outputs:]
+            self.put(f"o{k} = {self._texel_type(self.result.dtype)}(0);")
+        lines = super().body()
+        if self.branches > self.target.max_branches:
+            raise CodegenError(
+                f"the shader of {self.kernel.name} would have {self.branches} branches; more than "
+                f"{self.target.max_branches} take some drivers minutes to compile"
+            )
+        return lines if self._parts else lines[shape.layers :]
+
+    def declarations(self) -> list[str]:
+        vec = self._texel_type(self.result.dtype)
         lines = list(_HEADERS[self.target.kind])
         lines += [f"uniform highp {_SAMPLER[stored_kind(b.dtype)]} {b.name};" for b in self.inputs]
-        lines += [f"layout(location = {k}) out highp {vec} o{k};" for k in range(shape.layers)]
-        for name in self.helpers:
-            lines += HELPERS[name][0].splitlines()
-        lines += ["void main() {", *("  " + line for line in body), "}", ""]
-        return Text("\n".join(lines))
+        layers = range(self.shapes[self.result].layers)
+        return lines + [f"layout(location = {k}) out highp {vec} o{k};" for k in layers]
 
-    @property
-    def _written_whole(self) -> bool:
-        return self._parts == 0
+    def head(self) -> list[str]:
+        return ["void main() {"]
 
     _parts = 0  # stores of single components
 
@@ -232,35 +207,25 @@ class _Shader(Words):
 
     # -- memory -----------------------------------------------------------------------------------
 
-    def load_memory(self, e: Load) -> Value:
-        index, d = e.indices[-1], e.dtype
-        if isinstance(index, Broadcast):
-            v = self.load_memory(Load(e.buffer, (index.value,)))
-            return v._replace(text=f"{self.type(d)}({v.text})")
-        if d.lanes == 1:
-            return self._element(e.buffer, index)
-        if isinstance(index, Ramp) and is_const(index.stride, 1) and d.lanes == 4:
-            base = self.analyzer.simplify(index.base)
-            if is_const(self.analyzer.simplify(base % 4), 0):
-                t = self._fetch(e.buffer, self.analyzer.simplify(base // 4))
-                return self._from_texel(t, d)
-        parts = [self._element(e.buffer, self.lane(index, k)) for k in range(d.lanes)]
-        form = ", ".join(f"{{{k}}}" for k in range(d.lanes))
-        return self.join(f"{self.type(d)}({form})", parts, [d.element] * d.lanes)
+    def whole(self, index: Expr, b: Buffer) -> TypeGuard[Ramp]:
+        if not is_contiguous(index) or index.lanes != 4:
+            return False
+        return is_const(self.analyzer.simplify(self.analyzer.simplify(index.base) % 4), 0)
 
-    def _element(self, b: Buffer, index: Expr) -> Value:
-        an = self.analyzer
-        index = an.simplify(index)
-        texel = self._fetch(b, an.simplify(index // 4))
-        which = an.simplify(index % 4)
+    def read_vector(self, b: Buffer, index: Ramp, d: DType) -> Value:
+        t = self._texel_of(b, self.analyzer.simplify(index.base))
+        return t.with_text(f"notEqual({t.text}, ivec4(0))", atom=False) if d.is_bool else t
+
+    def read_element(self, b: Buffer, index: Expr) -> Value:
+        index = self.analyzer.simplify(index)
+        texel, which = self._texel_of(b, index), self.analyzer.simplify(index % 4)
         k = as_int(which)
         if k is not None:
-            v = texel._replace(text=f"{texel.text}.{COMPONENTS[k]}")
+            v = texel.with_text(f"{texel.text}.{COMPONENTS[k]}")
         else:
-            w = self.value(which)
-            w = self.hold(w, "int", "i")
+            w = self.hold(self.value(which), "int", "i")
             v = Value(f"{texel.text}[{w.text}]", max(w.depth, texel.depth), True)
-        return v._replace(text=f"({v.text} != 0)") if b.dtype.is_bool else v
+        return v.with_text(f"({v.text} != 0)") if b.dtype.is_bool else v
 
     def select(self, e: Select) -> Value:
         """Padding is chosen once for a texel, not for each of its components."""
@@ -269,16 +234,19 @@ class _Shader(Words):
             return super().select(e)
         if load.buffer not in self.shapes or load.dtype.lanes > 1 or load.dtype.is_bool:
             return super().select(e)
-        texel, dot, which = self.value(load).text.partition(".")
-        if not dot:
+        v, index = self.value(load), self.analyzer.simplify(load.indices[-1])
+        k = as_int(self.analyzer.simplify(index % 4))
+        if k is None:
             return super().select(e)
-        cond, v, t = self.value(e.cond), self.value(load), self._texel_type(load.buffer.dtype)
-        whole = self.join(f"({{0}} ? {texel} : {t}(0))", [cond, v], [e.cond.dtype, load.dtype])
+        texel, t = self._texel_of(load.buffer, index), self._texel_type(load.buffer.dtype)
+        form = f"({{0}} ? {texel.text} : {t}(0))"
+        whole = self.join(form, [self.value(e.cond), v], [e.cond.dtype, load.dtype])
         whole = self.hold(whole, t, "t")
-        return whole._replace(text=f"{whole.text}.{which}")
+        return whole.with_text(f"{whole.text}.{COMPONENTS[k]}")
 
-    def _from_texel(self, t: Value, d: DType) -> Value:
-        return t._replace(text=f"notEqual({t.text}, ivec4(0))", atom=False) if d.is_bool else t
+    def _texel_of(self, b: Buffer, index: Expr) -> Value:
+        """The texel that element ``index`` is in."""
+        return self._fetch(b, self.analyzer.simplify(index // 4))
 
     def _fetch(self, b: Buffer, texel: Expr) -> Value:
         """The texel with number ``texel``, in a variable."""
@@ -289,11 +257,11 @@ class _Shader(Words):
         known = an.interval(texel)
         if known.lo is None or known.lo < 0 or known.hi is None or known.hi > last:
             v = self.hold(self.value(texel), "int", "i")
-            v = self.hold(v._replace(text=f"clamp({v.text}, 0, {last})", atom=False), "int", "i")
-            place, layer = v, v._replace(text="0")
+            v = self.hold(v.with_text(f"clamp({v.text}, 0, {last})", atom=False), "int", "i")
+            place, layer = v, v.with_text("0")
             if shape.layers > 1:
-                place = v._replace(text=f"({v.text} >> {shape.layers.bit_length() - 1})")
-                layer = v._replace(text=f"({v.text} & {shape.layers - 1})")
+                place = v.with_text(f"({v.text} >> {shape.layers.bit_length() - 1})")
+                layer = v.with_text(f"({v.text} & {shape.layers - 1})")
                 place = self.hold(place._replace(atom=False), "int", "i")
         else:
             place = self.value(an.simplify(texel // shape.layers))
@@ -301,8 +269,8 @@ class _Shader(Words):
         x = y = Value("0", 0, True)
         if shape.width > 1 and shape.height > 1:
             place = self.hold(place, "int", "i")
-            x = place._replace(text=f"{place.text} & {shape.width - 1}")
-            y = place._replace(text=f"{place.text} >> {shape.width.bit_length() - 1}")
+            x = place.with_text(f"{place.text} & {shape.width - 1}")
+            y = place.with_text(f"{place.text} >> {shape.width.bit_length() - 1}")
         elif shape.width > 1:
             x = place
         elif shape.height > 1:

@@ -9,7 +9,6 @@ operation. A vector of bool is a vector of int with lanes 0 and -1, what compari
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,11 +28,11 @@ from ..ir.expr import (
 from ..ir.stmt import Function
 from ..ir.target import Target
 from ..runtime.dtype import FLOAT32, INT32, DType
-from .clike import Value, bare
+from .clike import Value
 from .clike_expr import INFIX, LOGIC_SCALAR
 from .clike_words import is_number
+from .guards import Guarded
 from .opencl_helpers import EXACT, HELPERS, INTRINSICS, type_name
-from .workgroup import Workgroup
 
 _TYPES = [
     "char",
@@ -51,20 +50,21 @@ _TYPES = [
 _RESERVED = frozenset(f"{t}{n}" for t in _TYPES for n in (2, 3, 4, 8, 16)) | {
     "exp2", "exp10", "expm1", "log2", "log10", "atan2",
 }  # fmt: skip
+_OVERFLOWS = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.ABS})
 _INEXACT = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV})
 
 
-class OpenCLExpressions(Workgroup):
+class OpenCLExpressions(Guarded):
     """The expressions of one kernel."""
 
-    lazy = True
     widths = (2, 3, 4, 8, 16)
     reserved = _RESERVED
+    library = HELPERS
+    intrinsics = INTRINSICS
     memory_varies = False
 
     def __init__(self, f: Function, target: Target):
         super().__init__(f, target)
-        self.helpers: dict[tuple[str, DType], str] = {}
         self.doubles = False
 
     # -- types and constants ----------------------------------------------------------------------
@@ -75,9 +75,13 @@ class OpenCLExpressions(Workgroup):
         return type_name(d)
 
     def splat(self, d: DType, text: str) -> str:
-        if d.is_bool:
-            text = {"true": "-1", "false": "0"}.get(text, f"{text} ? -1 : 0")
-        return f"({self.type(d)})({text})"
+        return f"({self.type(d)})({f'{text} ? -1 : 0' if d.is_bool else text})"
+
+    def spread(self, v: Value, d: DType, e: Expr) -> Value:
+        if isinstance(e, Const) and d.is_bool:
+            return v.with_text(f"({self.type(d)})({-1 if e.value else 0})")
+        made = super().spread(v, d, e)
+        return made._replace(unsigned=f"(u{self.type(d)})({v.text})") if v.unsigned else made
 
     def build(self, d: DType, lanes: Sequence[str]) -> str:
         if d.is_bool:
@@ -102,42 +106,54 @@ class OpenCLExpressions(Workgroup):
         return f"{number}{suffix}" if number >= 0 else f"({number}{suffix})"
 
     def _float(self, x: float, d: DType) -> str:
-        if not math.isfinite(x):
-            text = "NAN" if math.isnan(x) else "INFINITY" if x > 0 else "(-INFINITY)"
-            return text if d.bits != 64 else f"(double)({text.strip('()')})"
+        if math.isnan(x):
+            return "(double)(NAN)" if d.bits == 64 else "NAN"
+        if math.isinf(x):
+            text = "INFINITY" if x > 0 else "-INFINITY"
+            return f"(double)({text})" if d.bits == 64 else f"({text})" if x < 0 else text
         text = repr(x) if d.bits == 64 else f"{_shortest(x)}f"
-        return f"({text})" if text.startswith("-") else text
+        return f"({text})" if math.copysign(1, x) < 0 else text
+
+    def _const(self, e: Const) -> Value:
+        v = super()._const(e)
+        plain = e.dtype == INT32 and int(e.value) >= 0
+        return v._replace(unsigned=f"{v.text}u") if plain else v
 
     def function(self, name: str, d: DType) -> str:
-        key = (name, d)
-        if key not in self.helpers:
-            self.type(d)
-            text, needed = HELPERS[name](d)
-            for n, t in needed:
-                self.function(n, t)
-            self.helpers[key] = text
-        return f"{name}_{type_name(d)}"
+        self.helper(name, d)
+        return f"{name}_{self.type(d)}"
 
     # -- operators --------------------------------------------------------------------------------
 
-    def join(
-        self, form: str, values: Sequence[Value], types: Sequence[DType], atom: bool = False
+    def apply(self, op: Op, d: DType, operands: Sequence[Value]) -> Value:
+        """Signed arithmetic that may overflow is done on unsigned values."""
+        if d.kind != "int" or (d.lanes == 1 and d.bits < 32) or op not in _OVERFLOWS:
+            return super().apply(op, d, operands)
+        if op is Op.ABS:  # what C gives is unsigned
+            return self._signed(self.join("abs({0})", operands, [d]), d)
+        form = "-{0}" if op is Op.NEG else f"{{0}} {INFIX[op]} {{1}}"
+        return self._signed(self._modular(form, operands, d), d)
+
+    def _signed(self, v: Value, d: DType) -> Value:
+        """An unsigned value as the type ``d``, which remembers what it was."""
+        t = self.type(d)
+        return v.with_text(f"as_{t}({v.text})", atom=False)._replace(unsigned=f"as_u{t}({v.text})")
+
+    def _modular(
+        self, form: str, signed: Sequence[Value], d: DType, *others: tuple[Value, DType]
     ) -> Value:
-        """Without conversions between signed and unsigned that undo each other."""
-        short = []
-        for k, v in enumerate(values):
-            found = re.search(rf"as_u(\w+)\(\{{{k}\}}\)", form)
-            if found is not None:
-                inner = _inside(f"as_{found[1]}", v.text)
-                literal = re.fullmatch(rf"(?:\({found[1]}\)\()?(\d+)\)?", v.text)
-                if inner is not None:
-                    v = v._replace(text=inner)
-                elif literal is not None:
-                    form = form.replace(found[0], f"{{{k}}}")
-                    vector = v.text.startswith("(")
-                    v = v._replace(text=f"(u{found[1]})({literal[1]})" if vector else f"{v.text}u")
-            short.append(v)
-        return super().join(form, short, types, atom)
+        """``form`` of the bits of values of type ``d`` as unsigned ones, and of ``others``."""
+        unsigned = DType("uint", d.bits, d.lanes)
+        places, values, types = [], [], []
+        for k, v in enumerate(signed):
+            known = bool(v.unsigned)
+            places.append(f"{{{k}}}" if known else f"as_{self.type(unsigned)}({{{k}}})")
+            values.append(v._replace(text=v.unsigned) if known else v)
+            types.append(unsigned if known else d)
+        places += [f"{{{k}}}" for k in range(len(signed), len(signed) + len(others))]
+        values += [v for v, _ in others]
+        types += [t for _, t in others]
+        return self.join(form.format(*places), values, types)
 
     def mixes(self, op: Op, d: DType) -> bool:
         return d.is_float and super().mixes(op, d)
@@ -167,31 +183,28 @@ class OpenCLExpressions(Workgroup):
         return f"({{0}} {sign or INFIX[op]} {{1}})"
 
     def _wrapping(self, op: Op, d: DType, t: str) -> str:
-        """Integer arithmetic modulo 2^bits."""
-        signed, narrow = d.kind == "int", d.lanes == 1 and d.bits < 32
+        """Integer arithmetic modulo 2^bits; what may overflow where C leaves that undefined, see
+        :meth:`apply`."""
+        narrow = d.lanes == 1 and d.bits < 32
         if op is Op.NOT:
             return f"({t})(~{{0}})" if narrow else "(~{0})"
         if op is Op.ABS:
-            return f"as_{t}(abs(({t}){{0}}))" if narrow else f"as_{t}(abs({{0}}))"
+            return f"as_{t}(abs(({t}){{0}}))"
         if narrow:  # exact in int but for the product of two ushort
             wide = "(uint)" if op is Op.MUL and d.bits == 16 else ""
             return f"({t})(-{{0}})" if op is Op.NEG else f"({t})({wide}{{0}} {INFIX[op]} {{1}})"
-        if not signed:
-            return "(-{0})" if op is Op.NEG else f"({{0}} {INFIX[op]} {{1}})"
-        if op is Op.NEG:
-            return f"as_{t}(-as_u{t}({{0}}))"
-        return f"as_{t}(as_u{t}({{0}}) {INFIX[op]} as_u{t}({{1}}))"
+        return "(-{0})" if op is Op.NEG else f"({{0}} {INFIX[op]} {{1}})"
 
     def fit(self, op: Op, d: DType, v: Value) -> Value:
         if d.kind == "float" and d.bits == 16 and op in _INEXACT:
             return self._half(v, d)
         if d.is_int and d.lanes == 1 and d.bits < 32 and op in (Op.SHL, Op.SHR):
-            return v._replace(text=f"({self.type(d)}){v.text}")
+            return v.with_text(f"({self.type(d)}){v.text}")
         return v
 
     def _half(self, v: Value, d: DType) -> Value:
         like = FLOAT32.with_lanes(d.lanes)
-        return v._replace(text=f"{self.function('to_half', like)}({v.text})", atom=False)
+        return v.with_text(f"{self.function('to_half', like)}({v.text})", atom=False)
 
     def _binary(self, e: Binary) -> Value:
         if e.op is Op.MUL and e.a.dtype == INT32 and self._bounded(e):
@@ -224,13 +237,11 @@ class OpenCLExpressions(Workgroup):
         d = e.dtype
         if e.op is Op.SHR or d.kind == "uint":
             return super()._shift(e)
-        t = self.type(d)
-        wide = d.lanes > 1 or d.bits >= 32
-        u = f"as_u{t}({{0}})" if wide else "(uint){0}"
-        count = Binary(Op.AND, e.b, _same(d.bits - 1, d))
-        by = self.value(self.analyzer.simplify(count))
-        form = f"as_{t}({u} << {{1}})" if wide else f"({t})({u} << {{1}})"
-        return self.join(form, [self.value(e.a), by], [d, d])
+        a = self.value(e.a)
+        by = self.value(self.analyzer.simplify(Binary(Op.AND, e.b, _same(d.bits - 1, d))))
+        if d.lanes > 1 or d.bits >= 32:
+            return self._signed(self._modular("{0} << {1}", [a], d, (by, d)), d)
+        return self.join(f"({self.type(d)})((uint){{0}} << {{1}})", [a, by], [d, d])
 
     def extremum(self, e: Binary) -> Value:
         a, b = (e.b, e.a) if is_number(e.a) else (e.a, e.b)
@@ -252,10 +263,9 @@ class OpenCLExpressions(Workgroup):
         return self._half(v, d) if rounds else v
 
     def intrinsic(self, name: str, d: DType) -> str:
-        if name not in INTRINSICS:
-            raise self.error(f"the intrinsic {name!r} has no form in this language")
-        cast = f"({self.type(d)})" if d.is_int and d.lanes == 1 and d.bits < 32 else ""
-        form = f"{INTRINSICS[name]}({cast}{{0}})"
+        form = super().intrinsic(name, d)
+        if d.is_int and d.lanes == 1 and d.bits < 32:
+            form = form.format(f"({self.type(d)}){{0}}")
         if name in ("isnan", "isinf"):
             wide = d.lanes > 1 and d.bits == 64
             return f"convert_int{d.lanes}({form})" if wide else form if d.lanes > 1 else (
@@ -281,9 +291,7 @@ class OpenCLExpressions(Workgroup):
     def _conversion(self, s: DType, d: DType) -> str:
         t = self.type(d)
         if d.is_bool:
-            return "{0}" if s.is_bool else self.operator(Op.NE, s).replace(
-                "{1}", self.literal(0, s.element) if s.lanes == 1 else
-                self.splat(s, self.literal(0, s.element)))  # fmt: skip
+            return "{0}" if s.is_bool else self.operator(Op.NE, s).format("{0}", self.zero(s).text)
         if s.is_bool:
             if s.lanes == 1:
                 one, zero = self.literal(1, d), self.literal(0, d)
@@ -317,12 +325,16 @@ class OpenCLExpressions(Workgroup):
         raw = DType("uint", s.bits, s.lanes) if s.is_float and s.bits == 16 else s
         if d.is_float and d.bits == 16:
             if raw.kind == "int":
-                bits = bits._replace(text=f"as_u{self.type(raw)}({bits.text})", atom=False)
+                bits = bits.with_text(f"as_u{self.type(raw)}({bits.text})", atom=False)
             return self.of_bits(bits, d)
         if raw == d:
             return bits
         cast = f"({self.type(raw)})" if raw.lanes == 1 and raw.bits < 32 else ""
-        return self.join(f"as_{self.type(d)}({cast}{{0}})", [bits], [raw])
+        if d.kind == "uint" and raw.kind == "int" and not cast:
+            return self._modular("{0}", [bits], raw)
+        made = self.join(f"as_{self.type(d)}({cast}{{0}})", [bits], [raw])
+        wide = d.kind == "int" and not cast
+        return made._replace(unsigned=f"as_u{self.type(d)}({bits.text})") if wide else made
 
     def bits_of(self, v: Value, d: DType) -> Value:
         """The bits of a 16-bit float as ushort; other values as they are."""
@@ -330,25 +342,17 @@ class OpenCLExpressions(Workgroup):
             return v
         f = self.function("half_bits" if d.kind == "float" else "bfloat_bits",
                           FLOAT32.with_lanes(d.lanes))  # fmt: skip
-        return v._replace(text=f"{f}({v.text})", atom=False)
+        return v.with_text(f"{f}({v.text})", atom=False)
 
     def of_bits(self, v: Value, d: DType) -> Value:
         """A 16-bit float of its bits, which are ushort."""
         like = FLOAT32.with_lanes(d.lanes)
         if d.kind == "float":
-            return v._replace(text=f"{self.function('of_half_bits', like)}({v.text})", atom=False)
+            return v.with_text(f"{self.function('of_half_bits', like)}({v.text})", atom=False)
         n = "" if d.lanes == 1 else str(d.lanes)
         return v._replace(
             text=f"as_{self.type(d)}(convert_uint{n}({v.text}) << 16)", atom=False
         )  # fmt: skip
-
-
-def _inside(function: str, text: str) -> str | None:
-    """``x`` of ``function(x)``."""
-    if not text.startswith(f"{function}("):
-        return None
-    inner = bare(text[len(function) :])
-    return inner if len(inner) + 2 == len(text) - len(function) else None
 
 
 def held_bits(d: DType) -> int:

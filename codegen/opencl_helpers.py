@@ -24,14 +24,12 @@ def type_name(d: DType) -> str:
     return base if d.lanes == 1 else f"{base}{d.lanes}"
 
 
-def _lanes(name: str, d: DType, operands: int) -> str:
-    """The function for vectors of a function of scalars."""
+def _lanes(name: str, d: DType, operands: int, scalar: str = "") -> str:
+    """The function for vectors of a function of scalars, which is ours or called ``scalar``."""
     t, letters = type_name(d), "ab"[:operands]
+    one = scalar or f"{name}_{type_name(d.element)}"
     params = ", ".join(f"{t} {x}" for x in letters)
-    calls = ", ".join(
-        f"{name}_{type_name(d.element)}({', '.join(f'{x}.s{k:x}' for x in letters)})"
-        for k in range(d.lanes)
-    )
+    calls = ", ".join(f"{one}({', '.join(f'{x}.s{k:x}' for x in letters)})" for k in range(d.lanes))
     return f"{t} {name}_{t}({params}) {{\n  return ({t})({calls});\n}}"
 
 
@@ -77,7 +75,7 @@ def _nan_extremum(sign: str) -> Callable[[DType], tuple[str, list]]:
 
 def _fmod(d: DType) -> tuple[str, list]:
     """Lane by lane: the one for vectors is not exact everywhere."""
-    return _lanes("fmod", d, 2).replace(f"fmod_{type_name(d.element)}(", "fmod("), []
+    return _lanes("fmod", d, 2, scalar="fmod"), []
 
 
 def _n(d: DType) -> str:

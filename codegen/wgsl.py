@@ -21,6 +21,7 @@ WGSL keeps reads and writes inside of buffers, so both sides of a choice may be 
 from __future__ import annotations
 
 from collections import Counter
+from typing import TypeGuard
 
 from ..ir.expr import Broadcast, Expr, Load, Ramp, Var, as_int, is_const
 from ..ir.stmt import Alloc, Buffer, For, Function, Store
@@ -29,9 +30,14 @@ from ..ir.visit import walk
 from ..runtime.dtype import INT32, DType
 from .clike import Value, bare
 from .clike_expr import COMPONENTS
-from .clike_stmt import is_register, is_same
 from .text import Text, TextGenerator
 from .wgsl_expr import WGSLExpressions
+
+_BUILTINS = {
+    "blockIdx": "@builtin(workgroup_id) block: vec3u",
+    "threadIdx": "@builtin(local_invocation_id) thread: vec3u",
+}
+_HARDWARE = {"blockIdx": "i32(block.{0})", "threadIdx": "i32(thread.{0})"}
 
 
 class WGSL(TextGenerator):
@@ -44,6 +50,8 @@ class WGSL(TextGenerator):
 
 
 class _Kernel(WGSLExpressions):
+    hardware = _HARDWARE
+
     def __init__(self, f: Function, target: Target):
         super().__init__(f, target)
         for p in f.params:
@@ -85,12 +93,12 @@ class _Kernel(WGSLExpressions):
 
     def _neighbours(self, indices: list[Expr]) -> bool:
         """Whether most scalar loads share their vector of four with others."""
-        vectors, alone = Counter[str](), 0
+        vectors, alone = Counter[Expr](), 0
         for i in indices:
             if as_int(self.analyzer.simplify(i % 4)) is None:
                 alone += 1
             else:
-                vectors[str(self.analyzer.simplify(i // 4))] += 1
+                vectors[self.analyzer.simplify(i // 4)] += 1  # equal ones are one object
         saved = sum(n - 1 for n in vectors.values())
         return saved > len(vectors) + alone
 
@@ -101,10 +109,8 @@ class _Kernel(WGSLExpressions):
 
     # -- the whole --------------------------------------------------------------------------------
 
-    def text(self) -> Text:
-        """The code of the function."""
+    def declarations(self) -> list[str]:
         f = self.kernel
-        self.stmt(f.body)
         lines = ["enable f16;"] if self._has_half() else []
         for k, b in enumerate(f.buffers):
             access = "read_write" if b in f.writes else "read"
@@ -116,28 +122,20 @@ class _Kernel(WGSLExpressions):
             count = -(-size // 4) if b in self.vectors else size
             element = self._element_type(b)
             lines.append(f"var<workgroup> {self.names[b]}: array<{element}, {count}>;")
-        for text in self.helpers.values():
-            lines += text.splitlines()
-        x, y, z = self.threads()
+        return lines
+
+    def head(self) -> list[str]:
         used = {tag.partition(".")[0] for tag in self.indices}
-        builtins = []
-        if "blockIdx" in used:
-            builtins.append("@builtin(workgroup_id) block: vec3u")
-        if "threadIdx" in used:
-            builtins.append("@builtin(local_invocation_id) thread: vec3u")
-        lines += [
-            f"@compute @workgroup_size({x}, {y}, {z})",
-            f"fn {f.name}({', '.join(builtins)}) {{",
-        ]
-        for tag, name in sorted(self.indices.items()):
-            kind, _, axis = tag.partition(".")
-            lines.append(f"  let {name}: i32 = i32({kind.removesuffix('Idx')}.{axis});")
+        builtins = ", ".join(text for kind, text in _BUILTINS.items() if kind in used)
+        x, y, z = self.threads()
+        return [f"@compute @workgroup_size({x}, {y}, {z})", f"fn {self.kernel.name}({builtins}) {{"]
+
+    def opening(self) -> list[str]:
+        f = self.kernel
         touched = {n.buffer for n in walk(f.body) if isinstance(n, Load | Store)}
-        for b in f.buffers:
-            if b not in touched:  # else it would not be among the bindings that a host must give
-                lines.append(f"  _ = {self.names[b]}[0];")
-        lines += ["  " + line for line in self.scopes[0].lines]
-        return Text("\n".join([*lines, "}", ""]), self.shared_bytes)
+        # else they would not be among the bindings that a host must give
+        unused = [f"_ = {self.names[b]}[0];" for b in f.buffers if b not in touched]
+        return super().opening() + unused
 
     def _has_half(self) -> bool:
         types = {b.dtype for b in self.kernel.buffers}
@@ -157,37 +155,30 @@ class _Kernel(WGSLExpressions):
     def barrier_text(self, scope: str) -> str:
         return "workgroupBarrier();" if scope == "shared" else "storageBarrier();"
 
-    def register_lanes(self, b: Buffer, uses: list[Expr]) -> int:
-        lanes = {u.dtype.lanes for u in uses} - {1}
-        n = max(lanes, default=1)
-        return n if len(lanes) <= 1 and all(is_register(u, n) for u in uses) else 0
-
     # -- loads ------------------------------------------------------------------------------------
 
-    def load_memory(self, e: Load) -> Value:
-        b, index, d = e.buffer, e.indices[-1], e.dtype
-        if isinstance(index, Broadcast):
-            v = self.load_memory(Load(b, (index.value,)))
-            return v._replace(text=self.splat(d, v.text), atom=False)
-        if d.lanes == 1:
-            return self._element(b, index)
-        if b in self.vectors:
-            assert isinstance(index, Ramp)
-            return self._of_word(self._whole(b, index.base), d)
-        parts = [self.value(self.lane(index, k)) for k in range(d.lanes)]
-        form = ", ".join(f"{self.names[b]}[{{{k}}}]" for k in range(d.lanes))
+    def whole(self, index: Expr, b: Buffer) -> TypeGuard[Ramp]:
+        return b in self.vectors
+
+    def read_vector(self, b: Buffer, index: Ramp, d: DType) -> Value:
+        return self._of_word(self._vector_at(b, index.base), d)
+
+    def gather(self, e: Load) -> Value:
+        b, d = e.buffer, e.dtype
+        parts = [self.value(self.lane(e.indices[-1], k)) for k in range(d.lanes)]
+        places = [f"{self.names[b]}[{{{k}}}]" for k in range(d.lanes)]
         held = INT32.with_lanes(d.lanes) if d.is_bool else d
-        bare_parts = [p._replace(text=bare(p.text)) for p in parts]
-        v = self.join(f"{self.type(held)}({form})", bare_parts, [INT32] * d.lanes)
+        operands = [p._replace(text=bare(p.text)) for p in parts]
+        v = self.join(self.build(held, places), operands, [INT32] * d.lanes)
         return self._of_word(self.read(v, b, self.type(held)), d)
 
-    def _whole(self, b: Buffer, base: Expr) -> Value:
+    def _vector_at(self, b: Buffer, base: Expr) -> Value:
         """The vector of four that element ``base`` is in."""
         at = self.value(self.analyzer.simplify(base // 4))
         v = Value(f"{self.names[b]}[{bare(at.text)}]", at.depth, False, at.fixed)
         return self.read(v, b, self._element_type(b))
 
-    def _element(self, b: Buffer, index: Expr) -> Value:
+    def read_element(self, b: Buffer, index: Expr) -> Value:
         index = self.analyzer.simplify(index)
         if b not in self.vectors:
             at = self.value(index)
@@ -197,11 +188,11 @@ class _Kernel(WGSLExpressions):
         which = self.analyzer.simplify(index % 4)
         k = as_int(which)
         if k is not None:
-            v = self._whole(b, index)
-            return self._of_word(v._replace(text=f"{v.text}.{COMPONENTS[k]}"), b.dtype)
+            v = self._vector_at(b, index)
+            return self._of_word(v.with_text(f"{v.text}.{COMPONENTS[k]}"), b.dtype)
         at, part = self.value(self.analyzer.simplify(index // 4)), self.value(which)
         form = f"{self.names[b]}[{{0}}][{{1}}]"
-        operands = [x._replace(text=bare(x.text)) for x in (at, part)]
+        operands = [x.with_text(bare(x.text)) for x in (at, part)]
         v = self.join(form, operands, [INT32, INT32])
         held = self.type(INT32) if b.dtype.is_bool else self.type(b.dtype)
         return self._of_word(self.read(v, b, held), b.dtype)
@@ -210,55 +201,25 @@ class _Kernel(WGSLExpressions):
         """A value of what lies in memory."""
         if not d.is_bool:
             return v
-        return v._replace(text=f"({v.text} != {self.beside('0', INT32.with_lanes(d.lanes))})",
+        return v.with_text(f"({v.text} != {self.beside('0', INT32.with_lanes(d.lanes))})",
                           atom=False)  # fmt: skip
 
     # -- stores -----------------------------------------------------------------------------------
 
-    def store_memory(self, s: Store) -> None:
-        b, index, d, p = s.buffer, s.indices[-1], s.value.dtype, s.predicate
-        if p is not None and is_same(p, False):
-            return
-        if p is not None and not is_same(p, True) and p.dtype.lanes == 1:
-            with self.scope(f"if ({bare(self.value(p).text)})", branch=True):
-                self.store_memory(Store(b, s.indices, s.value))
-            self.changed(b)
-            return
-        if d.lanes == 1:
-            at, v = self.value(index), self.value(s.value)
-            self._put(f"{self.names[b]}[{bare(at.text)}]", v, d)
-        elif b in self.vectors:
-            assert isinstance(index, Ramp)
-            at = self.value(self.analyzer.simplify(index.base // 4))
-            self._put(f"{self.names[b]}[{bare(at.text)}]", self.value(s.value), d)
-        else:
-            self._put_lanes(s, None if p is None or is_same(p, True) else p)
-        self.changed(b)
+    def address(self, b: Buffer, index: Ramp) -> Expr:
+        return self.analyzer.simplify(index.base // 4)
 
-    def _put_lanes(self, s: Store, p: Expr | None) -> None:
-        b, index, d = s.buffer, s.indices[-1], s.value.dtype
-        if p is not None:
-            self.masks.append(p)
-        v = self.name_type(self.value(s.value), d)
-        if p is not None:
-            self.masks.pop()
-        for k in range(d.lanes):
-            at, part = self.value(self.lane(index, k)), self.component(v.text, k, d)
-            place = f"{self.names[b]}[{bare(at.text)}]"
-            if p is None:
-                self._put(place, v._replace(text=part), d.element)
-                continue
-            on = self.lane(p, k)
-            if is_const(on, False):
-                continue
-            with self.scope(f"if ({bare(self.value(on).text)})", branch=True):
-                self._put(place, v._replace(text=part), d.element)
+    def put_element(self, b: Buffer, at: str, v: Value) -> None:
+        self._put(b, at, v, 1)
 
-    def _put(self, place: str, v: Value, d: DType) -> None:
-        text = f"{self.type(INT32.with_lanes(d.lanes))}({bare(v.text)})" if d.is_bool else (
-            bare(v.text)
-        )  # fmt: skip
-        self.put(f"{place} = {text};")
+    def put_vector(self, b: Buffer, index: Ramp, at: str, v: Value) -> None:
+        self._put(b, bare(at), v, index.lanes)
+
+    def _put(self, b: Buffer, at: str, v: Value, lanes: int) -> None:
+        text = bare(v.text)
+        if b.dtype.is_bool:
+            text = f"{self.type(INT32.with_lanes(lanes))}({text})"
+        self.put(f"{self.names[b]}[{at}] = {text};")
 
 
 __all__ = ["WGSL"]

@@ -11,14 +11,15 @@ buffer or the next barrier, which both start a new *epoch* of the buffer.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
-from ..ir.expr import Expr, Load, Var, as_int
+from ..ir.expr import Broadcast, Const, Expr, Load, Ramp, Var, as_int, is_const
 from ..ir.stmt import Alloc, Barrier, Buffer, For, Function, If, Let, Stmt, Store
 from ..ir.target import Target
 from ..ir.visit import walk
-from ..runtime.dtype import DType
-from .clike import Value
-from .clike_stmt import CLike
+from ..runtime.dtype import INT32, DType
+from .clike import Value, bare
+from .clike_stmt import CLike, is_register, is_same
 from .lanes import split_vectors
 from .masks import branch_on_masks
 
@@ -29,13 +30,14 @@ class Workgroup(CLike):
     """The body of one kernel."""
 
     widths: tuple[int, ...] = ()  # lanes of the vectors that the language has
+    # Kind of hardware index -> its text, with {0} for the axis (x, y, z), {1} for its number.
+    hardware: Mapping[str, str] = {}
     # Whether what comes out of memory counts as different for each thread of a workgroup.
     memory_varies = True
 
     def __init__(self, f: Function, target: Target):
-        super().__init__(f"kernel {f.name}")
         f = split_vectors(branch_on_masks(f), self.widths)
-        self.kernel, self.target = f, target
+        super().__init__(f, target)
         self.extents = self._extents(f)
         self.names: dict[Buffer | Var, str] = {p: f"p{k}" for k, p in enumerate(f.params)}
         self._names["p"] = len(f.params)
@@ -54,6 +56,18 @@ class Workgroup(CLike):
         """Bytes of an array of ``n`` elements in shared memory."""
         return n * d.bytes
 
+    def address(self, b: Buffer, index: Ramp) -> Expr:
+        """Where a vector lies that is written as a whole."""
+        raise NotImplementedError
+
+    def put_element(self, b: Buffer, at: str, v: Value) -> None:
+        """Write an element."""
+        raise NotImplementedError
+
+    def put_vector(self, b: Buffer, index: Ramp, at: str, v: Value) -> None:
+        """Write a vector as a whole, where :meth:`address` says."""
+        raise NotImplementedError
+
     # -- limits -----------------------------------------------------------------------------------
 
     def _extents(self, f: Function) -> dict[str, int | Expr]:
@@ -68,6 +82,14 @@ class Workgroup(CLike):
                 raise self.error(f"the number of threads along {axis} is {n}, not a constant")
             counts.append(n)
         return counts[0], counts[1], counts[2]
+
+    def opening(self) -> list[str]:
+        lines = []
+        for tag, name in sorted(self.indices.items()):
+            kind, _, axis = tag.partition(".")
+            text = self.hardware[kind].format(axis, _AXES.index(axis))
+            lines.append(self.constant(self.type(INT32), name, text))
+        return lines
 
     def _limits(self) -> None:
         x, y, z = self.threads()
@@ -94,7 +116,7 @@ class Workgroup(CLike):
             raise self.error(f"there is no hardware index {s.tag} on this target")
         n = as_int(s.extent)
         if n == 1:
-            self.vars[s.var] = Value("0", 0, True)
+            self.vars[s.var] = self._const(Const(0, INT32))
         else:
             name = f"{kind[0]}{axis}"  # bx, ty
             self.indices[s.tag] = name
@@ -160,6 +182,68 @@ class Workgroup(CLike):
     def changed(self, b: Buffer) -> None:
         """``b`` was written."""
         self._epochs[b] += 1
+
+    def load_memory(self, e: Load) -> Value:
+        v = super().load_memory(e)
+        return v._replace(atom=False) if isinstance(e.indices[-1], Broadcast) else v
+
+    # -- stores -----------------------------------------------------------------------------------
+
+    def store_memory(self, s: Store) -> None:
+        b, index, p = s.buffer, s.indices[-1], s.predicate
+        if p is not None and is_same(p, False):
+            return
+        if p is not None and not is_same(p, True):
+            self._masked_store(s, p)
+        elif index.dtype.lanes == 1:
+            at, v = self.value(index), self.value(s.value)
+            self.put_element(b, bare(at.text), v)
+        elif self.whole(index, b):
+            at, v = self.value(self.address(b, index)), self.value(s.value)
+            self.put_vector(b, index, at.text, v)
+        else:
+            self._put_lanes(s, self.name_type(self.value(s.value), s.value.dtype), None)
+        self.changed(b)
+
+    def _masked_store(self, s: Store, p: Expr) -> None:
+        """The value is only wanted where the predicate holds: a branch, in which it is computed."""
+        b, index, d = s.buffer, s.indices[-1], s.value.dtype
+        if p.dtype.lanes == 1:
+            with self.when(bare(self.value(p).text)):
+                self.store_memory(Store(b, s.indices, s.value))
+            return
+        mask = self.name_type(self.value(p), p.dtype) if self.lazy else None
+        self.masks.append(p)
+        v = self.name_type(self.value(s.value), d)
+        self.masks.pop()
+        if mask is None or not self.whole(index, b):
+            self._put_lanes(s, v, p)
+            return
+        with self.when(f"all({mask.text})"):
+            self.put_vector(b, index, self.value(self.address(b, index)).text, v)
+        with self.otherwise():
+            self._put_lanes(s, v, p)
+
+    def _put_lanes(self, s: Store, v: Value, p: Expr | None) -> None:
+        d = s.value.dtype
+        for k in range(d.lanes):
+            at = self.value(self.lane(s.indices[-1], k))
+            part = v.with_text(self.component(v.text, k, d))
+            if p is None:
+                self.put_element(s.buffer, bare(at.text), part)
+                continue
+            on = self.lane(p, k)
+            if is_const(on, False):
+                continue
+            with self.when(bare(self.value(on).text)):
+                self.put_element(s.buffer, bare(at.text), part)
+
+    # -- storage of one thread --------------------------------------------------------------------
+
+    def register_lanes(self, b: Buffer, uses: list[Expr]) -> int:
+        lanes = {u.dtype.lanes for u in uses} - {1}
+        n = max(lanes, default=1)
+        return n if len(lanes) <= 1 and all(is_register(u, n) for u in uses) else 0
 
     # -- statements -------------------------------------------------------------------------------
 

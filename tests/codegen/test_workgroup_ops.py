@@ -131,6 +131,22 @@ def test_unary(target: str, lanes: int, d: DType):
             np.testing.assert_array_equal(np.signbit(wide(got)), np.signbit(wide(f(a))))
 
 
+@pytest.mark.parametrize("target", ["opencl", WEBGPU])
+def test_bits_that_leave_a_loop_stay_bits(target: str):
+    """What was a float becomes a number by its bits, in a variable outside of the loop, too."""
+    x, z, y = (
+        Buffer("x", FLOAT32, (c(1),)),
+        Buffer("z", INT32, (c(4),)),
+        Buffer("y", INT32, (c(4),)),
+    )
+    i = Var("i")
+    bits = Reinterpret(Load(x, (c(0),)), INT32)
+    store = Store(y, (i,), Binary(Op.ADD, bits, Load(z, (i,))))
+    f = Function("kernel", (x, z, y), For(i, c(0), c(4), ForKind.SERIAL, store), frozenset({y}))
+    a, b = np.array([-1.5], np.float32), np.arange(4, dtype=np.int32)
+    np.testing.assert_array_equal(run(target, f, [a, b, b])[2], a.view(np.int32) + b)
+
+
 @pytest.mark.parametrize("target, lanes, source", grid(1, 8))
 def test_cast(target: str, lanes: int, source: DType):
     a = np.resize(held(edges(source), target), 16)
