@@ -1,34 +1,32 @@
 """Schedules for devices with workgroups: blocks of threads, registers, shared memory.
 
-``schedule_gpu(ctx)`` gives every stage that is stored a nest of loops of its own, bound to
-``blockIdx`` and ``threadIdx``: one launch each. ``contraction.py`` has register tiles for sums of
-products, ``reduction.py`` one thread a result or one workgroup a result, ``injective.py``
-everything else.
+``bind_stages`` gives every stage that is stored a nest of loops of its own, bound to ``blockIdx``
+and ``threadIdx``: one launch each. ``contraction.py`` has register tiles for sums of products,
+``reduction.py`` one thread a result or one workgroup a result, ``injective.py`` everything else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ....ir.stage import Stage
 from ..common import Context, constant_domain
 from ..injective import adopt_layout
-from ..inline import inline_cheap_stages
-from .contraction import bind_contraction
 from .injective import bind_injective
-from .reduction import bind_reduction
 
-__all__ = ["schedule_gpu"]
+__all__ = ["bind_stages"]
 
 
-def schedule_gpu(ctx: Context) -> None:
-    """Schedule all stages of ``ctx``. Stages of symbolic extents keep their plain loops."""
-    inline_cheap_stages(ctx)
+def bind_stages(ctx: Context, reduced: Callable[[Stage], set[Stage]]) -> None:
+    """Schedule all stages of ``ctx``; ``reduced`` schedules one with a reduction, and says what it
+    scheduled. Stages of symbolic extents keep their plain loops."""
     for stage in ctx.stored():  # what reads a stage looks at how it is stored
         if constant_domain(stage) and not stage.reduce_axes:
             adopt_layout(ctx, stage)
-    done: set = set()
+    done: set[Stage] = set()
     for stage in ctx.stored():
-        if stage in done or not constant_domain(stage) or not stage.reduce_axes:
-            continue
-        done |= bind_contraction(ctx, stage) or bind_reduction(ctx, stage)
+        if stage not in done and constant_domain(stage) and stage.reduce_axes:
+            done |= reduced(stage)
     for stage in ctx.stored():
         if stage not in done and constant_domain(stage) and stage.attach.kind == "root":
             bind_injective(ctx, stage)
