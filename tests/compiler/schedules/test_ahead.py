@@ -4,23 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from weft.codegen import llvm
+from pinned import pinned
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.kernel import lower_group
 from weft.compiler.options import CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.task import tasks_of
 from weft.ir.stmt import Prefetch
-from weft.ir.target import Target
 from weft.ir.visit import walk
 
-AVX2 = replace(
-    llvm.resolve(Target.parse("llvm")),
-    vector_bits=256,
-    num_vector_registers=16,
-    cache_bytes=1 << 19,
-    has_prefetch=True,
-)
+AVX2 = pinned("znver3")
 
 
 def chain(channels, filters, side, kernel):

@@ -4,17 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from weft.codegen import llvm
+from pinned import pinned
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.kernel import lower_group
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.task import tasks_of
 from weft.ir.evaluate import evaluate
 from weft.ir.interp import run
-from weft.ir.target import Target
 
-HOST = llvm.resolve(Target.parse("llvm"))
-SMALL = replace(HOST, vector_bits=128, num_vector_registers=16)
+SMALL = replace(pinned("haswell"), vector_bits=128)
 
 
 def convolution(channels, filters, size, kernel):
@@ -57,15 +55,15 @@ def test_any_size_is_right(kernel, block, tile):
     np.testing.assert_array_equal(layouts[out].unpack(result), want)
 
 
-def test_where_panels_would_stream_for_few_tiles():
-    """Many channels and small tiles: 5 rows of 2 vectors of AVX2 read more than they may."""
-    avx2 = replace(HOST, vector_bits=256, num_vector_registers=16, cache_bytes=1 << 19)
+def test_where_panels_would_stream_for_few_tiles(processor):
+    """Many channels and small tiles: 5 rows of 2 vectors of AVX2 read more than they may, the tiles
+    of 32 registers do not."""
 
-    def block(channels, side=7, target=avx2):
+    def block(channels, side=7):
         choices = Choices()
-        task_of(channels, 512, (side, side), 1, target).schedule(choices)
+        task_of(channels, 512, (side, side), 1, processor).schedule(choices)
         return choices.taken.get("conv.depth_block", 0)
 
-    assert block(512) > 0 and block(32) == 0
+    assert (block(512) > 0) == (processor.num_vector_registers == 16)
+    assert block(32) == 0
     assert block(512, side=28) == 0  # a panel is for many tiles
-    assert block(512, target=replace(avx2, vector_bits=512, num_vector_registers=32)) == 0

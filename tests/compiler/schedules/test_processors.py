@@ -1,4 +1,5 @@
-"""The rules' kernels on other vector units: AVX2 in this process, NEON under qemu-user."""
+"""The rules' kernels on other vector units: AVX2 in this process, NEON under qemu-user, each of the
+pinned processors in the interpreter."""
 
 import platform
 import shutil
@@ -9,10 +10,12 @@ from pathlib import Path
 import llvmlite.binding as llvm_binding
 import numpy as np
 import pytest
+from pinned import pinned
 from weft import te
 from weft.codegen import llvm
 from weft.compiler.build import build
 from weft.compiler.schedules import schedule
+from weft.ir.interp import run
 from weft.ir.layout import Layout
 from weft.ir.lower import lower
 from weft.ir.target import Target
@@ -136,6 +139,15 @@ def logical(made: Made, result: np.ndarray) -> np.ndarray:
     return result if layout is None else layout.unpack(result)
 
 
+@pytest.mark.parametrize("case", ["product", "convolution of stride 2", "depthwise"])
+def test_each_processor(case: str, processor: Target):
+    made = CASES[case](processor.lanes(FLOAT32))
+    args, layouts, _ = made
+    plain, stored = arrays_of(made)
+    run(lower(schedule([args[-1]], processor, layouts), args, processor, "f", layouts), stored)
+    np.testing.assert_array_equal(logical(made, stored[-1]), plain[-1])
+
+
 @pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64")
     or not llvm_binding.get_host_cpu_features().get("avx2"),
@@ -143,7 +155,7 @@ def logical(made: Made, result: np.ndarray) -> np.ndarray:
 )
 @pytest.mark.parametrize("case", CASES)
 def test_avx2(case: str):
-    target = llvm.resolve(Target.parse("llvm -mcpu=haswell"))
+    target = pinned("haswell")
     assert target.vector_bits == 256
     made = CASES[case](target.lanes(FLOAT32))
     args, layouts, _ = made
@@ -158,7 +170,7 @@ def test_neon(case: str, tmp_path: Path):
     emulator = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
     if compiler is None or emulator is None:
         pytest.skip("needs qemu-aarch64 and aarch64-linux-gnu-gcc (qemu-user, gcc-aarch64-…)")
-    target = llvm.resolve(Target.parse("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"))
+    target = pinned("cortex-a72")
     made = CASES[case](target.lanes(FLOAT32))
     args, layouts, _ = made
     plain, stored = arrays_of(made)

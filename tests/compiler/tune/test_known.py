@@ -30,58 +30,53 @@ def product():
 
 
 @pytest.fixture
-def other(monkeypatch):
+def other(monkeypatch, processor):
     """Makes a configuration that is not the default one the shipped record of ``product()``."""
-    host = llvm.resolve(Target.parse("llvm"))
-    (task,) = tasks_of(product(), host)
+    (task,) = tasks_of(product(), processor)
     choices = Choices({})
     task.schedule(choices)
     question = next(c for c in choices.asked.values() if c.name.endswith(".tile"))
     config = {question.name: next(o for o in question.options if o != question.default)}
     _, schedule, _ = task.schedule(Choices(config))
     record = Record(
-        task.key, host.family, 2, config, "ok", 1e-6, winner=True, trace=trace_hash(schedule)
+        task.key, processor.family, 2, config, "ok", 1e-6, winner=True, trace=trace_hash(schedule)
     )
-    monkeypatch.setattr(known, "shipped", lambda: {(task.key, host.family): [record]})
+    monkeypatch.setattr(known, "shipped", lambda: {(task.key, processor.family): [record]})
     return record
 
 
-def trace(**options) -> str:
-    exe = weft.compile(product(), cache=False, **options)
+def trace(target: Target, **options) -> str:
+    exe = weft.compile(product(), target, cache=False, **options)
     (facts,) = exe.program.meta["kernels"].values()
     return facts["trace"]
 
 
-def test_compilations_use_what_is_shipped(monkeypatch, tmp_path, other):
+def test_compilations_use_what_is_shipped(monkeypatch, tmp_path, processor, other):
     monkeypatch.setenv("WEFT_RECORDS", str(tmp_path / "none.sqlite"))
-    assert trace() == other.trace
-    assert trace(records=False) != other.trace
+    assert trace(processor) == other.trace
+    assert trace(processor, records=False) != other.trace
     monkeypatch.setenv("WEFT_RECORDS", "0")
-    assert trace() != other.trace
+    assert trace(processor) != other.trace
 
 
-def test_the_users_own_records_come_first(monkeypatch, tmp_path, other):
+def test_the_users_own_records_come_first(monkeypatch, tmp_path, processor, other):
     path = tmp_path / "mine.sqlite"
     own = Records(path)
-    host = llvm.resolve(Target.parse("llvm"))
-    mine = replace(other, target=str(host), config={}, trace="")
+    mine = replace(other, target=str(processor), config={}, trace="")
     own.put(mine)
     monkeypatch.setenv("WEFT_RECORDS", str(path))
-    assert trace() == trace(records=False)
+    assert trace(processor) == trace(processor, records=False)
     found = default_records()
-    assert found is not None and found.best(other.key, str(host), 1) == mine
+    assert found is not None and found.best(other.key, str(processor), 1) == mine
 
 
-def test_a_family_is_all_processors_with_the_same_registers(other):
+def test_a_family_is_all_processors_with_the_same_registers(processor, other):
     def best(text: str) -> Record | None:
         return KnownRecords(None).best(other.key, str(llvm.resolve(Target.parse(text))), 1)
 
-    host = llvm.resolve(Target.parse("llvm"))
-    cousin = replace(
-        host, mcpu="x86-64-v3" if "x86" in host.mtriple else "generic", mattr="+nothing"
-    )
+    cousin = replace(processor, mcpu="generic", mattr="+nothing")
     assert KnownRecords(None).best(other.key, str(cousin), 1) == other
-    stranger = replace(host, vector_bits=2048)
+    stranger = replace(processor, vector_bits=2048)
     assert KnownRecords(None).best(other.key, str(stranger), 1) is None
     assert best("llvm -mtriple=riscv64-linux-gnu") is None
 

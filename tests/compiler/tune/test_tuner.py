@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import tune_hooks
 import weft
+from pinned import pinned
 from weft.codegen import llvm
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.cache import KernelCache
@@ -31,7 +31,7 @@ from weft.ir.target import Target
 from weft.runtime.errors import TuneError
 
 pytest.importorskip("lightgbm", reason="the extra 'tune' is not installed")
-HOST = llvm.resolve(Target.parse("llvm"))
+HOST = llvm.resolve(Target.parse("llvm"))  # of what is measured here; all else is pinned
 
 
 def convolution(kernel=5, stride=2, side=14):
@@ -80,50 +80,52 @@ def test_a_small_search_and_the_compilation_after_it(store):
     np.testing.assert_allclose(exe(x), want, rtol=1e-4, atol=1e-5)
 
 
-def test_strict_models_have_kernels_of_their_own(store):
+def test_strict_models_have_kernels_of_their_own(store, processor):
     """What ``accuracy="strict"`` compiles is what the search is over, and its records are used."""
     model = convolution(3, stride=1, side=40)
-    fast, strict = (tasks_of(model, HOST, CompileOptions(accuracy=a)) for a in ("fast", "strict"))
+    fast, strict = (
+        tasks_of(model, processor, CompileOptions(accuracy=a)) for a in ("fast", "strict")
+    )
     assert [t.name.split("_")[0] for t in (*fast, *strict)] == ["winograd", "conv"]
     space = Space(strict[0], random.Random(0))
     other = next(c for c in iter(space.random, None) if c.trace != space.default.trace)
-    store.put(Record(strict[0].key, str(HOST), 1, other.config, "ok", 1e-6, True))
+    store.put(Record(strict[0].key, str(processor), 1, other.config, "ok", 1e-6, True))
     for accuracy, tuned in (("fast", False), ("strict", True)):
-        exe = weft.compile(model, records=store, cache=False, accuracy=accuracy)
+        exe = weft.compile(model, processor, records=store, cache=False, accuracy=accuracy)
         assert any(f["tuned"] for f in exe.program.meta["kernels"].values()) is tuned
 
 
-def test_a_record_is_part_of_the_cache_key(store, tmp_path):
+def test_a_record_is_part_of_the_cache_key(store, tmp_path, processor):
     cache = KernelCache(tmp_path / "cache", 1 << 24)
-    plain = weft.compile(convolution(), records=False, cache=cache)
-    (task,) = tasks_of(convolution(), HOST)
+    plain = weft.compile(convolution(), processor, records=False, cache=cache)
+    (task,) = tasks_of(convolution(), processor)
     space = Space(task, random.Random(0))
     other = next(c for c in iter(space.random, None) if c.config != space.default.config)
-    store.put(Record(task.key, str(HOST), 1, other.config, "ok", 1e-6, True))
-    tuned = weft.compile(convolution(), records=store, cache=cache)
+    store.put(Record(task.key, str(processor), 1, other.config, "ok", 1e-6, True))
+    tuned = weft.compile(convolution(), processor, records=store, cache=cache)
     assert cache.stats().misses == 3
     before, after = facts_of(plain), facts_of(tuned)
     assert not before["tuned"] and after["tuned"]
-    weft.compile(convolution(), records=store, cache=cache)
+    weft.compile(convolution(), processor, records=store, cache=cache)
     assert cache.stats().misses == 3
 
 
-def test_an_answer_that_is_no_option_any_more_gives_way_to_the_default(store):
-    (task,) = tasks_of(convolution(), HOST)
+def test_an_answer_that_is_no_option_any_more_gives_way_to_the_default(store, processor):
+    (task,) = tasks_of(convolution(), processor)
     config = {"conv.tile": (99, 99), "gone": 3}
-    store.put(Record(task.key, str(HOST), 1, config, "ok", 1e-6, True))
-    facts = facts_of(weft.compile(convolution(), records=store, cache=False))
+    store.put(Record(task.key, str(processor), 1, config, "ok", 1e-6, True))
+    facts = facts_of(weft.compile(convolution(), processor, records=store, cache=False))
     assert not facts["tuned"] and facts["choices"]["conv.tile"] != [99, 99]
 
 
-def test_a_record_of_other_rules_is_not_used(store):
+def test_a_record_of_other_rules_is_not_used(store, processor):
     """Its answers may still be options, and mean another schedule than was measured."""
-    (task,) = tasks_of(convolution(), HOST)
+    (task,) = tasks_of(convolution(), processor)
     space = Space(task, random.Random(0))
     other = next(c for c in iter(space.random, None) if c.trace != space.default.trace)
     for trace, tuned in [("0" * 16, False), (other.trace, True)]:
-        store.put(Record(task.key, str(HOST), 1, other.config, "ok", 1e-6, True, trace))
-        exe = weft.compile(convolution(), records=store, cache=False)
+        store.put(Record(task.key, str(processor), 1, other.config, "ok", 1e-6, True, trace))
+        exe = weft.compile(convolution(), processor, records=store, cache=False)
         facts = facts_of(exe)
         assert facts["tuned"] is tuned
 
@@ -244,24 +246,36 @@ def test_every_kind_of_candidate_computes_the_same():
     assert all(len(c.features) == len(NAMES) and any(c.features) for c in found)
 
 
-def test_the_features_tell_tiles_apart():
-    (task,) = tasks_of(convolution(), HOST)
+def tiles_of(target):
+    """A space, and each of its tiles with the candidate that has it."""
+    (task,) = tasks_of(convolution(), target)
     space = Space(task, random.Random(0))
     tiles = next(c.options for c in space.default.open if c.name == "conv.tile")
-    for rows, vectors in (tiles[0], tiles[len(tiles) // 2], tiles[-1]):
-        c = space.candidate({"conv.tile": (rows, vectors)})
-        values = dict(zip(NAMES, c.features))
-        assert values["tile"] == rows * vectors
+    return {t: space.candidate({"conv.tile": t}) for t in tiles}
+
+
+def test_the_features_tell_tiles_apart(processor):
+    """A row of the result has seven elements: where there are registers enough, a tile of all seven
+    is of several lines."""
+    for (rows, vectors), candidate in tiles_of(processor).items():
+        values = dict(zip(NAMES, candidate.features))
+        lines, rest = divmod(values["tile"], rows * vectors)
+        assert rest == 0 and (lines == 1 or rows == 7)
         # Each step loads a scalar per row and a vector per column of the tile.
-        assert values["loads_per_step"] == pytest.approx((rows + vectors) / (rows * vectors))
+        needed = (rows * lines + vectors) / values["tile"]
+        assert values["loads_per_step"] == pytest.approx(needed)
 
 
-def test_the_analytical_model_tells_good_tiles_from_bad_ones():
+def test_the_features_tell_lines_apart():
+    """Two lines of seven rows and two vectors are 28 of AVX-512's 32 registers, one is 14 of
+    AVX2's 16."""
+    for name, accumulators in (("haswell", 14), ("znver5", 28)):
+        assert dict(zip(NAMES, tiles_of(pinned(name))[7, 2].features))["tile"] == accumulators
+
+
+def test_the_analytical_model_tells_good_tiles_from_bad_ones(processor):
     """A row of accumulators waits for each addition; too many do not fit into the registers."""
-    (task,) = tasks_of(convolution(), replace(HOST, vector_bits=256, num_vector_registers=16))
-    space = Space(task, random.Random(0))
-    tiles = next(c.options for c in space.default.open if c.name == "conv.tile")
-    known = {t: space.candidate({"conv.tile": t}).cycles for t in tiles}
+    known = {t: c.cycles for t, c in tiles_of(processor).items()}
     assert known[1, 1] > 1.5 * min(known.values())
     best = min(known, key=lambda t: known[t])
     assert best[0] * best[1] >= 8
