@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from kernels.math_cases import BOUNDS, SPECIAL, N, c, kernel, reference, ulp
+from pinned import RUNNING
 from weft.ir.expr import Call, Const, Load, Op, Ramp, Select, Var, binary
 from weft.ir.interp import run
 from weft.ir.intrin import INTRINSICS, call
@@ -13,8 +14,6 @@ from weft.ir.verify import verify
 from weft.ir.visit import walk
 from weft.runtime.dtype import FLOAT32, dtype_of
 
-PLAIN = "llvm -mtriple=x86_64-pc-linux-gnu -mcpu=x86-64-v2"  # no fused multiply-add
-
 
 def check(llvm_run, name: str, args: list[np.ndarray], limit: float, target: str) -> None:
     f = lower_math(kernel(name), Target.parse(target))
@@ -24,7 +23,7 @@ def check(llvm_run, name: str, args: list[np.ndarray], limit: float, target: str
     assert error[k] <= limit, f"{name}{[a[k] for a in args]} = {got[k]}: {error[k]:.2f} ULP"
 
 
-@pytest.mark.parametrize("target", ["llvm", PLAIN])
+@pytest.mark.parametrize("target", RUNNING)
 @pytest.mark.parametrize("name", BOUNDS)
 def test_error(llvm_run, name: str, target: str):
     limit, low, high = BOUNDS[name]
@@ -40,7 +39,7 @@ def test_error(llvm_run, name: str, target: str):
         check(llvm_run, name, [x], limit, target)
 
 
-@pytest.mark.parametrize("target", ["llvm", PLAIN])
+@pytest.mark.parametrize("target", RUNNING)
 def test_pow(llvm_run, target: str):
     rng = np.random.default_rng(6)
     patterns = [rng.integers(0, 1 << 32, N, dtype=np.uint64).astype(np.uint32).view(np.float32)

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from pinned import RUNNING
 from weft.codegen import llvm
 from weft.ir.expr import Call, Const, Load, Ramp, Var
 from weft.ir.interp import run
@@ -16,7 +17,6 @@ from weft.ir.visit import walk
 from weft.runtime.dtype import FLOAT64, INT32
 
 N = 1 << 15
-PLAIN = "llvm -mtriple=x86_64-pc-linux-gnu -mcpu=x86-64-v2"  # no fused multiply-add
 # Largest error in ULP (the table in ir/passes/math.py) and the interval to sample densely.
 BOUNDS = {
     "exp": (1, -746, 710), "exp2": (2, -1076, 1025), "expm1": (2, -10, 710), "log": (1, 0.5, 2),
@@ -95,7 +95,7 @@ def _needs_a_wider_type():
         pytest.skip("numpy.longdouble is no wider than float64 on this platform")
 
 
-@pytest.mark.parametrize("target", ["llvm", PLAIN])
+@pytest.mark.parametrize("target", RUNNING)
 @pytest.mark.parametrize("name", BOUNDS)
 def test_error(llvm_run, name: str, target: str):
     limit, low, high = BOUNDS[name]
@@ -114,7 +114,7 @@ def test_error(llvm_run, name: str, target: str):
         check(llvm_run, name, [x], limit, target)
 
 
-@pytest.mark.parametrize("target", ["llvm", PLAIN])
+@pytest.mark.parametrize("target", RUNNING)
 def test_pow(llvm_run, target: str):
     rng = np.random.default_rng(6)
     patterns = [rng.integers(0, 1 << 64, N, dtype=np.uint64).view(np.float64) for _ in range(2)]
@@ -147,7 +147,9 @@ def test_no_intrinsic_is_left_and_no_function_is_called():
         verify(f, flat=True)
         left = {n.name for n in walk(f.body) if isinstance(n, Call)}
         assert left <= set(Target.parse("llvm").native_math), name
-        source = llvm.emit([f], Target.parse("llvm -mcpu=x86-64-v3")).source
+        source = llvm.emit(
+            [f], Target.parse("llvm -mtriple=x86_64-unknown-linux-gnu -mcpu=x86-64-v3")
+        ).source
         called = set(re.findall(r"call [^@]*@([\w.]+)", source))
         assert all(c.startswith(("llvm.", "kernel")) for c in called), (name, called)
 

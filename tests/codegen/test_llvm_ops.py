@@ -14,6 +14,7 @@ from kernels.alu_cases import (
     pairs,
     wide,
 )
+from pinned import RUNNING
 from weft.ir.expr import (
     Binary,
     Broadcast,
@@ -31,14 +32,8 @@ from weft.ir.intrin import call
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Store, seq
 from weft.runtime.dtype import ALL_DTYPES, BOOL, FLOAT32, INT32, DType, dtype_of
 
-# Without F16C and FMA; with 256-bit vectors; this machine.
-TARGETS = (
-    "llvm -mtriple=x86_64-pc-linux-gnu -mcpu=x86-64-v2",
-    "llvm",
-)
 
-
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", RUNNING)
 @pytest.mark.parametrize("lanes", [1, 8])
 @pytest.mark.parametrize("d", ALL_DTYPES, ids=str)
 def test_binary(llvm_run, d: DType, lanes: int, target: str):
@@ -86,7 +81,7 @@ def test_unary(llvm_run, d: DType, lanes: int):
             np.testing.assert_array_equal(np.signbit(wide(got)), np.signbit(wide(f(a))))
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", RUNNING)
 @pytest.mark.parametrize("lanes", [1, 8])
 @pytest.mark.parametrize("source", ALL_DTYPES, ids=str)
 def test_cast(llvm_run, source: DType, lanes: int, target: str):
@@ -99,7 +94,7 @@ def test_cast(llvm_run, source: DType, lanes: int, target: str):
         )
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", RUNNING)
 def test_sixteen_bit_floats_are_rounded_once(llvm_run, target: str):
     """All float16 and bfloat16 patterns widen exactly; float32 and float64 round to nearest even,
     also in the subnormal range and next to halves."""
@@ -198,7 +193,7 @@ def test_a_scalar_load_under_a_vector_guard(llvm_run):
 @pytest.mark.parametrize(
     "d", [dtype_of(t) for t in ("float32", "int8", "bool", "float16")], ids=str
 )
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", RUNNING)
 @pytest.mark.parametrize("stride", [1, -1, 2, 0])
 def test_predicated_vectors(llvm_run, stride: int, d: DType, target: str):
     """Masked loads and stores with unit, reversed, strided and equal addresses."""

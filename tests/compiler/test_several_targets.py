@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import weft
+from pinned import pinned
 from weft.benchmarks.zoo.builder import Net
 from weft.compiler import frontends
 from weft.compiler.cli import main
@@ -110,7 +111,7 @@ def test_dumps_of_several_targets_do_not_meet(tmp_path, monkeypatch):
     dump = knobs.dump
     monkeypatch.setattr(knobs, "dump", lambda file, text: (written.append(file), dump(file, text)))
     monkeypatch.setenv("WEFT_DUMP", str(tmp_path))
-    processors = ["llvm -mcpu=haswell", "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"]
+    processors = [pinned("haswell"), pinned("cortex-a72")]
     weft.compile_many(model(), [*processors, "opencl", "opencl -opt_level=0"], {"N": 1})
     assert len(set(written)) == len(written)
     shared = sorted(f.name for f in tmp_path.glob("*.txt"))

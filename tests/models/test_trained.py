@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import weft
 from PIL import Image
+from pinned import ON_X86, PLAIN
 from weft.benchmarks.zoo import judge, real, uses
 from weft.compiler.ops import get
 
@@ -143,6 +144,7 @@ def wide(a):
     return a.astype(np.float64) if a.dtype == np.float32 else a
 
 
+@ON_X86
 def test_basic_pitch_in_silence_is_as_exact_as_onnx_runtime():
     """Bands that are silent to the last bit give logarithms of rounding errors, so that no two
     programs agree to 1e-4 there. A processor without fused multiply-add (as WebAssembly) rounds
@@ -150,7 +152,7 @@ def test_basic_pitch_in_silence_is_as_exact_as_onnx_runtime():
     model = real.basic_pitch()
     feed = {model.graph.input[0].name: uses.tone([60, 64, 67])}
     shapes = {k: a.shape for k, a in feed.items()}
-    ours = weft.compile(model, "llvm -mcpu=x86-64-v2", shapes=shapes).run(feed)
+    ours = weft.compile(model, PLAIN, shapes=shapes).run(feed)
     theirs, truth = judge.reference(model, feed), exact(model, feed)
     for name, array in truth.items():
         limit = 1.5 * judge.relative_error(theirs[name], array)

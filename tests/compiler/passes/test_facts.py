@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import weft
+from pinned import pinned
 from weft.compiler import ops
 from weft.compiler.builder import GraphBuilder
 from weft.compiler.ops import Attr, Facts, OpDef
 from weft.compiler.passes import fold_batch_norm, simplify
 from weft.runtime.dtype import dtype_of
 
-PROCESSOR = "llvm -mtriple=x86_64-unknown-linux-gnu -mcpu=haswell"
+PROCESSOR = str(pinned("haswell"))
 SPECIAL = np.float32([0.0, -0.0, 1.5, -2.5, 7.0, np.inf, -np.inf, np.nan, 1e-45, -1e38, 0.5, 1])
 
 ALL = ops.all_ops()

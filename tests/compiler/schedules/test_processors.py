@@ -1,7 +1,6 @@
 """The rules' kernels on other vector units: AVX2 in this process, NEON under qemu-user, each of the
 pinned processors in the interpreter."""
 
-import platform
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 import llvmlite.binding as llvm_binding
 import numpy as np
 import pytest
-from pinned import pinned
+from pinned import ON_X86, pinned
 from weft import te
 from weft.codegen import llvm
 from weft.compiler.build import build
@@ -148,10 +147,9 @@ def test_each_processor(case: str, processor: Target):
     np.testing.assert_array_equal(logical(made, stored[-1]), plain[-1])
 
 
+@ON_X86
 @pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64")
-    or not llvm_binding.get_host_cpu_features().get("avx2"),
-    reason="needs a processor with AVX2",
+    not llvm_binding.get_host_cpu_features().get("avx2"), reason="needs a processor with AVX2"
 )
 @pytest.mark.parametrize("case", CASES)
 def test_avx2(case: str):
