@@ -1,8 +1,9 @@
 """The CPU: loads object code into this process and runs it on a pool of native threads.
 
-Code is linked by LLVM's JIT linker. The pool and the loop over the steps of a program are LLVM IR
-text (``threadpool.ll``), so that one call of a program is one native call with the GIL released.
-The pool is one for the process, whatever the number of :class:`CPUDevice` objects.
+Code is linked by LLVM's JIT linker. The pool and the loop over the steps of a program are C
+(``threadpool.c``), shipped as LLVM IR (``threadpool.ll``), so that one call of a program is one
+native call with the GIL released and no C compiler is needed. The pool is one for the process,
+whatever the number of :class:`CPUDevice` objects.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .. import knobs
 from ..errors import DeviceError
 from ..ndarray import address
 
-_MAX_THREADS = 1024
+_MAX_THREADS = 1024  # of threadpool.h
 _RELAX = {
     "x86_64": "declare void @llvm.x86.sse2.pause()",
     "aarch64": "declare void @llvm.aarch64.hint(i32)",
@@ -265,11 +266,8 @@ def _native() -> _Native:
 
 def _pool_source() -> str:
     """``threadpool.ll`` with what differs between processors and systems."""
-    text = (
-        resources.files(__name__.rpartition(".")[0])
-        .joinpath("threadpool.ll")
-        .read_text(encoding="utf-8")
-    )
+    assert __package__
+    text = resources.files(__package__).joinpath("threadpool.ll").read_text(encoding="utf-8")
     arch = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     clock = 6 if sys.platform == "darwin" else 1  # CLOCK_MONOTONIC
     return "\n".join((
