@@ -1,7 +1,8 @@
 """Links wasm objects and the C host runtime with Emscripten into one WebAssembly module.
 
 The module needs no JavaScript of Emscripten's: ``runtime_js/devices/wasm/`` instantiates it. It
-imports nothing, with threads its shared memory, and exports what ``templates/host.c`` says.
+imports nothing, with threads its shared memory, and exports what ``templates/host.c`` says. The
+thread pool is the one of native code, ``runtime/devices/threadpool.h``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 
+from .. import runtime
 from ..runtime import knobs
 from ..runtime.errors import CodegenError
 
 OLDEST = (3, 1, 6)  # the version of Debian 12; older ones do not know our features
-_HOST = Path(__file__).parent / "templates" / "host.c"
+_SOURCES = (Path(__file__).parent / "templates" / "host.c",
+            resources.files(runtime).joinpath("devices/threadpool.h"))  # fmt: skip
 _STACK = 1 << 20  # bytes; local buffers of a kernel are at most 64 KiB each
 _TIMEOUT = 900  # seconds
 _INSTALL = (
@@ -74,7 +78,8 @@ def link(codes: Mapping[str, bytes], *, threads: bool = False, opt_level: int = 
         for k, code in enumerate(codes.values()):
             (place / f"k{k}.o").write_bytes(code)
         (place / "kernels.c").write_text(_table(names), encoding="ascii")
-        (place / "host.c").write_bytes(_HOST.read_bytes())
+        for source in _SOURCES:
+            (place / source.name).write_bytes(source.read_bytes())
         # Objects through a file: a large model has more than a command line takes.
         (place / "objects").write_text("\n".join(f"k{k}.o" for k in range(len(names))))
         _run([find(), *_flags(release, threads, opt_level), "-o", "out.wasm"], place)

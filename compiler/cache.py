@@ -70,7 +70,7 @@ def fingerprint() -> str:
     for folder in ("ir", "codegen", "compiler", "runtime"):
         for path in sorted((root / folder).rglob("*")):
             # a front-end only makes the graph, and the graph is in the key
-            if path.suffix in (".py", ".ll", ".c") and "frontends" not in path.parts:
+            if path.suffix in (".py", ".ll", ".c", ".h") and "frontends" not in path.parts:
                 digest.update(f"{path.relative_to(root)}\n".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -9,19 +9,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef WEFT_THREADS
+#include "threadpool.h"
+#endif
+
 #define EXPORT(name) __attribute__((export_name(#name))) name
 #define ALIGNMENT 64 /* bytes; kernels rely on it */
 #define PAGE 65536
 
 typedef void (*kernel_t)(int64_t *args);
-typedef void (*body_t)(void *closure, int64_t begin, int64_t end);
 
 extern const kernel_t weft_kernels[];  /* in the order of the names */
 extern const char weft_kernel_names[]; /* each ends in a zero, the last in two */
 extern unsigned char __heap_base;
 
 #ifdef WEFT_THREADS
-#define ATOMIC(x) __atomic_load_n(&(x), __ATOMIC_SEQ_CST)
 static int heap_lock;
 static void lock(void) {
   while (__atomic_exchange_n(&heap_lock, 1, __ATOMIC_ACQUIRE)) {
@@ -104,78 +106,70 @@ void free(void *memory) { weft_free(memory); }
 /* -- parallel loops ----------------------------------------------------------------------------*/
 
 #ifdef WEFT_THREADS
-/* A launch publishes one job under a new `generation`; every thread of the pool, the caller
- * included, takes the part of the range that its number gives it. Workers look for a new generation
- * for a while, because the kernels of a model follow each other closely, and then sleep on it. Two
- * hand-shakes need sequentially consistent accesses: the caller writes `generation` and reads
- * `sleepers` while a worker raises `sleepers` and reads `generation`; and the same with `pending`
- * and `waiting` at the end. A loop inside a parallel loop finds `busy` taken and runs itself.
+/* The pool is that of native code, with other ways to wait: there is no clock, so workers look for
+ * work so many times, and they sleep on `launches` itself, the caller on `pending`. Workers are
+ * threads of JavaScript's that it ends from outside.
  */
-#define WORKER_SPINS 20000
-#define CALLER_SPINS 20000
+#define WORKER_TURNS 20000
+#define CALLER_TURNS 20000
+#define EVER (-1) /* nanoseconds */
 
-static struct {
-  body_t body;
-  void *closure;
-  int64_t begin, count;
-} job;
-static int generation, pending, sleepers, waiting, busy;
-static int workers;  /* threads besides the caller */
 static int may_wait; /* a page's own thread must not sleep: it looks until the end */
 
-static void part(int k) {
-  int64_t n = job.count, t = workers + 1, each = n / t, more = n % t;
-  int64_t begin = job.begin + each * k + (k < more ? k : more);
-  int64_t length = each + (k < more);
-  if (length) job.body(job.closure, begin, begin + length);
+static void pause_turn(uint32_t turn) { (void)turn; }
+
+static uint64_t now(void) { return 0; }
+
+static int worker_tired(uint32_t turns, uint64_t since) {
+  (void)since;
+  return turns >= WORKER_TURNS;
 }
 
-/* Worker `me` (1 is the first) serves until its thread is ended from outside. */
-void EXPORT(weft_worker)(int me) {
-  for (int seen = 0;;) {
-    for (int spins = 0; ATOMIC(generation) == seen && spins < WORKER_SPINS; spins++) {
-    }
-    if (ATOMIC(generation) == seen) {
-      __atomic_fetch_add(&sleepers, 1, __ATOMIC_SEQ_CST);
-      while (ATOMIC(generation) == seen) __builtin_wasm_memory_atomic_wait32(&generation, seen, -1);
-      __atomic_fetch_sub(&sleepers, 1, __ATOMIC_SEQ_CST);
-    }
-    seen = ATOMIC(generation); /* before the job ends: the next one may begin right then */
-    part(me);
-    if (__atomic_sub_fetch(&pending, 1, __ATOMIC_SEQ_CST) == 0 && ATOMIC(waiting))
-      __builtin_wasm_memory_atomic_notify(&pending, 1);
-  }
+static int caller_tired(uint32_t turns) { return may_wait && turns >= CALLER_TURNS; }
+
+/* These are called through pointers, so that neither compiler nor wasm-opt puts them into their
+ * callers: where memory.atomic.wait32 stands in a function with many variables, V8's first compiler
+ * (Liftoff; seen in Node 20) loses some of them, the saved stack pointer for one. */
+static void wait32(void *at, int64_t value) {
+  __builtin_wasm_memory_atomic_wait32((int *)at, (int)value, EVER);
 }
+static void wait64(void *at, int64_t value) {
+  __builtin_wasm_memory_atomic_wait64((int64_t *)at, value, EVER);
+}
+static void notify(void *at, int64_t most) {
+  __builtin_wasm_memory_atomic_notify((int *)at, (unsigned)most);
+}
+static struct {
+  void (*wait32)(void *, int64_t), (*wait64)(void *, int64_t), (*notify)(void *, int64_t);
+} const volatile alone = {wait32, wait64, notify};
+
+static void worker_sleep(uint64_t seen) {
+  __atomic_fetch_add(&sleepers, 1, __ATOMIC_SEQ_CST);
+  while (!called(seen)) alone.wait64(&launches, (int64_t)seen);
+  __atomic_fetch_sub(&sleepers, 1, __ATOMIC_SEQ_CST);
+}
+
+static void wake_workers(void) { alone.notify(&launches, MAX_THREADS); }
+
+static void caller_sleep(void) {
+  STORE(waiting, 1);
+  for (uint32_t left; (left = LOAD(pending));) alone.wait32(&pending, left);
+  STORE(waiting, 0);
+}
+
+static void wake_caller(void) { alone.notify(&pending, 1); }
+
+/* Worker `me` (1 is the first) serves until its thread is ended from outside. */
+void EXPORT(weft_worker)(int me) { serve((uint64_t)me); }
 
 /* The pool has `n` workers from now on; each calls weft_worker. */
 void EXPORT(weft_pool)(int n, int caller_may_wait) {
-  workers = n;
+  __atomic_store_n(&workers, (uint32_t)n, __ATOMIC_RELAXED);
   may_wait = caller_may_wait;
 }
-
-void weft_parallel_for(body_t body, void *closure, int64_t begin, int64_t end) {
-  int64_t n = end - begin;
-  if (n <= 0) return;
-  if (n == 1 || !workers || __atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST)) {
-    body(closure, begin, end);
-    return;
-  }
-  job.body = body, job.closure = closure, job.begin = begin, job.count = n;
-  __atomic_store_n(&pending, workers, __ATOMIC_SEQ_CST);
-  __atomic_fetch_add(&generation, 1, __ATOMIC_SEQ_CST);
-  if (ATOMIC(sleepers)) __builtin_wasm_memory_atomic_notify(&generation, (unsigned)workers);
-  part(0);
-  for (int spins = 0; ATOMIC(pending) && (!may_wait || spins < CALLER_SPINS); spins++) {
-  }
-  if (ATOMIC(pending)) {
-    __atomic_store_n(&waiting, 1, __ATOMIC_SEQ_CST);
-    for (int left; (left = ATOMIC(pending));)
-      __builtin_wasm_memory_atomic_wait32(&pending, left, -1);
-    __atomic_store_n(&waiting, 0, __ATOMIC_SEQ_CST);
-  }
-  __atomic_store_n(&busy, 0, __ATOMIC_SEQ_CST);
-}
 #else
+typedef void (*body_t)(void *closure, int64_t begin, int64_t end);
+
 void weft_parallel_for(body_t body, void *closure, int64_t begin, int64_t end) {
   if (begin < end) body(closure, begin, end);
 }
