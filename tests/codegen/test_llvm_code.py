@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from llvmlite import binding
 from weft.codegen import llvm
 from weft.ir.expr import Broadcast, Const, Load, Ramp, Var, maximum
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, Store, seq
@@ -146,6 +147,15 @@ def test_resolve_knows_processors():
     assert (arm.vector_bits, arm.num_vector_registers, arm.has_fma) == (128, 32, True)
     here = llvm.resolve(Target.parse("llvm"))
     assert here.mcpu and here.mtriple and llvm.resolve(here) == here
+
+
+def test_a_named_processor_is_the_same_on_every_machine(processor, monkeypatch):
+    monkeypatch.setattr(binding, "get_host_cpu_name", lambda: "generic")
+    monkeypatch.setattr(binding, "get_host_cpu_features", binding.FeatureMap)
+    llvm._probe.cache_clear()
+    assert llvm.resolve(Target.parse("llvm")).vector_bits == 128
+    named = Target.parse(f"llvm -mtriple={processor.mtriple} -mcpu={processor.mcpu}")
+    assert llvm.resolve(named) == processor
 
 
 def test_errors():
