@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import runtime
-    from .compiler.build import build
-    from .compiler.bundle import bundle
-    from .compiler.check import check
+    from .compiler.check.check import check
     from .compiler.driver import compile, compile_many
     from .compiler.frontends import load
+    from .compiler.kernels.build import build
     from .compiler.register import register_op, register_target
     from .compiler.tune.records import Records
     from .compiler.tune.tuner import tune
+    from .compiler.web.bundle import bundle
     from .ir import te
     from .ir.target import Target
     from .runtime.errors import WeftError
@@ -36,9 +36,9 @@ _LAZY = {
     "load": (".compiler.frontends", "load"),
     "compile": (".compiler.driver", "compile"),
     "compile_many": (".compiler.driver", "compile_many"),
-    "check": (".compiler.check", "check"),
-    "build": (".compiler.build", "build"),
-    "bundle": (".compiler.bundle", "bundle"),
+    "check": (".compiler.check.check", "check"),
+    "build": (".compiler.kernels.build", "build"),
+    "bundle": (".compiler.web.bundle", "bundle"),
     "tune": (".compiler.tune.tuner", "tune"),
     "Records": (".compiler.tune.records", "Records"),
     "register_op": (".compiler.register", "register_op"),

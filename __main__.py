@@ -1,5 +1,5 @@
 """``python -m weft`` is ``weft``."""
 
-from .compiler.cli import main
+from .compiler.cli.main import main
 
 raise SystemExit(main())

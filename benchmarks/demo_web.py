@@ -15,12 +15,12 @@ from rich.table import Table
 
 from .. import bundle as write_bundle
 from .. import compile as compile_model
-from ..compiler.browser import browser, chromium
-from ..compiler.bundle import WEB, prepare
+from ..compiler.check.tolerances import of_models
 from ..compiler.frontends import load
-from ..compiler.process import Image
-from ..compiler.serve import serving
-from ..compiler.tolerances import of_models
+from ..compiler.web.browser import browser, chromium
+from ..compiler.web.bundle import WEB, prepare
+from ..compiler.web.process import Image
+from ..compiler.web.serve import serving
 from ..ir.target import Target
 from ..runtime.errors import WeftError
 from .zoo import packages, real

@@ -15,9 +15,9 @@ from typing import Any
 from rich.table import Table
 
 from .. import compile as compile_model
-from ..compiler.roofline import Row, measure_peaks, rows_of
+from ..compiler.kernels.roofline import Row, measure_peaks, rows_of
 from ..ir.target import Target
-from ..runtime.devices.cpu import CPUDevice
+from ..runtime.devices.cpu.cpu import CPUDevice
 from ..runtime.profile import Profile
 from .zoo.builder import Net
 

@@ -1,4 +1,4 @@
-"""Loop nest in, text or bytes out; one file per target. Never touches a driver."""
+"""Loop nest in, text or bytes out; a folder per language. Never touches a driver."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class Generator(Protocol):
 
 
 _GENERATORS: dict[str, str | Generator] = {
-    "llvm": "llvm",
-    "wasm": "wasm",
-    "opencl": "opencl:OpenCL",
-    "webgpu": "wgsl:WGSL",
-    "opengl": "glsl:GLSL",
-    "webgl": "glsl:GLSL",
+    "llvm": "llvm.generator",
+    "wasm": "wasm.generator",
+    "opencl": "opencl.generator:OpenCL",
+    "webgpu": "wgsl.generator:WGSL",
+    "opengl": "glsl.generator:GLSL",
+    "webgl": "glsl.generator:GLSL",
 }  # kind of target -> module of this folder that is a generator, or module:class of one
 
 

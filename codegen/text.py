@@ -32,7 +32,7 @@ class TextGenerator:
     """A generator of source text: every kernel is a code object of its own, and nothing is linked.
 
     Subclasses override :meth:`write`; a function may be given in its place. A language with C's
-    syntax is a subclass of :class:`weft.codegen.clike_stmt.CLike` (and of ``Workgroup`` where
+    syntax is a subclass of :class:`weft.codegen.clike.statements.CLike` (and of ``Workgroup`` where
     kernels run in workgroups), whose ``text()`` is what :meth:`write` gives.
     """
 

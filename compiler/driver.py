@@ -18,11 +18,11 @@ from ..ir.target import Target
 from ..runtime import knobs
 from ..runtime.errors import InputError
 from ..runtime.executor import Executable
-from .cache import KernelCache, kernel_cache
 from .frontends import read_graph
+from .kernels.cache import KernelCache, kernel_cache
+from .kernels.program import assemble
 from .options import CompileOptions, ProgressCallback, silent
 from .passes.pipeline import GraphPipeline
-from .program import assemble
 from .tune.known import default_records
 from .tune.records import Records
 

@@ -11,7 +11,7 @@ from ..ir.target import Target
 from ..runtime.errors import GraphError, TargetError
 
 if TYPE_CHECKING:
-    from .cache import KernelCache
+    from .kernels.cache import KernelCache
     from .tune.known import KnownRecords
     from .tune.records import Records
 

@@ -3,7 +3,7 @@
 A dozen node types serve both levels of the IR. Tensor expressions (``tensor.py``) contain
 :class:`Read` and :class:`Reduce`; lowering replaces them by :class:`Load` and loops, and
 vectorisation brings in :class:`Ramp` and :class:`Broadcast`. The meaning of every node is written
-on the node, and ``ir/interp.py`` is that meaning as a program.
+on the node, and ``ir/meaning/interp.py`` is that meaning as a program.
 
 Equality: ``==`` is identity. ``structural_equal`` (``visit.py``) compares trees; ``equal(a, b)``
 builds the expression that compares two values.

@@ -19,14 +19,14 @@ from .layout import Layout
 from .passes.barriers import insert_barriers
 from .passes.hoist import hoist_invariants
 from .passes.loopnest import build_loop_nest
-from .passes.math import lower_math
+from .passes.math.math import lower_math
 from .passes.partition import partition_loops
 from .passes.reuse import reuse_storage
 from .passes.split import split_host_device
 from .passes.storage import flatten_storage, physical_shape
 from .passes.unroll import unroll_loops
 from .passes.vectorize import vectorize_loops
-from .schedule import Schedule
+from .schedule.schedule import Schedule
 from .simplify import simplify
 from .stmt import Alloc, Buffer, Function, Seq, Stmt, Store, seq
 from .target import Target

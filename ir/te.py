@@ -21,8 +21,8 @@ from .intrin import *  # noqa: F403
 from .intrin import call as intrinsic
 from .intrin import power as pow
 from .intrin import round_even as round
-from .loops import thread_axis
 from .reducers import all, any, argmax, argmin, max, min, prod, sum
-from .schedule import create_schedule
+from .schedule.intrinsics import decl_tensor_intrin
+from .schedule.loops import thread_axis
+from .schedule.schedule import create_schedule
 from .tensor import comm_reducer, compute, placeholder, reduce_axis, var
-from .tensorize import decl_tensor_intrin

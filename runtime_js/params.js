@@ -28,7 +28,7 @@ import { Layout } from './layout.js';
  */
 
 /**
- * How a parameter is made of another one: see `compiler/derived.py`.
+ * How a parameter is made of another one: see `compiler/web/derived.py`.
  *
  * @typedef {object} Derived
  * @property {string} source

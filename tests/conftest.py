@@ -14,7 +14,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import pytest
-from pinned import PROCESSORS, pinned
+from support.pinned import PROCESSORS, pinned
 from weft.ir.target import Target
 
 OUTPUT = 4000  # characters that are shown of a test that fails again

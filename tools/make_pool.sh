@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Compile the thread pool of CPU kernels to the LLVM IR that is shipped: tools/make_pool.sh [OUT]
 #
-# Needed only after a change of runtime/devices/threadpool.c or .h. What is left out of the text is
+# Needed only after a change of runtime/devices/cpu/threadpool.c or .h. What is left out of the text is
 # what would tie it to a processor, a system or a version of LLVM: triple, layout, attributes,
 # metadata, marks of lifetimes. The declarations of what cpu.py defines go too, since IR allows but one of both.
 # CLANG names another compiler than Debian's clang-16; other versions give another text.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source=runtime/devices/threadpool
+source=runtime/devices/cpu/threadpool
 out=${1:-$source.ll}
 clang=${CLANG:-clang-16}
 command -v "$clang" >/dev/null || { echo "make_pool: no $clang (apt-get install clang-16)" >&2; exit 1; }

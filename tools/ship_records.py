@@ -13,8 +13,8 @@ from itertools import product
 from pathlib import Path
 
 from weft.benchmarks import zoo
-from weft.codegen import llvm
-from weft.compiler.facts import trace_hash
+from weft.codegen.llvm import generator as llvm
+from weft.compiler.kernels.facts import trace_hash
 from weft.compiler.options import ACCURACIES, CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.records import Record, Records, read_records

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import weft
 from weft.benchmarks.zoo import real
-from weft.compiler.process import Image
+from weft.compiler.web.process import Image
 
 model, labels = real.efficientnet_lite0(), real.class_names()
 scratch = tempfile.TemporaryDirectory(prefix="weft-tutorial-")

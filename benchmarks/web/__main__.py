@@ -21,8 +21,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ...compiler.browser import browser
-from ...compiler.tolerances import of_models
+from ...compiler.check.tolerances import of_models
+from ...compiler.web.browser import browser
 from ...ir.target import Target
 from .. import zoo
 from ..zoo import judge
@@ -49,7 +49,7 @@ def prepare(name: str, folder: Path, peers: list[str], targets: list[str]) -> tu
         (folder / "tfjs.json").write_text(json.dumps(graph.json()))
         (folder / "tfjs.bin").write_bytes(graph.weights())
     if "weft" in peers:
-        from ...compiler.bundle import bundle
+        from ...compiler.web.bundle import bundle
 
         bundle(model, folder / "weft", targets)
     job = {"model": f"/models/{name}", "name": key, "shape": list(array.shape)}

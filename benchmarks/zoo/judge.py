@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.tolerances import of_models
+from ...compiler.check.tolerances import of_models
 from ...ir.target import Target
 
 TOLERANCE = of_models(Target.parse("llvm")).rtol

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..graph import Graph
+from ..graph.graph import Graph
 from ..options import CompileOptions
 from .signature import Constants, Shapes, UnboundGraph, bind
 from .table import frontend_of, loader

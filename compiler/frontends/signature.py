@@ -17,7 +17,7 @@ import numpy as np
 
 from ...runtime.dtype import DType
 from ...runtime.errors import InputError
-from ..graph import Graph
+from ..graph.graph import Graph
 from ..types import MAX_ELEMENTS, TensorType
 
 Shapes = Mapping[str, "Sequence[int] | int"]

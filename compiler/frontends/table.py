@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...runtime.errors import ModelError
-from ..graph import Graph
+from ..graph.graph import Graph
 
 HEAD = 4096  # bytes of a file that a row may look at
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...ir.target import Target
 from ...runtime.dtype import FLOAT32
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from ..ops.winograd import transform_weights
 from ..schedules.measured import (
     FMA_PER_CYCLE,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from .rewrite import Rewrite
 
 

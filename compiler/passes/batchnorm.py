@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from ..ops import get
 from ..ops.facts import Rescale
 from .rewrite import Rewrite

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from ..graph import Graph, Node
-from ..group import attrs_key
+from ..graph.graph import Graph, Node
+from ..graph.group import attrs_key
 from ..ops import get
 from .rewrite import Rewrite
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..graph import Graph
+from ..graph.graph import Graph
 
 
 def eliminate_dead(graph: Graph) -> Graph:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import folding
-from ..graph import Graph, Node
+from ..graph import folding
+from ..graph.graph import Graph, Node
 from ..ops import get
 from .rewrite import Rewrite
 

@@ -24,8 +24,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
-from ..graph import Graph, Node
-from ..group import Group
+from ..graph.graph import Graph, Node
+from ..graph.group import Group
 from ..ops import Kind, get
 from ..types import TensorType
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...ir.layout import Digit, Layout
 from ...ir.target import Target
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from ..ops import Kind, Stream, get
 from .assign import Table, minimise
 from .layout_cost import read_cost, weight_columns

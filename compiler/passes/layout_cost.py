@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ...ir.target import Target
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from ..ops import Contraction, Kind, get
 from ..schedules.measured import (
     CROSS,

@@ -14,7 +14,7 @@ Deep Neural Net Inference*, 2020, §5.3, "Greedy by Size for Offset Calculation"
 
 An operator that only reinterprets a row-major tensor (a reshape) moves no byte: it becomes an alias
 and needs no kernel. Where a device allows it, a result takes the bytes of an operand that nobody
-needs any more and that its kernel reads where it writes (``compiler/in_place.py``): the sum of a
+needs any more and that its kernel reads where it writes (``graph/in_place.py``): the sum of a
 residual block that of the block's input.
 """
 
@@ -26,9 +26,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph import Graph
-from ..group import Group
-from ..in_place import overwritable
+from ..graph.graph import Graph
+from ..graph.group import Group
+from ..graph.in_place import overwritable
 from ..ops import get
 from ..types import TensorType
 

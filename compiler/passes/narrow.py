@@ -6,7 +6,7 @@ concat(a, b, c, d, e)   ->   concat(concat(a, b, c), concat(d, e))        4 buff
 from __future__ import annotations
 
 from ...ir.target import Target
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from ..ops import get
 from .rewrite import Rewrite
 

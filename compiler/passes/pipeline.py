@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from ...ir.target import Target
 from ...runtime import knobs
-from ..graph import Graph
-from ..group import Group
-from ..half import report_half_losses
+from ..graph.graph import Graph
+from ..graph.group import Group
 from ..options import DEFAULTS, CompileOptions
 from .algorithms import choose_algorithms
 from .attention import fuse_attention
@@ -26,6 +25,7 @@ from .cse import eliminate_common
 from .dead import eliminate_dead
 from .fold import fold_constants
 from .fuse import fuse
+from .half import report_half_losses
 from .layout import choose_layouts
 from .narrow import narrow_concats
 from .results import detach_results

@@ -10,7 +10,7 @@ own: ``fuse`` leaves an ``identity`` between two layouts alone.
 from __future__ import annotations
 
 from ...ir.target import Target
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from ..ops import Kind, get
 from ..schedules.measured import DETACH_DEPTH
 from .layout import worth_blocking

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..builder import GraphBuilder
-from ..graph import Graph, Node
+from ..graph.builder import GraphBuilder
+from ..graph.graph import Graph, Node
 from ..types import TensorType
 
 

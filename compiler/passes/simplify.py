@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ...runtime.dtype import DType, dtype_of
-from ..graph import Graph, Node
-from ..group import attrs_key
+from ..graph.graph import Graph, Node
+from ..graph.group import attrs_key
 from ..ops import get
 from .rewrite import Rewrite
 

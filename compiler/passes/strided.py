@@ -3,13 +3,13 @@
 conv(x, 1×1 weights, strides 2)   ->   conv(slice(x, steps 2), 1×1 weights)
 
 The places are then neighbours, and the convolution is a plain matrix product over all of them
-(``compiler/flatten.py``), for which the copy of every fourth place is a small price: each of its
+(``kernels/flatten.py``), for which the copy of every fourth place is a small price: each of its
 elements is used for every filter.
 """
 
 from __future__ import annotations
 
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from ..schedules.measured import GATHER_FILTERS
 from .rewrite import Rewrite
 

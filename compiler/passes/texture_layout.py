@@ -18,7 +18,7 @@ from itertools import product
 
 from ...ir.layout import Digit, Layout
 from ...ir.target import Target
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
 from ..ops import Kind, get
 from ..schedules.measured import TEXEL_FETCH
 from ..types import TensorType

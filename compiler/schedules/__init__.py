@@ -13,8 +13,8 @@ from functools import partial
 from typing import NamedTuple
 
 from ...ir.layout import Layout
-from ...ir.schedule import Schedule, create_schedule
-from ...ir.stage import Stage
+from ...ir.schedule.schedule import Schedule, create_schedule
+from ...ir.schedule.stage import Stage
 from ...ir.target import Target
 from ...ir.tensor import Tensor
 from .attention import schedule_attention

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...ir.expr import IterVar, Read, as_int
-from ...ir.stage import Stage
+from ...ir.schedule.stage import Stage
 from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
 from .blocking import Tile, bytes_of

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir.expr import as_int
-from ...ir.stage import Stage
+from ...ir.schedule.stage import Stage
 from .blocking import choose_tile, tuned_tile
 from .common import Context, part_of, run_parallel, size, vectorize_along, work
 from .measured import ATTENTION_BYTES

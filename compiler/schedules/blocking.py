@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir.expr import Expr, IterVar, as_int
-from ...ir.stage import Stage
+from ...ir.schedule.stage import Stage
 from ...ir.tensor import Tensor
 from ...ir.visit import walk
 from .common import Context, even_part, size

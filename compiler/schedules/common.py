@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
-from ...ir.bounds import inline_bodies
 from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Op, Read, Reduce, as_int
 from ...ir.layout import Layout
-from ...ir.schedule import Schedule
-from ...ir.stage import Stage
+from ...ir.schedule.bounds import inline_bodies
+from ...ir.schedule.schedule import Schedule
+from ...ir.schedule.stage import Stage
 from ...ir.target import Target
 from ...ir.tensor import ComputeOp, Tensor
 from ...ir.visit import walk

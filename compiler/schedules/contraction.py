@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ...ir.expr import Binary, IterVar, Op, Read, as_int
 from ...ir.layout import Digit, Layout
-from ...ir.stage import Stage
+from ...ir.schedule.stage import Stage
 from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
 from .blocking import Tile, blocked_reduce_axis, bytes_of, choose_tile, tuned_tile

@@ -21,13 +21,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...ir.bounds import inline_bodies
 from ...ir.expr import Expr, IterVar, Read, Select, Var, as_int, const
 from ...ir.layout import Digit, Layout
-from ...ir.loops import thread_axis
-from ...ir.schedule import Schedule, create_schedule
+from ...ir.schedule.bounds import inline_bodies
+from ...ir.schedule.loops import thread_axis
+from ...ir.schedule.schedule import Schedule, create_schedule
+from ...ir.schedule.stage import Stage
 from ...ir.simplify import stride
-from ...ir.stage import Stage
 from ...ir.target import Target
 from ...ir.tensor import ComputeOp, PlaceholderOp, Tensor
 from ...ir.visit import Mutator, walk

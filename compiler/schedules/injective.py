@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...ir.expr import Expr, Read, as_int
-from ...ir.stage import Stage
+from ...ir.schedule.stage import Stage
 from ...ir.visit import children
 from .common import (
     Context,

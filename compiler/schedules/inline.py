@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...ir.expr import Read, Select, as_int
-from ...ir.stage import Stage
+from ...ir.schedule.stage import Stage
 from ...ir.visit import walk
 from .common import Context, expensive, size
 from .measured import MAX_REPEAT

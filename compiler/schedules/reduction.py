@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...ir.expr import IterVar, Read, as_int
+from ...ir.schedule.stage import Stage
 from ...ir.simplify import stride
-from ...ir.stage import Stage
 from ...ir.tensor import Tensor
 from ...ir.visit import walk
 from .common import (

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ir.expr import IterVar, as_int
-from ...ir.stage import Stage
+from ...ir.schedule.stage import Stage
 from .ahead import Ahead, beside, fetch_panel, fetch_rows, panels_ahead, rows_ahead
 from .blocking import (
     Tile,

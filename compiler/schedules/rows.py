@@ -11,9 +11,9 @@ A row stays in the first-level cache between the stages, and threads are started
 
 from __future__ import annotations
 
-from ...ir.bounds import infer_bounds
 from ...ir.expr import IterVar, as_int
-from ...ir.stage import Stage
+from ...ir.schedule.bounds import infer_bounds
+from ...ir.schedule.stage import Stage
 from ...ir.stmt import ForKind
 from .common import Context, constant_domain, size
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from ...ir.expr import IterVar, as_int
 from ...ir.layout import Digit, Layout
-from ...ir.stage import Stage
+from ...ir.schedule.stage import Stage
 from .blocking import Tile, tuned_tile
 from .common import Context, even_part, part_of, run_parallel, work
 from .measured import FAR_SHARE, FEWEST_BLOCKS, SHARED_BYTES, WINOGRAD_BLOCK_SHARE

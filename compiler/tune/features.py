@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from ...ir.expr import Expr, Load, Select, Var, as_int
 from ...ir.layout import Layout
 from ...ir.passes.loopnest import build_loop_nest
-from ...ir.schedule import Schedule
+from ...ir.schedule.schedule import Schedule
 from ...ir.simplify import stride
 from ...ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store
 from ...ir.tensor import Tensor
 from ...ir.visit import walk
-from ..group import GroupExpr
+from ..graph.group import GroupExpr
 
 LOOPS = 6  # innermost serial loops that are described one by one
 LEVELS = 6  # loops, from the innermost outwards, whose touched bytes are given

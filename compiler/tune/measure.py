@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...runtime.devices.cpu import CPUDevice, Library
+from ...runtime.devices.cpu.cpu import CPUDevice, Library
 from ...runtime.errors import WeftError
 from ...runtime.ndarray import address, aligned_empty
-from ..group import is_literal
-from ..kernel import compile_kernel, physical_shape
+from ..graph.group import is_literal
+from ..kernels.kernel import compile_kernel, physical_shape
 from ..schedules.choices import Config, config_text
 from ..types import TensorType
 from .task import Task

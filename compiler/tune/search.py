@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...runtime.errors import WeftError
-from ..facts import trace_hash
+from ..kernels.facts import trace_hash
 from ..schedules.choices import Choice, Choices, Config, Value
 from .estimate import cycles
 from .features import NAMES, features

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ...ir.layout import Layout
-from ...ir.schedule import Schedule
+from ...ir.schedule.schedule import Schedule
 from ...ir.target import Target
 from ...ir.tensor import Tensor
-from ..facts import count_flops
 from ..frontends import read_graph
-from ..graph import Graph
-from ..group import Group, GroupExpr, is_literal, kernel_name, structural_key
-from ..kernel import schedule_group
+from ..graph.graph import Graph
+from ..graph.group import Group, GroupExpr, is_literal, kernel_name, structural_key
+from ..kernels.facts import count_flops
+from ..kernels.kernel import schedule_group
 from ..options import DEFAULTS, CompileOptions
 from ..passes.pipeline import GraphPipeline
 from ..schedules.choices import Choices

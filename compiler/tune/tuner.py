@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...codegen import llvm
+from ...codegen.llvm import generator as llvm
 from ...ir.target import Target
 from ...runtime import knobs
 from ...runtime.errors import TuneError, WeftError

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...runtime.errors import LoweringError, ScheduleError
-from ..bounds import StageBounds, bind_extent, infer_bounds
 from ..expr import (
     ZERO,
     Expr,
@@ -28,10 +27,11 @@ from ..expr import (
     is_const,
 )
 from ..layout import Digit, Layout
-from ..loops import Annotation
-from ..schedule import Schedule
+from ..schedule.bounds import StageBounds, bind_extent, infer_bounds
+from ..schedule.loops import Annotation
+from ..schedule.schedule import Schedule
+from ..schedule.stage import Stage
 from ..simplify import Analyzer
-from ..stage import Stage
 from ..stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Stmt, Store, seq
 from ..tensor import ComputeOp, Tensor
 from ..visit import Mutator, Node, substitute, walk

@@ -1,4 +1,4 @@
-"""The statements that :meth:`~weft.ir.stage.Stage.prefetch` asks for."""
+"""The statements that :meth:`~weft.ir.schedule.stage.Stage.prefetch` asks for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..bounds import StageBounds
 from ..expr import ZERO, Expr, IterVar, Load, Read, Var, as_int, const
+from ..schedule.bounds import StageBounds
+from ..schedule.stage import Ahead, Stage
 from ..simplify import Analyzer, stride
-from ..stage import Ahead, Stage
 from ..stmt import Buffer, For, ForKind, Prefetch, Stmt
 from ..visit import substitute, walk
 from .storage import physical_index, physical_shape, row_major

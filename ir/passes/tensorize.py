@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...runtime.errors import LoweringError
-from ..bounds import StageBounds
 from ..expr import ZERO, Expr, Load
-from ..stage import Stage
+from ..schedule.bounds import StageBounds
+from ..schedule.intrinsics import TensorIntrin, View, matched_reads
+from ..schedule.stage import Stage
 from ..stmt import Buffer, Stmt
-from ..tensorize import TensorIntrin, View, matched_reads
 from ..visit import substitute
 
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dtype import BOOL, DType
-from .. import semantics
 from ..expr import (
     COMMUTATIVE,
     COMPARE,
@@ -41,6 +40,7 @@ from ..expr import (
     fold_integers,
     shared,
 )
+from ..meaning import semantics
 from .interval import Interval
 from .linear import Linear
 from .nodes import Nodes

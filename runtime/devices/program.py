@@ -14,10 +14,10 @@ import numpy as np
 from ..artifact import Kernel, Program, Slot
 from ..dtype import DType
 from ..errors import DeviceError, InputError
-from ..pool import Plan
 from ..runner import deliver
 from ..storage import Storage
 from ..texture import texel_dtype
+from .memory import Plan
 
 AXES = ("x", "y", "z")
 

@@ -60,7 +60,10 @@ class Device:
 
 _ROWS = (
     Device(
-        "llvm", code="native code through LLVM", runner="..kernel:CPUProgram", probe=".cpu:describe"
+        "llvm",
+        code="native code through LLVM",
+        runner=".cpu.program:CPUProgram",
+        probe=".cpu.cpu:describe",
     ),
     Device(
         "wasm",
@@ -72,8 +75,8 @@ _ROWS = (
     Device(
         "opencl",
         code="OpenCL C",
-        runner=".opencl:CLProgram",
-        probe=".cl:describe",
+        runner=".opencl.program:CLProgram",
+        probe=".opencl.cl:describe",
         package="pyopencl",
         extra="opencl",
         driver="install the driver of your device, or for OpenCL on the processor",
@@ -82,8 +85,8 @@ _ROWS = (
     Device(
         "webgpu",
         code="compute shaders, WGSL",
-        runner=".webgpu:WebGPUProgram",
-        probe=".adapter:describe",
+        runner=".webgpu.program:WebGPUProgram",
+        probe=".webgpu.adapter:describe",
         package="wgpu",
         extra="webgpu",
         driver="install the Vulkan driver of your device, or for Vulkan on the processor",
@@ -92,8 +95,8 @@ _ROWS = (
     Device(
         "opengl",
         code="fragment shaders, GLSL 3.30",
-        runner=".opengl:GLProgram",
-        probe=".gl:describe",
+        runner=".opengl.program:GLProgram",
+        probe=".opengl.gl:describe",
         package="glcontext",
         extra="opengl",
         driver="install the driver of your device, or for OpenGL on the processor",

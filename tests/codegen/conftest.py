@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from weft.codegen import llvm
+from weft.codegen.llvm import generator as llvm
 from weft.ir.stmt import Buffer, Function
 from weft.ir.target import Target
-from weft.runtime.devices.cpu import CPUDevice
+from weft.runtime.devices.cpu.cpu import CPUDevice
 from weft.runtime.ndarray import aligned_bytes
 
 Arg = np.ndarray | int

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import weft
 from weft.codegen import for_target
-from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.schedules.fragment import draws
 from weft.ir import te
 from weft.ir.lower import lower
@@ -64,8 +64,8 @@ GRAPHS = (injective, matmul, convolution, softmax)
 def shaders(graph, target):
     """All shaders of a graph, in the order of the calls."""
     goal = Target.parse(target)
+    from weft.compiler.kernels.program import compile_groups
     from weft.compiler.passes.pipeline import GraphPipeline
-    from weft.compiler.program import compile_groups
 
     compiled, symbols = compile_groups(*GraphPipeline(graph).cut(goal), goal)
     codes = {name: code for s in symbols for name, code in compiled[s].codes.items()}
@@ -148,9 +148,9 @@ def test_the_fallback_takes_what_a_shader_cannot_do(monkeypatch):
     (y,) = b.add("exp", [b.input("x", "float64", (7,))])
     (z,) = b.add("relu", [b.input("v", "float32", (7,))])
     graph = b.finish([y, z])
-    from weft.compiler import kernel as kernels
+    from weft.compiler.kernels import kernel as kernels
+    from weft.compiler.kernels.program import compile_groups
     from weft.compiler.passes.fuse import fuse
-    from weft.compiler.program import compile_groups
 
     monkeypatch.setattr(kernels, "fallback", lambda t: glsl_free if t.texture_memory else None)
     glsl_free = for_target(Target.parse("llvm")).resolve(Target.parse("llvm"))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from llvmlite import binding
-from weft.codegen import llvm
+from weft.codegen.llvm import generator as llvm
 from weft.ir.expr import Broadcast, Const, Load, Ramp, Var, maximum
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, Store, seq
 from weft.ir.target import Target

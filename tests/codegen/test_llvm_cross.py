@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from weft.codegen import llvm
+from weft.codegen.llvm import generator as llvm
 from weft.ir.expr import Cast, Const, Load, Op, Ramp, Var, binary
 from weft.ir.intrin import call
-from weft.ir.passes.math import lower_math
+from weft.ir.passes.math.math import lower_math
 from weft.ir.stmt import Buffer, For, ForKind, Function, Store, seq
 from weft.ir.target import Target
 from weft.runtime.dtype import FLOAT16, FLOAT32, INT32

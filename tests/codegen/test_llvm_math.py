@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from kernels.math_cases import BOUNDS, SPECIAL, N, c, kernel, reference, ulp
-from pinned import RUNNING
+from support.pinned import RUNNING
 from weft.ir.expr import Call, Const, Load, Op, Ramp, Select, Var, binary
-from weft.ir.interp import run
 from weft.ir.intrin import INTRINSICS, call
-from weft.ir.passes.math import lower_math
+from weft.ir.meaning.interp import run
+from weft.ir.passes.math.math import lower_math
 from weft.ir.stmt import Buffer, For, ForKind, Function, Let, Store
 from weft.ir.target import Target
 from weft.ir.verify import verify

@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from pinned import RUNNING
-from weft.codegen import llvm
+from support.pinned import RUNNING
+from weft.codegen.llvm import generator as llvm
 from weft.ir.expr import Call, Const, Load, Ramp, Var
-from weft.ir.interp import run
 from weft.ir.intrin import INTRINSICS, call
-from weft.ir.passes.math import lower_math
+from weft.ir.meaning.interp import run
+from weft.ir.passes.math.math import lower_math
 from weft.ir.stmt import Buffer, For, ForKind, Function, Store
 from weft.ir.target import Target
 from weft.ir.verify import verify
@@ -17,7 +17,7 @@ from weft.ir.visit import walk
 from weft.runtime.dtype import FLOAT64, INT32
 
 N = 1 << 15
-# Largest error in ULP (the table in ir/passes/math.py) and the interval to sample densely.
+# Largest error in ULP (the table in ir/passes/math/math.py) and the interval to sample densely.
 BOUNDS = {
     "exp": (1, -746, 710), "exp2": (2, -1076, 1025), "expm1": (2, -10, 710), "log": (1, 0.5, 2),
     "log2": (1, 0.5, 2), "log1p": (2, -0.9, 3), "tanh": (3, -10, 10), "sigmoid": (2, -750, 750),

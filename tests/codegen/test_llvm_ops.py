@@ -14,7 +14,7 @@ from kernels.alu_cases import (
     pairs,
     wide,
 )
-from pinned import RUNNING
+from support.pinned import RUNNING
 from weft.ir.expr import (
     Binary,
     Broadcast,

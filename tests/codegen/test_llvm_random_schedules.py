@@ -5,10 +5,10 @@ import pytest
 import weft
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_schedules import KINDS, build, inputs_for
-from weft.ir.interp import run
+from support.random_schedules import KINDS, build, inputs_for
+from weft.ir.meaning.interp import run
 from weft.ir.passes.loopnest import build_loop_nest
-from weft.ir.schedule import create_schedule
+from weft.ir.schedule.schedule import create_schedule
 from weft.runtime.errors import ScheduleError
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from weft.codegen.llvm_ranges import MachineRanges, multiple
+from weft.codegen.llvm.ranges import MachineRanges, multiple
 from weft.ir.expr import Binary, Expr, Load, Op, Ramp, Select, Var, cast, const, maximum, minimum
 from weft.ir.stmt import Buffer
 from weft.runtime.dtype import dtype_of

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import weft
-from weft.codegen import emscripten, for_target, wasm
-from weft.compiler.cache import KernelCache
-from weft.compiler.compiled import CompiledGroup
-from weft.compiler.link import link
+from weft.codegen import for_target
+from weft.codegen.wasm import emscripten
+from weft.codegen.wasm import generator as wasm
+from weft.compiler.kernels.cache import KernelCache
+from weft.compiler.kernels.compiled import CompiledGroup
+from weft.compiler.kernels.link import link
 from weft.ir.expr import Broadcast, Const, Load, Op, Ramp, Var, binary, maximum
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, Store, seq
 from weft.ir.target import Target

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kernels import opencl_run, webgpu_run
 from kernels.math_cases import BOUNDS, SPECIAL, kernel, reference, ulp
-from weft.ir.passes.math import lower_math
+from weft.ir.passes.math.math import lower_math
 from weft.ir.target import Target
 
 N = 1 << 12

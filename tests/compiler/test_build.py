@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import toy_target
 import weft
-from pinned import FOREIGN
+from support import toy_target
+from support.pinned import FOREIGN
 from weft import te
 from weft.ir.layout import Layout
 from weft.ir.target import kinds

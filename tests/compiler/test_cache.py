@@ -5,9 +5,9 @@ import multiprocessing
 import os
 
 import pytest
-from weft.compiler import cache as module
-from weft.compiler.cache import KernelCache, fingerprint, kernel_cache, kernel_key
-from weft.compiler.compiled import CompiledGroup, Launch
+from weft.compiler.kernels import cache as module
+from weft.compiler.kernels.cache import KernelCache, fingerprint, kernel_cache, kernel_key
+from weft.compiler.kernels.compiled import CompiledGroup, Launch
 from weft.runtime.artifact import Param
 
 KERNEL = CompiledGroup.single("k_1", (Param("p0", "float32", (2, 3), "r"),), bytes(range(256)))

@@ -7,13 +7,13 @@ import pytest
 import weft
 from weft.benchmarks import zoo
 from weft.benchmarks.zoo.builder import Net
-from weft.codegen import llvm
-from weft.compiler import check as check_module
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.check_report import distance
-from weft.compiler.cli import main
+from weft.codegen.llvm import generator as llvm
+from weft.compiler.check import check as check_module
+from weft.compiler.check.report import distance
+from weft.compiler.check.tolerances import Tolerance, of_models, of_operators
+from weft.compiler.cli.main import main
+from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.schedules.choices import Choices
-from weft.compiler.tolerances import Tolerance, of_models, of_operators
 from weft.compiler.tune.records import Record, Records
 from weft.compiler.tune.task import tasks_of
 from weft.ir.target import Target, kinds
@@ -143,7 +143,7 @@ def test_errors_say_what_to_do(model):
 
 
 def test_what_runs_on_wasm_needs_a_page():
-    from weft.compiler.builder import GraphBuilder
+    from weft.compiler.graph.builder import GraphBuilder
 
     b = GraphBuilder("wide")
     (y,) = b.add("neg", [b.input("x", "float64", (3,))])

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from PIL import Image
 from weft.benchmarks.zoo.builder import Net
-from weft.compiler import cli_machine
-from weft.compiler.cli import main, parser
+from weft.compiler.cli import machine as cli_machine
+from weft.compiler.cli.main import main, parser
 from weft.ir.target import kinds
 from weft.runtime.devices.probe import Probe
 

@@ -6,14 +6,14 @@ import sys
 import numpy as np
 import pytest
 import weft
-from pinned import FOREIGN
+from support.pinned import FOREIGN
 from weft.codegen import for_target
-from weft.compiler import launches, program
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.cache import KernelCache
-from weft.compiler.compiled import CompiledGroup
-from weft.compiler.graph import Graph, Source
-from weft.compiler.group import Group
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.graph import Graph, Source
+from weft.compiler.graph.group import Group
+from weft.compiler.kernels import launches, program
+from weft.compiler.kernels.cache import KernelCache
+from weft.compiler.kernels.compiled import CompiledGroup
 from weft.compiler.ops import get
 from weft.ir.target import Target
 from weft.runtime.errors import DeviceError, GraphError, InputError, LoweringError, TargetError

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import weft
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.flatten import flatten_places
-from weft.compiler.group import Group
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.group import Group
+from weft.compiler.kernels.flatten import flatten_places
 from weft.compiler.passes.fuse import fuse
 from weft.compiler.passes.layout import choose_layouts
 from weft.ir.layout import Layout

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.graph import Node, Source
-from weft.compiler.group import Group, express, kernel_name, structural_key
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.graph import Node, Source
+from weft.compiler.graph.group import Group, express, kernel_name, structural_key
 from weft.compiler.ops import get
-from weft.ir.evaluate import evaluate
 from weft.ir.layout import Layout
+from weft.ir.meaning.evaluate import evaluate
 from weft.ir.tensor import PlaceholderOp
 from weft.runtime.errors import GraphError
 

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 import weft
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.graph import Graph
-from weft.compiler.half import HalfPrecisionWarning, half_losses
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.graph import Graph
+from weft.compiler.passes.half import HalfPrecisionWarning, half_losses
 
 
 def model(values) -> Graph:

@@ -7,11 +7,11 @@ import pytest
 import weft
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pinned import pinned
-from weft.codegen import llvm
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.group import Group
-from weft.compiler.in_place import overwritable
+from support.pinned import pinned
+from weft.codegen.llvm import generator as llvm
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.group import Group
+from weft.compiler.graph.in_place import overwritable
 from weft.compiler.passes.memory import ALIGNMENT, Lifetime, place, plan_memory
 from weft.ir import te
 from weft.ir.lower import lower

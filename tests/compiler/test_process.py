@@ -7,8 +7,8 @@ import pytest
 import weft
 from PIL import Image as PIL
 from weft.benchmarks.zoo.builder import Net
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.process import (
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.web.process import (
     Classes,
     Image,
     bilinear,

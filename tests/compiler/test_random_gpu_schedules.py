@@ -6,12 +6,12 @@ import pytest
 import weft
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_gpu_schedules import build_gpu, run_kernels
-from random_schedules import KINDS, inputs_for
-from weft.ir.interp import run
+from support.random_gpu_schedules import build_gpu, run_kernels
+from support.random_schedules import KINDS, inputs_for
 from weft.ir.lower import lower_kernels
+from weft.ir.meaning.interp import run
 from weft.ir.passes.loopnest import build_loop_nest
-from weft.ir.schedule import create_schedule
+from weft.ir.schedule.schedule import create_schedule
 from weft.ir.stmt import Barrier, Seq, seq
 from weft.ir.target import Target
 from weft.ir.verify import verify

@@ -9,14 +9,14 @@ from operator import itemgetter
 import numpy as np
 import onnx
 import pytest
-import toy_target
 import weft
+from support import toy_target
 from weft.benchmarks import zoo
 from weft.codegen import identity
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.group import Group, structural_key
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.evaluate import evaluate_graph
+from weft.compiler.graph.group import Group, structural_key
 from weft.compiler.ops import Attr, Kind, OpDef, all_ops
-from weft.compiler.reference import evaluate_graph
 from weft.ir import te
 from weft.ir.target import _KINDS as kind_table
 from weft.ir.target import Target, kinds

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import weft
-from weft.codegen import llvm
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.facts import count_flops, layout_name
-from weft.compiler.roofline import Peaks, bytes_moved, measure_peaks, rows_of, table
+from weft.codegen.llvm import generator as llvm
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.kernels.facts import count_flops, layout_name
+from weft.compiler.kernels.roofline import Peaks, bytes_moved, measure_peaks, rows_of, table
 from weft.ir import te
 from weft.ir.layout import Layout
 from weft.ir.target import Target

@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import weft
-from pinned import pinned
+from support.pinned import pinned
 from weft.benchmarks.zoo.builder import Net
 from weft.compiler import frontends
-from weft.compiler.cli import main
+from weft.compiler.cli.main import main
 from weft.compiler.passes import pipeline
 from weft.compiler.tune.records import Records
 from weft.ir.target import Target

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from web.coded import decode
-from weft.compiler.weights import encode
+from weft.compiler.web.weights import encode
 from weft.runtime.errors import InputError
 
 

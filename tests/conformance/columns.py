@@ -8,16 +8,17 @@ from functools import cache
 
 import numpy as np
 from op_cases import Case
-from weft.codegen import emscripten, for_target
-from weft.compiler import program as programs
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.cache import kernel_cache
-from weft.compiler.graph import Graph
-from weft.compiler.group import Group, structural_key
+from weft.codegen import for_target
+from weft.codegen.wasm import emscripten
+from weft.compiler.check.tolerances import of_operators
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.graph import Graph
+from weft.compiler.graph.group import Group, structural_key
+from weft.compiler.kernels import program as programs
+from weft.compiler.kernels.cache import kernel_cache
 from weft.compiler.ops import get
 from weft.compiler.options import CompileOptions
-from weft.compiler.tolerances import of_operators
-from weft.ir.evaluate import evaluate
+from weft.ir.meaning.evaluate import evaluate
 from weft.ir.target import Target
 from weft.ir.tensor import placeholder
 from weft.runtime.devices.probe import probe
@@ -154,7 +155,7 @@ def away(place: str):
     """In a page or under Node."""
 
     def run(cases: Sequence[Case], text: str) -> list[Arrays]:
-        from weft.compiler.away import Job, run_away
+        from weft.compiler.web.remote import Job, run_away
 
         exe, feeds = program(cases, text)
         flags = {"threads": 3} if "-threads" in text else {}
@@ -173,7 +174,7 @@ def _probe(kind: str) -> Callable[[], str]:
 
 
 def _browser() -> str:
-    from weft.compiler.browser import chromium, playwright
+    from weft.compiler.web.browser import chromium, playwright
 
     try:
         chromium()

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from weft.compiler.frontends import load
-from weft.compiler.graph import Graph
+from weft.compiler.graph.graph import Graph
 from weft.compiler.passes.fuse import fuse
 from weft.runtime.errors import ModelError, UnsupportedError, WeftError
 

@@ -13,9 +13,9 @@ import pytest
 from onnx import TensorProto, helper
 from op_cases import assert_close
 from weft.compiler.frontends.onnx import load
-from weft.compiler.graph import Graph
+from weft.compiler.graph.graph import Graph
 from weft.compiler.ops import get
-from weft.ir.evaluate import evaluate
+from weft.ir.meaning.evaluate import evaluate
 from weft.ir.tensor import placeholder
 from weft.runtime.errors import GraphError, ModelError, UnsupportedError
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import toy_frontend
 import weft
+from support import toy_frontend
 from weft.compiler.frontends.table import FRONTENDS, FrontEnd, frontend_of, register_frontend
 from weft.runtime.errors import ModelError
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_frontend
-import toy_target
 import weft
+from support import toy_frontend, toy_target
 from weft.codegen import register_generator
 from weft.compiler import schedules
 from weft.compiler.frontends.table import register_frontend
@@ -24,6 +23,14 @@ from weft.compiler.schedules import Rule
 from weft.ir import te
 from weft.ir.target import Target
 from weft.runtime.devices.table import Device, register_device
+
+TABLES = (
+    ("weft.compiler.ops", "_registered"),
+    ("weft.compiler.frontends.table", "FRONTENDS"),
+    ("weft.ir.target", "_KINDS"),
+    ("weft.codegen", "_GENERATORS"),
+    ("weft.runtime.devices.table", "DEVICES"),
+)
 
 
 def tables() -> dict[str, Any]:
@@ -39,17 +46,18 @@ def tables() -> dict[str, Any]:
 
 @pytest.fixture
 def rows_of():
-    """A function that says which tables a registration adds to; they are as before in the end."""
+    """A function that says which tables a registration adds to, by the names in the module that has
+    them; they are as before in the end."""
     before = {
         name: list(t.items()) if isinstance(t, dict) else None for name, t in tables().items()
     }
-    places = {id(t): name for name, t in reversed(tables().items())}
+    homes = {id(getattr(sys.modules[module], key)): f"{module}.{key}" for module, key in TABLES}
 
     def count(register: Callable[[], Any]) -> set[str]:
         sizes = {name: len(t) for name, t in tables().items()}
         register()
         now = tables()
-        return {places.get(id(now[n]), n) for n, size in sizes.items() if len(now[n]) != size}
+        return {homes.get(id(now[n]), n) for n, size in sizes.items() if len(now[n]) != size}
 
     yield count
     for name, table in tables().items():

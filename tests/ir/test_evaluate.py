@@ -3,11 +3,10 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.counting import calls
 from weft.ir import reducers, tensor
-from weft.ir.evaluate import evaluate
 from weft.ir.expr import (
     Binary,
     Expr,
@@ -22,6 +21,7 @@ from weft.ir.expr import (
     truncmod,
 )
 from weft.ir.intrin import erf, exp, isnan, power, rsqrt
+from weft.ir.meaning.evaluate import evaluate
 from weft.ir.tensor import compute, placeholder, reduce_axis
 from weft.runtime.dtype import dtype_of
 from weft.runtime.errors import InputError, LoweringError
@@ -357,7 +357,7 @@ def test_reinterpret_and_intrinsics() -> None:
 @given(st.data())
 def test_boxes_do_not_show(data: st.DataObject) -> None:
     """The result does not depend on how the grid is cut."""
-    import weft.ir.evaluate as module
+    import weft.ir.meaning.evaluate as module
 
     shape = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=3))
     a = placeholder(tuple(shape), "int32")

@@ -6,9 +6,10 @@ from itertools import chain
 
 import pytest
 import weft.ir
-from weft.ir import expr, loops, primitives, stage, stmt, te, tensor, trace
+from weft.ir import expr, stmt, te, tensor
 from weft.ir.expr import Expr
-from weft.ir.schedule import create_schedule
+from weft.ir.schedule import loops, primitives, stage, trace
+from weft.ir.schedule.schedule import create_schedule
 
 MODULES = (expr, stmt, tensor, loops, stage, trace, primitives)
 ABSTRACT = {"Operation", "_Reading", "Primitive"}  # a base; the machinery of primitives

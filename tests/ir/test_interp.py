@@ -15,8 +15,8 @@ from weft.ir.expr import (
     cast,
     const,
 )
-from weft.ir.interp import run
 from weft.ir.layout import Layout
+from weft.ir.meaning.interp import run
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Let, Stmt, Store, seq
 from weft.runtime.dtype import BFLOAT16, FLOAT32, INT8, INT32
 from weft.runtime.errors import InputError, LoweringError

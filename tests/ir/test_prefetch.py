@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 from weft import te
-from weft.codegen import llvm
-from weft.ir.interp import run
+from weft.codegen.llvm import generator as llvm
 from weft.ir.layout import Digit, Layout
 from weft.ir.lower import lower
-from weft.ir.schedule import Schedule, create_schedule
+from weft.ir.meaning.interp import run
+from weft.ir.schedule.schedule import Schedule, create_schedule
+from weft.ir.schedule.trace import Trace
 from weft.ir.stmt import Prefetch
 from weft.ir.target import Target
 from weft.ir.tensor import Tensor
-from weft.ir.trace import Trace
 from weft.ir.visit import walk
 from weft.runtime.errors import ScheduleError
 

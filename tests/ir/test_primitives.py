@@ -2,10 +2,10 @@
 
 import pytest
 from weft.ir import te
-from weft.ir.primitives import PRIMITIVES, Step, primitive
-from weft.ir.schedule import Schedule, create_schedule
-from weft.ir.stage import Stage
-from weft.ir.trace import Trace
+from weft.ir.schedule.primitives import PRIMITIVES, Step, primitive
+from weft.ir.schedule.schedule import Schedule, create_schedule
+from weft.ir.schedule.stage import Stage
+from weft.ir.schedule.trace import Trace
 from weft.runtime.errors import ScheduleError
 
 A = te.placeholder((32, 32), name="A")

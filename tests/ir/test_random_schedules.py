@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_schedules import KINDS, build, inputs_for, scramble
-from weft.ir.interp import run
+from support.random_schedules import KINDS, build, inputs_for, scramble
 from weft.ir.lower import lower
+from weft.ir.meaning.interp import run
 from weft.ir.passes.loopnest import build_loop_nest
-from weft.ir.schedule import create_schedule
+from weft.ir.schedule.schedule import create_schedule
 from weft.runtime.errors import ScheduleError
 
 

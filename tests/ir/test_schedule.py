@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from weft.ir import te
-from weft.ir.interp import run
 from weft.ir.lower import lower
+from weft.ir.meaning.interp import run
 from weft.ir.passes.loopnest import build_loop_nest
-from weft.ir.schedule import create_schedule
-from weft.ir.trace import Trace
+from weft.ir.schedule.schedule import create_schedule
+from weft.ir.schedule.trace import Trace
 from weft.runtime.errors import LoweringError, ScheduleError
 
 

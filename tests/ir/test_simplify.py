@@ -4,9 +4,9 @@ import textwrap
 
 import numpy as np
 import pytest
-from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.counting import calls
 from weft.ir.expr import (
     COMPARE,
     FALSE,
@@ -31,7 +31,7 @@ from weft.ir.expr import (
     minimum,
     not_equal,
 )
-from weft.ir.interp import value_of
+from weft.ir.meaning.interp import value_of
 from weft.ir.simplify import Analyzer, Interval, linear_form, simplify, stride
 from weft.ir.simplify.rules import RULES, Any_, Apply, Choose, Literal, Pattern, Rule
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, If, Let, Seq, Stmt, Store, seq

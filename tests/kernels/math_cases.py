@@ -9,7 +9,7 @@ from weft.ir.stmt import Buffer, For, ForKind, Function, Store
 from weft.runtime.dtype import FLOAT32, INT32
 
 N = 1 << 16
-# Largest error in ULP (the table in ir/passes/math.py) and the interval to sample densely.
+# Largest error in ULP (the table in ir/passes/math/math.py) and the interval to sample densely.
 BOUNDS = {
     "exp": (2, -104, 89), "exp2": (2, -150, 129), "expm1": (3, -10, 89), "log": (2, 0.5, 2),
     "log2": (2, 0.5, 2), "log1p": (2, -0.9, 3), "tanh": (3, -10, 10), "sigmoid": (4, -100, 100),

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from weft.codegen.opencl import OpenCL
+from weft.codegen.opencl.generator import OpenCL
 from weft.ir.stmt import Buffer, Function
 from weft.ir.target import Target
 

@@ -2,10 +2,10 @@
 
 import pytest
 import weft
-from trained_jobs import TRAINED
+from support.trained_jobs import TRAINED
 from weft.benchmarks import zoo
 from weft.benchmarks.zoo import judge
-from weft.compiler.tolerances import of_models
+from weft.compiler.check.tolerances import of_models
 from weft.ir.target import Target
 from weft.runtime.devices.probe import probe
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import weft
 from PIL import Image
-from pinned import ON_X86, PLAIN
+from support.pinned import ON_X86, PLAIN
 from weft.benchmarks.zoo import judge, real, uses
 from weft.compiler.ops import get
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import weft
 from onnx import ModelProto, TensorProto, numpy_helper
-from weft.compiler.graph import Graph
+from weft.compiler.graph.graph import Graph
 from weft.compiler.ops import get
 from weft.runtime.errors import UnsupportedError
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from weft.codegen import llvm
+from weft.codegen.llvm import generator as llvm
 from weft.ir.expr import Const, Load, Var
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, Store, seq
 from weft.ir.target import Target
-from weft.runtime.devices.cpu import CPUDevice
+from weft.runtime.devices.cpu.cpu import CPUDevice
 from weft.runtime.dtype import INT32
 from weft.runtime.errors import DeviceError
 from weft.runtime.ndarray import aligned_bytes
@@ -202,7 +202,7 @@ def test_fork(device, code):
 
 
 def test_the_number_of_threads_comes_from_the_environment():
-    script = "from weft.runtime.devices.cpu import CPUDevice; print(CPUDevice().num_threads)"
+    script = "from weft.runtime.devices.cpu.cpu import CPUDevice; print(CPUDevice().num_threads)"
     for text in ("1", "5"):
         env = {**os.environ, "WEFT_NUM_THREADS": text}
         done = subprocess.run(
@@ -215,7 +215,7 @@ def test_the_number_of_threads_comes_from_the_environment():
 def test_workers_are_pinned_if_asked():
     script = """
 import os
-from weft.runtime.devices.cpu import CPUDevice
+from weft.runtime.devices.cpu.cpu import CPUDevice
 before = os.sched_getaffinity(0)
 CPUDevice().set_num_threads(3)
 tasks = [int(t) for t in os.listdir("/proc/self/task")]
@@ -266,7 +266,7 @@ def test_code_for_features_that_are_missing_here_is_refused():
     import dataclasses
 
     import weft
-    from weft.compiler.builder import GraphBuilder
+    from weft.compiler.graph.builder import GraphBuilder
     from weft.runtime.executor import Executable
 
     b = GraphBuilder("g")

@@ -2,12 +2,12 @@
 
 import os
 
-import compute_checks as checks
-import handmade_compute as handmade
 import numpy as np
 import pytest
-from weft.runtime.devices import cl
-from weft.runtime.devices.cl_build import join
+from support import compute_checks as checks
+from support import handmade_compute as handmade
+from weft.runtime.devices.opencl import cl
+from weft.runtime.devices.opencl.build import join
 from weft.runtime.errors import DeviceError
 
 TARGET = "opencl"

@@ -5,13 +5,13 @@ import re
 import numpy as np
 import pytest
 import weft
-from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph.builder import GraphBuilder
 from weft.runtime.errors import DeviceError, InputError
 
 
 @pytest.fixture(scope="module", autouse=True)
 def device():
-    from weft.runtime.devices.gl import shared
+    from weft.runtime.devices.opengl.gl import shared
 
     try:
         return shared()

@@ -1,10 +1,10 @@
 """Which tensors share memory on a device that places each by itself."""
 
-import handmade_compute as handmade
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import handmade_compute as handmade
+from weft.runtime.devices.memory import Plan, share
 from weft.runtime.executor import Executable
-from weft.runtime.pool import Plan, share
 
 
 def plan_of(exe: Executable) -> Plan:

@@ -9,7 +9,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import pytest
 import weft
-from weft.runtime.devices import cpu
+from weft.runtime.devices.cpu import cpu
 
 ROOT = Path(weft.__file__).parent
 FOLDER = Path(cpu.__file__).parent

@@ -2,11 +2,11 @@
 
 import os
 
-import compute_checks as checks
-import handmade_compute as handmade
 import numpy as np
 import pytest
-from weft.runtime.devices import adapter
+from support import compute_checks as checks
+from support import handmade_compute as handmade
+from weft.runtime.devices.webgpu import adapter
 from weft.runtime.errors import DeviceError
 
 TARGET = "webgpu -fallback=none"
@@ -84,7 +84,7 @@ def test_profile_without_timestamps(monkeypatch):
 
 
 def test_profile_of_more_kernels_than_a_query_set_takes(monkeypatch):
-    monkeypatch.setattr("weft.runtime.devices.webgpu._QUERIES", 32)
+    monkeypatch.setattr("weft.runtime.devices.webgpu.program._QUERIES", 32)
     exe, _x, _y = handmade.chain(TARGET, 40)
     assert len(exe.profile(repeat=1).rows) == 41
 

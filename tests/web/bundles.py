@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from weft.benchmarks import zoo
-from weft.compiler.bundle import bundle
+from weft.compiler.web.bundle import bundle
 from weft.runtime.dtype import dtype_of
 
 from .handmade import array_json

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from weft.compiler.weights import SCALE
+from weft.compiler.web.weights import SCALE
 
 
 def decode(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as PIL
 from weft.benchmarks.zoo.builder import Net
-from weft.compiler.process import Image
+from weft.compiler.web.process import Image
 
 LABELS = ("red", "green", "blue")
 SIDE = 16

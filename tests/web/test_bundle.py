@@ -12,11 +12,11 @@ import weft
 from web.coded import decode
 from web.colours import IMAGE, LABELS, model, needs_emscripten
 from weft.benchmarks.zoo.builder import Net
-from weft.compiler.bundle import MANIFEST, bundle
-from weft.compiler.cli import main
-from weft.compiler.page import POLICY
-from weft.compiler.parameters import Pool
-from weft.compiler.process import Classes, Image
+from weft.compiler.cli.main import main
+from weft.compiler.web.bundle import MANIFEST, bundle
+from weft.compiler.web.page import POLICY
+from weft.compiler.web.parameters import Pool
+from weft.compiler.web.process import Classes, Image
 from weft.runtime import safetensors
 from weft.runtime.artifact import Program
 from weft.runtime.errors import CodegenError, InputError, PackageError

@@ -6,7 +6,7 @@ import pytest
 from web import bundles
 from web.colours import needs_emscripten
 from weft.benchmarks.zoo import judge
-from weft.compiler.tolerances import of_models
+from weft.compiler.check.tolerances import of_models
 from weft.ir.target import Target
 
 pytestmark = [pytest.mark.slow, needs_emscripten]

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from weft.compiler import page
+from weft.compiler.web import page
 
 MANIFEST = {"meta": {"title": "m"}}
 

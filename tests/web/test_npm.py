@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from web.colours import IMAGE, LABELS, model, needs_emscripten
-from weft.compiler.bundle import bundle
-from weft.compiler.page import RUNTIME
+from weft.compiler.web.bundle import bundle
+from weft.compiler.web.page import RUNTIME
 
 pytestmark = [
     pytest.mark.slow,

@@ -15,10 +15,10 @@ from PIL import Image as PIL
 from web.coded import decode
 from web.colours import IMAGE, LABELS, SIDE, model, needs_emscripten, png
 from web.conftest import Visit
-from weft.compiler.browser import FLAGS
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.bundle import bundle, prepare
-from weft.compiler.process import Classes
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.web.browser import FLAGS
+from weft.compiler.web.bundle import bundle, prepare
+from weft.compiler.web.process import Classes
 from weft.runtime import safetensors
 
 pytestmark = needs_emscripten

@@ -6,8 +6,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from weft.compiler.cli import main
-from weft.compiler.serve import serving
+from weft.compiler.cli.main import main
+from weft.compiler.web.serve import serving
 from weft.runtime.errors import InputError, WeftError
 
 

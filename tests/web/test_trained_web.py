@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from trained_jobs import TRAINED
+from support.trained_jobs import TRAINED
 from web.colours import needs_emscripten
 from web.test_models import TOLERANCE, infer
 from weft.benchmarks.zoo import judge
-from weft.compiler.bundle import bundle
+from weft.compiler.web.bundle import bundle
 
 pytestmark = [pytest.mark.slow, needs_emscripten]
 

@@ -4,7 +4,7 @@ loops on several threads."""
 import numpy as np
 import pytest
 from web.wasm_node import NodeRunner, need_tools
-from weft.codegen import wasm
+from weft.codegen.wasm import generator as wasm
 from weft.ir.expr import Const, Load, Var
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, Store, seq
 from weft.ir.target import Target

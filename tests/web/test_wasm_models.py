@@ -5,7 +5,7 @@ import weft
 from web.wasm_node import Answer, NodeRunner, need_tools
 from weft.benchmarks import zoo
 from weft.benchmarks.zoo import judge
-from weft.compiler.tolerances import of_models
+from weft.compiler.check.tolerances import of_models
 from weft.ir.target import Target
 
 TOLERANCE = of_models(Target.parse("wasm")).rtol

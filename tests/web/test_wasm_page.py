@@ -9,7 +9,7 @@ import pytest
 from web.colours import needs_emscripten
 from weft.benchmarks import zoo
 from weft.benchmarks.zoo import judge
-from weft.compiler.bundle import bundle
+from weft.compiler.web.bundle import bundle
 
 pytestmark = needs_emscripten
 

@@ -10,9 +10,9 @@ from kernels.gpu_schedules import CASES, kernel
 from kernels.webgpu_run import words
 from web.conftest import RUNTIME
 from web.site_server import Site
-from weft.codegen.wgsl import WGSL
-from weft.ir import interp
+from weft.codegen.wgsl.generator import WGSL
 from weft.ir.expr import Const, Op
+from weft.ir.meaning import interp
 from weft.ir.stmt import Function
 from weft.ir.target import Target
 from weft.runtime.dtype import ALL_DTYPES

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from weft.codegen import emscripten
+from weft.codegen.wasm import emscripten
 from weft.runtime import safetensors
 from weft.runtime.artifact import Program
 from weft.runtime.dtype import dtype_of

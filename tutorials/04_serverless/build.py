@@ -14,7 +14,7 @@ from pathlib import Path
 
 import weft
 from weft.benchmarks.zoo import packages, real
-from weft.compiler.process import Image
+from weft.compiler.web.process import Image
 
 HERE = Path(__file__).resolve().parent
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from onnx import ModelProto
 
-from ...graph import Graph
+from ...graph.graph import Graph
 from ..signature import by_name
 from .importer import import_model
 from .reader import open_model

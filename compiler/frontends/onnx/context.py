@@ -14,9 +14,9 @@ import numpy as np
 from onnx import AttributeProto, NodeProto
 
 from ....runtime.errors import ModelError, UnsupportedError
-from ...graph import Source
+from ...graph.graph import Source
 from ...types import TensorType
-from .emit import Emitter
+from ..emit import Emitter
 from .tensors import TensorReader
 
 REQUIRED: Any = object()  # the default of NodeContext.attr: the attribute must be there

@@ -12,11 +12,11 @@ import numpy as np
 from onnx import FunctionProto, GraphProto, NodeProto
 
 from ....runtime.errors import GraphError, ModelError, UnsupportedError
-from ...graph import Graph, Source
+from ...graph.graph import Graph, Source
 from ...types import TensorType
+from ..emit import Emitter
 from ..signature import SymbolicType, UnboundGraph, solve
 from .context import Converter, NodeContext
-from .emit import Emitter
 from .functions import Call, default_attributes, library_function, needs_types, with_attributes
 from .reader import DEFAULT_DOMAINS, Model, opsets_of, symbolic_type
 from .schema import check_node, check_types

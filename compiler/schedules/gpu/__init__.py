@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ....ir.stage import Stage
+from ....ir.schedule.stage import Stage
 from ..common import Context, constant_domain
 from ..injective import adopt_layout
 from .injective import bind_injective

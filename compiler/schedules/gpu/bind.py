@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....ir.expr import IterVar, as_int
-from ....ir.loops import thread_axis
-from ....ir.stage import Stage
+from ....ir.schedule.loops import thread_axis
+from ....ir.schedule.stage import Stage
 from ..common import Context, size
 from ..measured import THREADS
 

@@ -17,7 +17,7 @@ Tiles divide their axis where possible: a guard costs more than a smaller tile.
 from __future__ import annotations
 
 from ....ir.expr import IterVar, Read, as_int
-from ....ir.stage import Stage
+from ....ir.schedule.stage import Stage
 from ....ir.visit import walk
 from ..blocking import blocked_reduce_axis
 from ..common import Context, lane_axis, size, split_axis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....ir.expr import as_int
-from ....ir.stage import Stage
+from ....ir.schedule.stage import Stage
 from ..common import Context, lane_axis, vectorize_along
 from ..injective import is_elementwise
 from .bind import LANES, bind_flat

@@ -11,8 +11,8 @@ a workgroup share one, each with every n-th term, and their partial results meet
 from __future__ import annotations
 
 from ....ir.expr import as_int
-from ....ir.loops import thread_axis
-from ....ir.stage import Stage
+from ....ir.schedule.loops import thread_axis
+from ....ir.schedule.stage import Stage
 from ..common import Context, lane_axis, reduce_source, size, vectorize_along
 from ..measured import LONG, MANY, TOGETHER
 from .bind import LANES, bind_blocks, bind_flat, fused

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import weft
-from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.ops import get
 from weft.compiler.ops.winograd import TILES, transform_weights, transforms
 from weft.compiler.passes.algorithms import choose_algorithms

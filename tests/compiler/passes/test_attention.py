@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import weft
 from weft.benchmarks import zoo
-from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.evaluate import evaluate_graph
 from weft.compiler.passes.attention import fuse_attention
-from weft.compiler.reference import evaluate_graph
 
 FIXED = {"q": (2, 3, 10, 8), "k": (2, 3, 8, 12), "v": (2, 3, 12, 8)}
 

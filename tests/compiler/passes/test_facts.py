@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import weft
-from pinned import pinned
+from support.pinned import pinned
 from weft.compiler import ops
-from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.ops import Attr, Facts, OpDef
 from weft.compiler.passes import fold_batch_norm, simplify
 from weft.runtime.dtype import dtype_of

@@ -5,12 +5,12 @@ import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.graph import Graph
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.evaluate import evaluate_graph
+from weft.compiler.graph.graph import Graph
 from weft.compiler.ops import Kind, get
 from weft.compiler.passes.fuse import MAX_BUFFERS, MAX_NODES, fuse
 from weft.compiler.passes.pipeline import GraphPipeline
-from weft.compiler.reference import evaluate_graph
 from weft.ir.target import Target
 
 

@@ -4,8 +4,8 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.graph import Graph
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.graph import Graph
 from weft.compiler.ops import get
 from weft.compiler.passes import (
     eliminate_common,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import weft
-from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.passes.fuse import fuse
 from weft.compiler.passes.layout import choose_layouts
 from weft.compiler.passes.results import detach_results

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.evaluate import evaluate_graph
 from weft.compiler.passes.strided import gather_strided
-from weft.compiler.reference import evaluate_graph
 
 
 def network(filters=48, kernel=(1, 1), groups=1, **attrs):

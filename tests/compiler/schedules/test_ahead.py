@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pinned import pinned
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.kernel import lower_group
+from support.pinned import pinned
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.kernels.kernel import lower_group
 from weft.compiler.options import CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.task import tasks_of

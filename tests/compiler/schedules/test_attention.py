@@ -9,9 +9,9 @@ from weft.compiler.schedules import schedule
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.types import TensorType
 from weft.ir import te
-from weft.ir.evaluate import evaluate
-from weft.ir.interp import run
 from weft.ir.lower import lower
+from weft.ir.meaning.evaluate import evaluate
+from weft.ir.meaning.interp import run
 from weft.ir.stmt import Alloc
 from weft.ir.target import Target
 from weft.ir.visit import walk

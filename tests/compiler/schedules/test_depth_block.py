@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pinned import pinned
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.kernel import lower_group
+from support.pinned import pinned
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.kernels.kernel import lower_group
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.task import tasks_of
-from weft.ir.evaluate import evaluate
-from weft.ir.interp import run
+from weft.ir.meaning.evaluate import evaluate
+from weft.ir.meaning.interp import run
 
 SMALL = replace(pinned("haswell"), vector_bits=128)
 

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 from op_cases import Case, all_cases
-from random_gpu_schedules import run_kernels
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.group import Group, express
+from support.random_gpu_schedules import run_kernels
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.group import Group, express
 from weft.compiler.schedules import schedule
 from weft.ir import te
 from weft.ir.expr import Load

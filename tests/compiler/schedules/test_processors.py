@@ -9,14 +9,14 @@ from pathlib import Path
 import llvmlite.binding as llvm_binding
 import numpy as np
 import pytest
-from pinned import ON_X86, pinned
+from support.pinned import ON_X86, pinned
 from weft import te
-from weft.codegen import llvm
-from weft.compiler.build import build
+from weft.codegen.llvm import generator as llvm
+from weft.compiler.kernels.build import build
 from weft.compiler.schedules import schedule
-from weft.ir.interp import run
 from weft.ir.layout import Layout
 from weft.ir.lower import lower
+from weft.ir.meaning.interp import run
 from weft.ir.target import Target
 from weft.ir.tensor import Tensor
 from weft.runtime.dtype import FLOAT32

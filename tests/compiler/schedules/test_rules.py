@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
-from weft.compiler.build import build
-from weft.compiler.builder import GraphBuilder
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.kernels.build import build
 from weft.compiler.ops import get
 from weft.compiler.schedules import schedule
 from weft.compiler.schedules.blocking import Tile, choose_tile
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.schedules.common import Context
 from weft.ir import te
-from weft.ir.evaluate import evaluate
-from weft.ir.interp import run
 from weft.ir.layout import Layout
 from weft.ir.lower import lower
-from weft.ir.schedule import create_schedule
+from weft.ir.meaning.evaluate import evaluate
+from weft.ir.meaning.interp import run
+from weft.ir.schedule.schedule import create_schedule
 from weft.ir.target import Target
 
 SMALL = Target.parse("llvm -vector_bits=128 -num_vector_registers=16")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import weft
 from weft.benchmarks import zoo
-from weft.codegen import llvm
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.facts import trace_hash
+from weft.codegen.llvm import generator as llvm
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.kernels.facts import trace_hash
 from weft.compiler.options import ACCURACIES, CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune import known

@@ -9,12 +9,12 @@ import time
 
 import numpy as np
 import pytest
-import tune_hooks
 import weft
-from pinned import pinned
-from weft.codegen import llvm
-from weft.compiler.builder import GraphBuilder
-from weft.compiler.cache import KernelCache
+from support import tune_hooks
+from support.pinned import pinned
+from weft.codegen.llvm import generator as llvm
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.kernels.cache import KernelCache
 from weft.compiler.options import CompileOptions
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune import model as cost_model

@@ -45,7 +45,7 @@ class Passes:
 
     def same_results(self, before, after, scalars=None, seed=0):
         """Both functions turn the same random arguments into the same bits."""
-        from weft.ir.interp import run
+        from weft.ir.meaning.interp import run
 
         first = self.arguments(before, scalars, seed)
         second = [a.copy() if isinstance(a, np.ndarray) else a for a in first]

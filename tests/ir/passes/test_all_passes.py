@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 from weft.ir.expr import if_then_else
-from weft.ir.interp import run
+from weft.ir.meaning.interp import run
 from weft.ir.passes.barriers import insert_barriers
 from weft.ir.passes.hoist import hoist_invariants
 from weft.ir.passes.loopnest import build_loop_nest
@@ -18,7 +18,7 @@ from weft.ir.passes.storage import flatten_storage
 from weft.ir.passes.unroll import unroll_loops
 from weft.ir.passes.vectorize import vectorize_loops
 from weft.ir.reducers import sum as reduce_sum
-from weft.ir.schedule import create_schedule
+from weft.ir.schedule.schedule import create_schedule
 from weft.ir.tensor import compute, placeholder, reduce_axis
 from weft.ir.verify import verify
 from weft.runtime.errors import ScheduleError

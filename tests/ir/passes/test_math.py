@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from kernels.math_cases import BOUNDS, SPECIAL, kernel, reference, ulp
 from weft.ir.expr import Binary, Call, Const, Op
-from weft.ir.interp import run
 from weft.ir.intrin import INTRINSICS
-from weft.ir.passes.math import lower_math
-from weft.ir.passes.math_basic import EXPANSIONS as SIMPLE
-from weft.ir.passes.math_float import MAGIC
+from weft.ir.meaning.interp import run
+from weft.ir.passes.math.basic import EXPANSIONS as SIMPLE
+from weft.ir.passes.math.float32 import MAGIC
+from weft.ir.passes.math.math import lower_math
 from weft.ir.target import Target, kinds
 from weft.ir.verify import verify
 from weft.ir.visit import walk

@@ -103,7 +103,7 @@ def test_symbolic_extent(passes, n):
     g = flatten_storage(f, passes.target)
     assert "B[i * n + j]" in str(g)
     a, b = passes.arguments(f, {size: n})[:2], passes.arguments(f, {size: n})[:2]
-    from weft.ir.interp import run
+    from weft.ir.meaning.interp import run
 
     run(f, [*a, n])
     run(g, [b[0].reshape(-1), b[1].reshape(-1), n])

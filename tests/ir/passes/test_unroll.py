@@ -3,7 +3,7 @@
 from types import MappingProxyType
 
 import pytest
-from counting import calls
+from support.counting import calls
 from weft.ir.expr import Load, Var, const, if_then_else
 from weft.ir.passes.unroll import unroll_loops
 from weft.ir.stmt import Buffer, For, ForKind, Function, If, Let, Store, seq

@@ -15,8 +15,8 @@ from weft.ir.expr import (
     if_then_else,
     minimum,
 )
-from weft.ir.interp import run
 from weft.ir.intrin import exp
+from weft.ir.meaning.interp import run
 from weft.ir.passes.vectorize import vectorize_loops
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Store, seq
 from weft.ir.verify import verify

@@ -1,0 +1,277 @@
+"""The words of the command line that several commands share, and the one check that no option is
+given in vain.
+
+    p.counts_if(("title", "labels"), lambda a: a.bundle, "it needs --bundle FOLDER")
+
+An option that was given where it would do nothing is a wrong command line (exit code 2): somebody
+expects an effect of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from ...ir.target import Target, split_targets
+from ...runtime.errors import TargetError
+
+COMPILATION = ("target", "shape", "opt_level", "accuracy", "no_cache", "records")
+PICTURES = ("mean", "std", "size", "layout")
+Condition = Callable[[argparse.Namespace], Any]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that knows under which conditions its options count."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self._rules: list[tuple[Collection[str], Condition, str]] = []
+
+    def counts_if(self, names: Collection[str], condition: Condition, otherwise: str) -> None:
+        """The options ``names`` (as attributes) have an effect only if ``condition`` holds of the
+        parsed words; ``otherwise`` tells the user what they need."""
+        self._rules.append((names, condition, otherwise))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse; ends with exit code 2 for an option that has no effect."""
+        usual = {a: a.default for a in self._actions if a.default is not argparse.SUPPRESS}
+        for action in usual:  # what is in the result then was given
+            action.default = argparse.SUPPRESS
+        try:
+            found, rest = super().parse_known_args(args, namespace)
+        finally:
+            for action, default in usual.items():
+                action.default = default
+        given = [a for a in self._actions if a.option_strings and hasattr(found, a.dest)]
+        for action, default in usual.items():
+            if not hasattr(found, action.dest):
+                setattr(found, action.dest, default)
+        for names, condition, otherwise in self._rules:
+            for action in given:
+                if action.dest in names and not condition(found):
+                    option = max(action.option_strings, key=len)
+                    self.error(f"{option} has no effect here: {otherwise}")
+        return found, rest
+
+
+# ---- conditions ---------------------------------------------------------------------------------
+
+
+def is_package(path: str | Path) -> bool:
+    """Whether a model is one that ``weft compile`` made."""
+    return Path(path).suffix.lower() == ".weft"
+
+
+def has_picture(args: argparse.Namespace) -> bool:
+    """Whether one of the inputs may be a picture, seen from the names of the files."""
+    return any(not i.lower().endswith((".npy", ".npz")) for i in args.input)
+
+
+def kinds_of(args: argparse.Namespace) -> set[str]:
+    """The kinds of the targets; none for a text that is no target, which is an error later."""
+    try:
+        return {Target.parse(t).kind for t in split_targets(args.target)}
+    except TargetError:
+        return set()
+
+
+def may_be(args: argparse.Namespace, *kinds: str) -> bool:
+    """Whether a target is one of ``kinds``, or no target at all, which is an error later."""
+    found = kinds_of(args)
+    return not found or not found.isdisjoint(kinds)
+
+
+# ---- types of arguments -------------------------------------------------------------------------
+
+
+def shape(text: str) -> tuple[str, int | tuple[int, ...]]:
+    """``N=4`` is a dimension (or a vector's length), ``x=1,3,224,224`` a shape."""
+    name, eq, sizes = text.rpartition("=")
+    try:
+        if not (name and eq):
+            raise ValueError
+        numbers = tuple(int(s) for s in sizes.split(",") if s.strip())
+        if any(n < 0 for n in numbers) or not numbers:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=SIZE or NAME=SIZE,SIZE,… (such as N=1 or x=1,3,224,224)"
+        ) from None
+    return name, numbers[0] if "," not in sizes else numbers
+
+
+def floats(text: str) -> tuple[float, ...]:
+    """``0.5`` or ``0.485,0.456,0.406``."""
+    try:
+        return tuple(float(v) for v in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number or a list of numbers such as 0.485,0.456,0.406"
+        ) from None
+
+
+def size(text: str) -> tuple[int, int]:
+    """``224`` or ``HEIGHTxWIDTH``."""
+    try:
+        numbers = [int(v) for v in text.lower().split("x")]
+        if len(numbers) > 2 or min(numbers) < 1:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 224 or 48x320") from None
+    return numbers[0], numbers[-1]
+
+
+def positive(text: str) -> int:
+    """A positive integer."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return number
+
+
+def megabytes(text: str) -> float:
+    """A positive number of MiB."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size in MiB such as 4")
+    return number
+
+
+def tolerance(text: str) -> float:
+    """A number that is not negative."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a tolerance such as 1e-4")
+    return number
+
+
+def duration(text: str) -> float:
+    """``90``, ``90s``, ``10m``, ``1.5h`` in seconds."""
+    m = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|)", text.strip())
+    seconds = float(m[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[m[2]] if m else 0.0
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10m or 2h")
+    return seconds
+
+
+def image(text: str) -> tuple[str, object]:
+    """One word of ``--image``: ``mean=0.5,0.5,0.5``, ``size=224``, ``bgr``."""
+    kinds = {
+        "mean": floats, "std": floats, "size": size, "canvas": positive, "crop": float,
+        "input": str,
+    }  # fmt: skip
+    name, _, value = text.partition("=")
+    if text == "bgr":
+        return "bgr", True
+    if name not in kinds or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {'=…, '.join(kinds)}=…, bgr")
+    try:
+        return name, kinds[name](value)
+    except (ValueError, argparse.ArgumentTypeError) as e:
+        raise argparse.ArgumentTypeError(f"{name}: {e}") from None
+
+
+# ---- groups of options --------------------------------------------------------------------------
+
+
+def model_options(p: Parser) -> None:
+    """A model, compiled or not, and how to compile it if it is not."""
+    p.add_argument("model", help="an ONNX file, or a package made by 'weft compile'")
+    compile_options(p)
+    p.counts_if(
+        COMPILATION, lambda a: not is_package(a.model),
+        "a package is compiled already; give the ONNX file",
+    )  # fmt: skip
+
+
+def compile_options(p: Parser, target: str = "what to compile for") -> None:
+    """What a compilation is asked for."""
+    graph_options(p, target)
+    p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
+    p.add_argument(
+        "--records", metavar="FILE",
+        help="tuning records to use (default: WEFT_RECORDS, else the user's own; 0 for none)",
+    )  # fmt: skip
+
+
+def graph_options(p: Parser, target: str) -> None:
+    """What decides which kernels a model has."""
+    p.add_argument(
+        "--target", default="llvm", help=f"{target} (default: llvm; 'weft targets' lists them)"
+    )
+    p.add_argument(
+        "--shape", action="append", type=shape, default=[], metavar="NAME=SIZES",
+        help="the size of a symbolic dimension (N=1) or the shape of an input (x=1,3,224,224)",
+    )  # fmt: skip
+    p.add_argument(
+        "-O", dest="opt_level", type=int, choices=range(4), default=None,
+        help="optimisation level; 0 makes one kernel of each operator (default: 3)",
+    )  # fmt: skip
+    p.add_argument(
+        "--accuracy", choices=["fast", "strict"], default="fast",
+        help="fast: convolutions may be computed by minimal filtering, up to 1e-4 of a layer's "
+        "largest result off; strict: never (default: fast)",
+    )  # fmt: skip
+
+
+def input_options(p: Parser, help: str) -> None:
+    """Files for inputs, and how pictures become arrays."""
+    p.add_argument("--input", action="append", default=[], metavar="[NAME=]FILE", help=help)
+    g = p.add_argument_group("pictures")
+    g.add_argument("--mean", type=floats, help="default: 0.485,0.456,0.406 (ImageNet); grey: 0")
+    g.add_argument("--std", type=floats, help="default: 0.229,0.224,0.225 (ImageNet); grey: 1")
+    g.add_argument("--size", type=size, help="HEIGHTxWIDTH; default: the model's, else 224")
+    g.add_argument(
+        "--layout", choices=["NCHW", "NHWC"], help="default: seen from the input's shape"
+    )
+    p.counts_if(PICTURES, has_picture, "it is for pictures, and no --input is one")
+
+
+def bundle_options(p: Parser) -> None:
+    """What a web page is."""
+    g = p.add_argument_group("web pages")
+    g.add_argument("--bundle", metavar="FOLDER", help="write a folder that is a web page")
+    g.add_argument(
+        "--weights", choices=["f32", "f16", "int8"], default="f32",
+        help="how weights are stored in the bundle (default: f32)",
+    )  # fmt: skip
+    g.add_argument(
+        "--shard-size", type=megabytes, default=8, metavar="MIB",
+        help="weights of one file (default: 8)",
+    )  # fmt: skip
+    g.add_argument(
+        "--image", nargs="*", type=image, metavar="OPTION=VALUE",
+        help="the input is a picture, prepared inside the model: mean=, std= (of pixels in 0..1; "
+        "default ImageNet's), size= (default: the model's), crop= (0.875), canvas=, input=, bgr",
+    )  # fmt: skip
+    g.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
+    g.add_argument("--top", type=positive, metavar="K", help="show the K best classes")
+    g.add_argument("--title", help="what the page calls the model")
+    g.add_argument(
+        "--no-fallback", action="store_true",
+        help="no wasm program beside those for webgpu and webgl (needs no Emscripten)",
+    )  # fmt: skip
+    p.counts_if(
+        ("weights", "shard_size", "image", "labels", "top", "title", "no_fallback"),
+        lambda a: a.bundle, "it is for web pages and needs --bundle FOLDER",
+    )  # fmt: skip
+    p.counts_if(
+        ("output", "report"), lambda a: not a.bundle, "it is for packages; leave --bundle out"
+    )
+    p.counts_if(
+        ("no_fallback",), lambda a: may_be(a, "webgpu", "webgl"),
+        "only --target webgpu and webgl have a fallback",
+    )  # fmt: skip

@@ -1,0 +1,231 @@
+"""``weft targets`` and ``weft doctor``: what this machine can run, why not, and what to install."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from ...runtime import knobs
+from ...runtime.devices.probe import Probe, kinds, probe
+from ...runtime.devices.table import DEVICES, Device
+from ...runtime.errors import TargetError, WeftError
+from ...runtime.version import __version__
+
+NEEDED = ("numpy", "llvmlite", "networkx", "onnx", "ml_dtypes", "rich")
+_OTHERS = {
+    "pillow": ("pictures in 'weft run'", "weft[images]"),
+    "onnxruntime": ("'weft check --against onnxruntime', tests, benchmarks", "onnxruntime"),
+    "lightgbm": ("'weft tune'", "weft[tune]"),
+}
+
+
+def optional() -> dict[str, tuple[str, str]]:
+    """Packages that are not needed: what for, what to give to pip."""
+    drivers = {
+        row.package: (f"running {row.kind} from Python", f"weft[{row.extra}]")
+        for row in DEVICES.values()
+        if row.package
+    }
+    return {**_OTHERS, **drivers}
+
+
+def machine() -> list[Probe]:
+    """What runs each kind of target here, browsers included."""
+    return [probe(kind) for kind in kinds()]
+
+
+# ---- weft targets -------------------------------------------------------------------------------
+
+PROCESSORS = (
+    "llvm",
+    "llvm -mtriple=x86_64-linux-gnu",
+    "llvm -mtriple=aarch64-linux-gnu",
+    "llvm -mtriple=riscv64-linux-gnu",
+    "wasm",
+    "wasm -threads",
+)
+
+
+def targets() -> int:
+    """Print what can be compiled for, and what can be run here."""
+    from ...codegen import for_target
+    from ...ir.target import Target
+    from ...ir.target import kinds as compiled
+
+    found = {p.kind: p for p in machine()}
+    for kind in compiled():
+        print(f"{kind:<8} {DEVICES.get(kind, Device(kind)).code or 'registered by a program'}")
+        p = found.get(kind)
+        if p is None:
+            continue
+        if p.ok:
+            print(f"         runs here: {p.description}")
+        else:
+            print(f"         cannot run here: {p.reason}")
+            if p.hint:
+                print(f"         to change that: {p.hint}")
+    print(f"\n{'processor':<34} {'vector bits':>11} {'registers':>9}  multiply-add  masked memory")
+    for text in PROCESSORS:
+        t = Target.parse(text)
+        t = for_target(t).resolve(t)
+        fma, masked = ("yes" if f else "no" for f in (t.has_fma, t.has_masked_memory))
+        print(f"{text:<34} {t.vector_bits:>11} {t.num_vector_registers:>9}  {fma:<12}  {masked}")
+    host = for_target(Target.parse("llvm")).resolve(Target.parse("llvm"))
+    print(f"\n'llvm' alone is this machine: {host.mtriple}, {host.mcpu}")
+    return 0
+
+
+# ---- weft doctor --------------------------------------------------------------------------------
+
+
+def doctor() -> int:
+    """Print one line a fact; exit code 1 when something that is needed fails."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("weft", _weft),
+        ("python", lambda: f"{platform.python_version()} ({sys.executable})"),
+        *[(name, lambda name=name: _module(name)) for name in NEEDED],
+        ("LLVM", _llvm),
+        ("processor", _processor),
+        ("threads", _threads),
+        ("cache", _cache),
+        ("test kernel", _kernel),
+    ]
+    bad = 0
+    for name, check in checks:
+        try:
+            print(f"  ok   {name:<12} {check()}")
+        except (WeftError, PackageNotFoundError, OSError, ImportError) as e:
+            print(f"  BAD  {name:<12} {type(e).__name__}: {e}")
+            bad += 1
+    for name, (use, install) in optional().items():
+        try:
+            print(f"  ok   {name:<12} {version(name)}")
+        except PackageNotFoundError:
+            print(f"  -    {name:<12} not installed (for {use}): pip install '{install}'")
+    print("targets")
+    for p in machine():
+        if p.kind == "llvm":
+            continue
+        print(f"  {'ok ' if p.ok else '-  '}  {p.kind:<12} {p.description or p.reason}")
+        for line in _details(p):
+            print(f"{'':20}{line}")
+    print("everything that is needed works" if not bad else f"{bad} of {len(checks)} checks failed")
+    return int(bad > 0)
+
+
+def _details(p: Probe) -> Iterator[str]:
+    """The device's limits beside those that programs are compiled for; a kernel that ran."""
+    if not p.ok:
+        if p.hint:
+            yield f"to install: {p.hint}"
+        return
+    if p.limits:
+        yield "limits: " + ", ".join(f"{k} {v}" for k, v in p.limits.items())
+        yield from _too_small(p)
+    if DEVICES[p.kind].runner is not None:
+        try:
+            yield _small_model(p.kind)
+        except (WeftError, ImportError) as e:
+            yield f"PROBLEM: a test model does not run: {e}"
+
+
+def _too_small(p: Probe) -> Iterator[str]:
+    """Limits that are below what programs for this kind are compiled for by default."""
+    from ...ir.target import Target
+
+    try:
+        usual = Target.parse(p.kind)
+    except TargetError:
+        return
+    for name, have in p.limits.items():
+        want = getattr(usual, name, 0)
+        if isinstance(want, int) and not isinstance(want, bool) and 0 < have < want:
+            yield (
+                f"programs are compiled for {name} {want} and will not run: "
+                f"--target '{p.kind} -{name}={have}'"
+            )
+
+
+def _small_model(kind: str) -> str:
+    """A matrix product and a softmax, on the device and by numpy."""
+    from ..driver import compile as compile_model
+    from ..graph.builder import GraphBuilder
+
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((5, 33), (33, 17)))
+    b = GraphBuilder("doctor")
+    (y,) = b.add("matmul", [b.input("x", "float32", x.shape), b.constant(w, "w")])
+    (y,) = b.add("softmax", [y])
+    got = compile_model(b.finish([y]), kind)(x)
+    e = np.exp(x @ w - (x @ w).max(-1, keepdims=True))
+    if not np.allclose(got, e / e.sum(-1, keepdims=True), rtol=1e-3, atol=1e-5):
+        raise WeftError("it gave wrong numbers.", hint="please report this")
+    return "a test model compiles, runs, gives right numbers"
+
+
+def _weft() -> str:
+    return f"{__version__} ({Path(__file__).resolve().parents[2]})"
+
+
+def _module(name: str) -> str:
+    importlib.import_module(name)  # a package may be listed and broken
+    return version(name)
+
+
+def _llvm() -> str:
+    import llvmlite.binding as llvm
+
+    return ".".join(map(str, llvm.llvm_version_info))
+
+
+def _processor() -> str:
+    from ...codegen.llvm import generator as llvm
+    from ...ir.target import Target
+
+    t = llvm.resolve(Target.parse("llvm"))
+    fma = "fused multiply-add" if t.has_fma else "no fused multiply-add"
+    masked = "masked memory" if t.has_masked_memory else "no masked memory"
+    registers = f"{t.num_vector_registers} registers of {t.vector_bits} bits"
+    return f"{t.mcpu} ({t.mtriple}): {registers}, {fma}, {masked}"
+
+
+def _threads() -> str:
+    from ...runtime.devices.cpu.cpu import CPUDevice
+
+    return f"{CPUDevice().num_threads} (WEFT_NUM_THREADS changes it)"
+
+
+def _cache() -> str:
+    from ..kernels.cache import kernel_cache
+
+    if not knobs.cache_enabled():
+        return "switched off by WEFT_CACHE=0"
+    folder = knobs.cache_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / ".doctor"
+    probe.write_bytes(b"")
+    probe.unlink()
+    stats = kernel_cache().stats()
+    return f"{stats.folder}: writable, {stats.entries} kernels, {stats.bytes / 2**20:.1f} MiB"
+
+
+def _kernel() -> str:
+    from ...ir import te
+    from ...ir.tensor import Tensor
+    from ..kernels.build import build
+
+    a = te.placeholder((1000,), name="a")
+    b = te.compute((1000,), lambda i: a[i] * 2.0 + 1.0, name="b")
+    assert isinstance(b, Tensor)  # one result
+    kernel = build(te.create_schedule(b), [a, b], name="doctor")
+    x, y = np.arange(1000, dtype=np.float32), np.empty(1000, np.float32)
+    kernel(x, y)
+    if not np.array_equal(y, 2 * x + 1):
+        raise WeftError("the test kernel gave wrong numbers.", hint="please report this")
+    return "compiles, runs, right numbers"

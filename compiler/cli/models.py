@@ -1,0 +1,140 @@
+"""From the words of a command line to a model, its options and an executable."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...ir.target import split_targets
+from ...runtime.errors import InputError
+from ...runtime.executor import load as load_package
+from .arguments import is_package
+from .inputs import Wanted
+
+if TYPE_CHECKING:
+    from ...runtime.executor import Executable
+    from ..options import CompileOptions, ProgressCallback
+
+
+@contextmanager
+def progress() -> Iterator[ProgressCallback]:
+    """A callback for a compilation: a bar on a terminal, a line per stage elsewhere."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=max(total, 1))
+            bar.update(tasks[stage], completed=done if total else 1, total=max(total, 1))
+
+        yield tell
+
+
+class _Lines:
+    """One line when a stage begins and, for the long one, one a few seconds."""
+
+    def __init__(self) -> None:
+        self.stage, self.last = "", 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage != self.stage or (done < total and now - self.last > 5):
+            count = f" {done}/{total}" if done else ""
+            print(f"{stage}{count} …", file=sys.stderr, flush=True)
+            self.stage, self.last = stage, now
+
+
+def check_file(path: str) -> Path:
+    """The path of a model. Raises :class:`InputError` where there is no file."""
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {path!r}.", hint="give the path of a model")
+    return Path(path)
+
+
+def options_of(
+    args: argparse.Namespace,
+    tell: ProgressCallback | None = None,
+    shapes: Mapping[str, Any] | None = None,
+    *,
+    several: bool = False,
+    stores: bool = True,
+) -> CompileOptions:
+    """What the words of ``cli_arguments.compile_options`` ask for, with ``shapes`` instead of those
+    of ``--shape``.
+
+    ``several``: the command can do with a list of targets. ``stores``: the command has
+    ``--no-cache`` and the ``--records`` of a compilation; kernels of others come from neither.
+    """
+    from ..driver import compile_options
+
+    return compile_options(
+        split_targets(args.target) if several else [args.target],
+        dict(args.shape) if shapes is None else shapes,
+        opt_level=args.opt_level, progress=tell, cache=stores and not args.no_cache,
+        records=stores and _records(args.records), accuracy=args.accuracy,
+    )  # fmt: skip
+
+
+def _records(file: str | None) -> Any:
+    """What ``compile`` takes as its records: the default ones, none, or those of a file."""
+    if file is None or file == "0":
+        return file is None
+    from ..tune.records import Records
+
+    return Records(Path(file), must_exist=True)
+
+
+def executable(
+    args: argparse.Namespace, shapes: Mapping[str, Any] | None = None, model: Any = None
+) -> Executable:
+    """The executable that ``args`` asks for; a model already loaded may be given, with the shapes
+    that it still lacks."""
+    path = check_file(args.model)
+    if is_package(path):
+        return load_package(path)
+    from ..driver import compile_all
+
+    with progress() as tell:
+        options = options_of(args, tell, shapes)
+        return compile_all(path if model is None else model, options)[0]
+
+
+def unbound(model: Any) -> bool:
+    """Whether shapes of a model are still open."""
+    from ..frontends import UnboundGraph
+
+    return isinstance(model, UnboundGraph)
+
+
+def wanted(model: Any) -> dict[str, Wanted]:
+    """What is known of the inputs of a graph, bound or not."""
+    if not unbound(model):
+        return {i: Wanted(model.types[i].dtype, model.types[i].shape) for i in model.inputs}
+    result = {}
+    for name, t in model.signature.items():
+        dims = t.dims if t.dims is not None else ()
+        sizes = tuple(d if isinstance(d, int) else model.shapes.get(d) for d in dims)
+        whole = model.shapes.get(name)
+        result[name] = Wanted(t.dtype, tuple(whole) if isinstance(whole, tuple) else sizes)
+    return result
+
+
+def read_labels(file: str | None) -> list[str]:
+    """The lines of a file of labels; none where there is no file."""
+    if file is None:
+        return []
+    try:
+        return Path(file).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"the labels cannot be read: {e}.", where=file) from None

@@ -1,0 +1,96 @@
+"""Adding operators to the graph under construction, with eager folding of constants."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..graph import folding
+from ..graph.builder import GraphBuilder
+from ..graph.graph import Source
+from ..ops import get
+
+FOLD_BUDGET = 1 << 30  # bytes that folding may make in one import, so that no file can exhaust us
+
+
+class Emitter:
+    """A :class:`GraphBuilder` that computes at once what is constant.
+
+    Shape arithmetic (``Shape -> Gather -> Concat -> Reshape``) therefore never reaches the graph.
+    What is too large to fold stays a node.
+    """
+
+    def __init__(self, name: str, reserved: Collection[str] = ()):
+        self.builder = GraphBuilder(name)
+        self.reserved = frozenset(reserved)  # names that only :meth:`rename` may give
+        self.made: set[str] = set()  # tensors added since the importer last cleared it
+        self._budget = FOLD_BUDGET
+
+    def add(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        attrs: Mapping[str, Any],
+        hint: str,
+        source: Source,
+    ) -> tuple[str, ...]:
+        """The names of the outputs of ``op``: constants when all ``inputs`` are."""
+        b = self.builder
+        opdef = get(op)
+        where = str(source)
+        full = opdef.check_attrs(attrs, where)
+        types = opdef.infer_checked([b.types[i] if i else None for i in inputs], full, where)
+        if all(not i or i in b.constants for i in inputs):
+            values = [b.constants[i] if i else None for i in inputs]
+            made = sum(t.nbytes for t in types)
+            if made <= self._budget and folding.affordable(opdef, values, types):
+                self._budget -= made
+                results = folding.evaluate(opdef, values, full, types, where)
+                return tuple(self.constant(r, hint) for r in results)
+        names = [
+            b.fresh(f"{hint}/{op}" if k == 0 else f"{hint}/{op}:{k}") for k in range(len(types))
+        ]
+        self.made.update(names)
+        return b.add(op, inputs, full, outputs=names, source=source)
+
+    def constant(self, array: np.ndarray, hint: str) -> str:
+        name = self.builder.constant(array, self.fresh(hint))
+        self.made.add(name)
+        return name
+
+    def fresh(self, hint: str) -> str:
+        """A name that neither a tensor has nor the model uses."""
+        name = self.builder.fresh(hint)
+        while name in self.reserved:
+            name = self.builder.fresh(f"{name}'")
+        return name
+
+    def rename(self, old: str, new: str, start: int) -> None:
+        """Give the tensor ``old``, made by the nodes from ``start`` on or constant, the free name
+        ``new``."""
+        b = self.builder
+        assert new not in b.types and old not in b.inputs
+        b.types[new] = b.types.pop(old)
+        if old in b.constants:
+            b.constants[new] = b.constants.pop(old)
+        for k in range(start, len(b.nodes)):
+            n = b.nodes[k]
+            if old in n.inputs or old in n.outputs:
+                ins = tuple(new if i == old else i for i in n.inputs)
+                outs = tuple(new if o == old else o for o in n.outputs)
+                b.nodes[k] = replace(n, inputs=ins, outputs=outs)
+
+    def ancestors(self, name: str) -> list[str]:
+        """The graph inputs that the tensor ``name`` depends on, in the graph's order."""
+        producer = {o: n for n in self.builder.nodes for o in n.outputs}
+        seen, stack = {name}, [name]
+        while stack:
+            node = producer.get(stack.pop())
+            for i in node.inputs if node else ():
+                if i and i not in seen:
+                    seen.add(i)
+                    stack.append(i)
+        return [i for i in self.builder.inputs if i in seen]

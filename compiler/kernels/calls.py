@@ -1,0 +1,77 @@
+"""The calls of compiled groups, collected into a :class:`Program`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ...ir.target import Target
+from ...runtime.artifact import Kernel, Program, Slot, Step
+from ...runtime.dtype import dtype_of
+from ...runtime.version import __version__
+from .compiled import CompiledGroup
+
+
+class Calls:
+    """The kernel calls of a program in the making, and the slots that they are about; ``holders``
+    names the code object that has a kernel."""
+
+    def __init__(self, holders: Mapping[str, str], arena: int = 0):
+        self._holders, self._arena = holders, arena
+        self._slots: list[Slot] = []
+        self._steps: list[Step] = []
+        self._groups: dict[str, CompiledGroup] = {}
+        self._reasons: dict[str, str] = {}
+
+    def slot(self, slot: Slot) -> int:
+        """The number of a new slot."""
+        self._slots.append(slot)
+        return len(self._slots) - 1
+
+    def call(self, group: CompiledGroup, args: Sequence[int], label: str) -> None:
+        """Call a group with the slots ``args``; its scratch gets slots of its own."""
+        numbers = [*args]
+        for dtype, shape in group.scratch:
+            nbytes = math.prod(shape) * dtype_of(dtype).bytes
+            name = f"scratch.{len(self._slots)}"
+            numbers.append(self.slot(Slot(name, "arena", dtype, shape, shape, nbytes)))
+            self._arena = max(self._arena, nbytes)
+        for k, launch in enumerate(group.launches, 1):
+            shown = f"{label} ({k}/{len(group.launches)})" if k > 1 else label
+            given = tuple(numbers[a] for a in launch.args)
+            self._steps.append(Step(launch.symbol, given, shown, group.device))
+        if group.device:
+            self._reasons[label] = group.reason
+        self._groups[group.symbol] = group
+
+    def program(
+        self,
+        name: str,
+        target: Target,
+        inputs: Mapping[str, int],
+        outputs: Mapping[str, int],
+        meta: Mapping[str, Any],
+    ) -> Program:
+        """The program of all calls, with what is known of its kernels."""
+        groups = self._groups.values()
+        facts = {g.symbol: dict(g.facts) for g in groups if g.facts}
+        known: dict[str, Any] = {"weft": __version__, **meta}
+        known |= {"kernels": facts} if facts else {}
+        known |= {"fallback": self._reasons} if self._reasons else {}
+        return Program(
+            name,
+            str(target),
+            tuple(self._slots),
+            tuple(
+                Kernel(k.symbol, k.params, self._holders[k.symbol], k.geometry, k.shared_bytes)
+                for g in groups
+                for k in g.launches
+            ),
+            tuple(self._steps),
+            MappingProxyType({**inputs}),
+            MappingProxyType({**outputs}),
+            self._arena,
+            meta=MappingProxyType(known),
+        )

@@ -1,0 +1,196 @@
+"""Expressions as closures, for the interpreter of loop nests (``interp.py``).
+
+A closure takes the environment and a mask: the lanes of a vector whose value is wanted, None for
+all. What lies outside of the mask is not evaluated where that could fail: loads, lazy selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import LoweringError
+from ..expr import (
+    Binary,
+    Broadcast,
+    Call,
+    Cast,
+    Const,
+    Expr,
+    IterVar,
+    Load,
+    Ramp,
+    Reinterpret,
+    Select,
+    Unary,
+    Var,
+)
+from ..stmt import Store
+from . import semantics
+
+Env = dict[Any, Any]  # Var -> value, Buffer -> array
+Mask = Any  # lanes whose value is wanted; None: all
+Eval = Callable[[Env, Mask], Any]
+
+
+class Expressions:
+    """Turns expressions into closures; ``where`` names the kernel in errors."""
+
+    def __init__(self, where: str):
+        self.where = where
+
+    def expr(self, e: Expr) -> Eval:
+        return _EXPR[type(e)](self, e)
+
+    def const(self, e: Const) -> Eval:
+        value = semantics.work_dtype(e.dtype).type(e.value)
+        return lambda env, mask: value
+
+    def var(self, e: Var) -> Eval:
+        def var(env: Env, mask: Mask) -> Any:
+            try:
+                return env[e]
+            except KeyError:
+                raise LoweringError(
+                    f"the variable {e.name} is not defined here.", where=self.where
+                ) from None
+
+        return var
+
+    def unary(self, e: Unary) -> Eval:
+        f, a = semantics.UNARY[e.op], self.expr(e.a)
+        return lambda env, mask: f(a(env, mask))
+
+    def binary(self, e: Binary) -> Eval:
+        f, a, b = semantics.BINARY[e.op], self.expr(e.a), self.expr(e.b)
+        return lambda env, mask: f(a(env, mask), b(env, mask))
+
+    def cast(self, e: Cast) -> Eval:
+        a, source, target = self.expr(e.value), e.value.dtype, e.dtype
+        return lambda env, mask: semantics.cast(a(env, mask), source, target)
+
+    def reinterpret(self, e: Reinterpret) -> Eval:
+        a, source, target = self.expr(e.value), e.value.dtype, e.dtype
+        return lambda env, mask: semantics.reinterpret(a(env, mask), source, target)
+
+    def call(self, e: Call) -> Eval:
+        args, name, d = [self.expr(a) for a in e.args], e.name, e.args[0].dtype
+        return lambda env, mask: semantics.intrinsic(name, [a(env, mask) for a in args], d)
+
+    def select(self, e: Select) -> Eval:
+        c, t, f = self.expr(e.cond), self.expr(e.if_true), self.expr(e.if_false)
+        if e.cond.dtype.lanes == 1:
+            return lambda env, mask: t(env, mask) if c(env, mask) else f(env, mask)
+
+        def lanes(env: Env, mask: Mask) -> Any:
+            cond = c(env, mask)
+            yes, no = (cond, ~cond) if mask is None else (cond & mask, ~cond & mask)
+            if not yes.any():
+                return f(env, no)
+            if not no.any():
+                return t(env, yes)
+            return np.where(cond, t(env, yes), f(env, no))
+
+        return lanes
+
+    def load(self, e: Load) -> Eval:
+        at, buffer, d, n = self.index(e), e.buffer, e.buffer.dtype, e.dtype.lanes
+        p = None if e.predicate is None else self.expr(e.predicate)
+        zero = semantics.work_dtype(d).type(0)
+        if n == 1:
+
+            def scalar(env: Env, mask: Mask) -> Any:
+                if p is not None and not p(env, mask):
+                    return zero
+                value = env[buffer][at(env, None)]
+                return semantics.loaded(value, d)
+
+            return scalar
+
+        def vector(env: Env, mask: Mask) -> Any:
+            chosen = mask
+            if p is not None:
+                chosen = np.broadcast_to(p(env, mask), (n,))
+                chosen = chosen if mask is None else chosen & mask
+            if chosen is None:
+                return semantics.loaded(env[buffer][at(env, None)], d)
+            result = np.full(n, zero)
+            if chosen.any():
+                result[chosen] = semantics.loaded(env[buffer][at(env, chosen)], d)
+            return result
+
+        return vector
+
+    def ramp(self, e: Ramp) -> Eval:
+        base, stride = self.expr(e.base), self.expr(e.stride)
+        steps = np.arange(e.lanes).astype(e.dtype.numpy)
+        return lambda env, mask: base(env, None) + stride(env, None) * steps
+
+    def broadcast(self, e: Broadcast) -> Eval:
+        value, n = self.expr(e.value), e.lanes
+        return lambda env, mask: np.full(n, value(env, None))
+
+    def index(self, e: Load | Store) -> Callable[[Env, Mask], tuple]:
+        """The checked physical index; of a vector, the lanes that are chosen."""
+        b = e.buffer
+        layout = b.layout if b.layout is not None and len(e.indices) == len(b.shape) else None
+        lanes = max((i.dtype.lanes for i in e.indices), default=1)
+        logical = [self.expr(i) for i in e.indices]
+        variables = [Var(f"i{k}", i.dtype.element) for k, i in enumerate(e.indices)]
+        physical = [self.expr(x) for x in layout.map(variables)] if layout else None
+
+        def check(index: list[Any], limits: Sequence[int]) -> None:
+            if len(index) == len(limits) and all(
+                (0 <= i < n) if lanes == 1 else ((i >= 0) & (i < n)).all()
+                for i, n in zip(index, limits)
+            ):
+                return
+            shown = ", ".join(str(np.asarray(i).tolist()) for i in index)
+            raise LoweringError(
+                f"{e if isinstance(e, Load) else str(e).split(' = ')[0]} is {b.name}[{shown}], "
+                f"outside of the shape {list(limits)}.",
+                where=self.where,
+            )
+
+        def at(env: Env, chosen: Mask) -> tuple:
+            index = [f(env, chosen) for f in logical]
+            if chosen is not None:
+                index = [np.broadcast_to(i, (lanes,))[chosen] for i in index]
+            if physical is None:
+                check(index, env[b].shape)
+                return tuple(index)
+            assert layout is not None
+            check(index, layout.padded)
+            inner = dict(zip(variables, index))
+            return tuple(f(inner, None) for f in physical)
+
+        def scalar(env: Env, mask: Mask) -> tuple:
+            """The common case, without temporaries."""
+            index = tuple([f(env, None) for f in logical])
+            limits = env[b].shape
+            inside = len(index) == len(limits)
+            for i, n in zip(index, limits):
+                inside = inside and 0 <= i < n
+            if not inside:
+                check(list(index), limits)
+            return index
+
+        return scalar if lanes == 1 and layout is None else at
+
+
+_EXPR: dict[type, Callable[[Expressions, Any], Eval]] = {
+    Const: Expressions.const,
+    Var: Expressions.var,
+    IterVar: Expressions.var,
+    Unary: Expressions.unary,
+    Binary: Expressions.binary,
+    Cast: Expressions.cast,
+    Reinterpret: Expressions.reinterpret,
+    Call: Expressions.call,
+    Select: Expressions.select,
+    Load: Expressions.load,
+    Ramp: Expressions.ramp,
+    Broadcast: Expressions.broadcast,
+}

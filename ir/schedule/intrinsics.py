@@ -1,0 +1,174 @@
+"""Tensor intrinsics: a block of loops replaced by statements that compute the same.
+
+A :class:`TensorIntrin` is a small computation over placeholders (what it means) and a function that
+builds statements from views of the operands (how it is done). ``stage.tensorize(axis, intrin)``
+checks, when it is called, that the loops from ``axis`` inwards are that computation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.errors import ScheduleError
+from ..expr import (
+    Const,
+    Expr,
+    ExprLike,
+    IterVar,
+    Load,
+    Read,
+    Reduce,
+    Var,
+    as_int,
+    is_const,
+    to_expr,
+)
+from ..stmt import Buffer, Stmt, Store
+from ..tensor import ComputeOp, PlaceholderOp, Tensor
+from ..visit import children, substitute, walk
+
+if TYPE_CHECKING:
+    from .stage import Stage
+
+
+@dataclass(frozen=True)
+class View:
+    """An operand of a tensor intrinsic: a window of a buffer, indexed from 0 in each axis."""
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+    axes: tuple[Var, ...]
+
+    def at(self, *index: ExprLike) -> tuple[Expr, ...]:
+        """The buffer's indices of one element of the window."""
+        assert len(index) == len(self.axes), f"{self.buffer.name} has {len(self.axes)} axes here"
+        where = {v: to_expr(i, v.dtype) for v, i in zip(self.axes, index)}
+        return tuple(substitute(e, where) for e in self.indices)
+
+    def load(self, *index: ExprLike) -> Expr:
+        return Load(self.buffer, self.at(*index))
+
+    def store(self, value: Expr, *index: ExprLike) -> Stmt:
+        return Store(self.buffer, self.at(*index), value)
+
+
+Body = Callable[[Sequence[View], View], tuple[Stmt | None, Stmt]]
+
+
+@dataclass(frozen=True, eq=False)
+class TensorIntrin:
+    """``op`` says what is computed from its placeholders, each of which is indexed by plain axes;
+    ``body(inputs, output)`` gives the statements (initialise, update); initialise is None when
+    ``op`` is no reduction."""
+
+    name: str
+    op: ComputeOp
+    body: Body
+    inputs: tuple[Tensor, ...] = field(default=())
+
+    def axes_of(self, tensor: Tensor) -> tuple[IterVar, ...]:
+        """The axes that index an input."""
+        for b in self.op.body:
+            for n in walk(b):
+                if isinstance(n, Read) and n.tensor is tensor:
+                    return tuple(i for i in n.indices if isinstance(i, IterVar))
+        raise AssertionError(tensor)
+
+
+_REGISTRY: dict[str, TensorIntrin] = {}
+
+
+def decl_tensor_intrin(result: Tensor, body: Body, name: str) -> TensorIntrin:
+    """Declare a tensor intrinsic; ``name`` is what a trace records.
+
+    Raises ScheduleError when ``result`` is not one compute of placeholders indexed by plain axes.
+    """
+    op = result.op
+    if not isinstance(op, ComputeOp) or len(op.body) != 1:
+        raise ScheduleError(f"the intrinsic {name} must be declared by one te.compute.")
+    for n in walk(op.body[0]):
+        if isinstance(n, Read):
+            plain = all(isinstance(i, IterVar) for i in n.indices)
+            if not isinstance(n.tensor.op, PlaceholderOp) or not plain:
+                raise ScheduleError(
+                    f"the intrinsic {name} reads {n}: only placeholders indexed by axes can be "
+                    "matched."
+                )
+    intrin = TensorIntrin(name, op, body, op.inputs)
+    _REGISTRY[name] = intrin
+    return intrin
+
+
+def find_intrin(name: str) -> TensorIntrin:
+    """The declared intrinsic called ``name``."""
+    if name not in _REGISTRY:
+        raise ScheduleError(
+            f"there is no tensor intrinsic {name!r}.", hint=", ".join(_REGISTRY) or "none declared"
+        )
+    return _REGISTRY[name]
+
+
+def check_match(stage: Stage, axis: IterVar, intrin: TensorIntrin) -> None:
+    """Raise ScheduleError unless the loops from ``axis`` inwards are ``intrin``."""
+    matched_reads(stage, axis, intrin, {a: a.extent for a in stage.leaves})
+
+
+def matched_reads(
+    stage: Stage, axis: IterVar, intrin: TensorIntrin, extents: Mapping[IterVar, Expr]
+) -> dict[Tensor, Read]:
+    """The read of the stage that each input of the intrinsic stands for."""
+    inner = stage.leaves[stage.leaves.index(axis) :]
+    data = [a for a in inner if a.kind != "reduce"]
+    reduce = [a for a in inner if a.kind == "reduce"]
+
+    def fail(why: str) -> ScheduleError:
+        return ScheduleError(
+            f"tensorize: the loops of {stage.name} from {axis.name} inwards are not {intrin.name}: "
+            f"{why}.\n{stage.nest()}",
+            hint=f"{intrin.name} computes {intrin.op.body[0]}",
+        )
+
+    wanted = [*intrin.op.axes, *intrin.op.reduce_axes]
+    have = [*data, *reduce]
+    if len(data) != len(intrin.op.axes) or len(reduce) != len(intrin.op.reduce_axes):
+        raise fail(f"{len(data)} data and {len(reduce)} reduce loops are there")
+    for a, w in zip(have, wanted):
+        if as_int(extents[a]) != as_int(w.extent):
+            raise fail(f"{a.name} has extent {extents[a]}, {w.extent} is needed")
+    values, guards = stage.index_values()
+    if any(v in inner for _, g in guards for v in walk(g)):
+        raise fail("a split does not divide, and a guarded block is not one block")
+    pairs: dict[Var, Var] = dict(zip(wanted, have))
+    moving = {a for a in inner if as_int(extents[a]) != 1}
+    found: dict[Tensor, Read] = {}
+
+    def same(p: Any, q: Any) -> bool:
+        if isinstance(p, Read):
+            if not isinstance(q, Read) or p.dtype != q.dtype:
+                return False
+            used = {v for i in q.indices for v in walk(substitute(i, values)) if v in moving}
+            if not used <= {pairs[i] for i in p.indices if isinstance(i, IterVar)}:
+                return False
+            return found.setdefault(p.tensor, q) is q
+        if type(p) is not type(q) or p.dtype != q.dtype:
+            return False
+        if isinstance(p, Reduce):
+            if p.reducer is not q.reducer or not is_const(q.condition, 1):
+                return False
+            return all(same(x, y) for x, y in zip(p.sources, q.sources))
+        if isinstance(p, Const):
+            return p.value == q.value
+        if isinstance(p, Var):
+            return False  # indices occur only inside reads
+        if getattr(p, "op", None) != getattr(q, "op", None):
+            return False
+        if getattr(p, "name", None) != getattr(q, "name", None):
+            return False
+        x, y = children(p), children(q)
+        return len(x) == len(y) and all(same(a, b) for a, b in zip(x, y))
+
+    if len(stage.body) != 1 or not same(intrin.op.body[0], stage.body[0]):
+        raise fail(f"it computes {stage.body[0]}")
+    return found

@@ -1,0 +1,1 @@
+"""This machine's processor: machine code in the process, run by a pool of threads."""

@@ -1,0 +1,79 @@
+"""Which tensors of a program share memory on a device that places each tensor by itself.
+
+Offsets in the arena are for devices with one address space; the others keep a block (a buffer, a
+texture) for each tensor, and give the block of a tensor that nothing reads any more to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..storage import Storage
+
+
+@dataclass(frozen=True)
+class Block:
+    """Memory of ``size`` for one or, one after another, several tensors of a ``kind``."""
+
+    kind: Any
+    size: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``places`` maps the root slot of every tensor that a kernel touches to one of ``blocks``."""
+
+    places: dict[int, int]
+    blocks: list[Block]
+
+
+def share(
+    storage: Storage,
+    size: Callable[[int], int],
+    kind: Callable[[int], Any] = lambda root: None,
+) -> Plan:
+    """Blocks for the tensors of a program, by lifetime.
+
+    Tensors take their places from the largest to the smallest, each the smallest block that is
+    free all its life, so that small ones fill the gaps of large ones ("greedy by size for shared
+    objects", Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020).
+    Inputs and constants are there before the first kernel and have blocks of their own; outputs
+    live to the end.
+    """
+    lives = _lifetimes(storage)
+    sizes, kinds = {r: size(r) for r in lives}, {r: kind(r) for r in lives}
+    plan = Plan({}, [])
+    taken: list[list[tuple[int, int]]] = []  # of each block, when; nothing: never to be shared
+    for root in sorted(lives, key=lambda r: (-sizes[r], lives[r])):
+        given = storage.program.slots[root].kind in ("input", "constant")
+        first, last = lives[root]
+        free = [
+            b
+            for b, block in enumerate(plan.blocks)
+            if block.kind == kinds[root]
+            and taken[b]
+            and all(last < start or end < first for start, end in taken[b])
+        ]
+        if given or not free:
+            plan.places[root] = len(plan.blocks)
+            plan.blocks.append(Block(kinds[root], sizes[root]))
+            taken.append([] if given else [(first, last)])
+        else:
+            plan.places[root] = best = min(free, key=lambda b: plan.blocks[b].size)
+            taken[best].append((first, last))
+    return plan
+
+
+def _lifetimes(storage: Storage) -> dict[int, tuple[int, int]]:
+    """The first and the last step of every tensor that a kernel touches."""
+    program, roots = storage.program, storage.roots
+    lives: dict[int, tuple[int, int]] = {}
+    for k, step in enumerate(program.steps):
+        for root in (roots[a] for a in step.args):
+            lives[root] = (lives.get(root, (k, k))[0], k)
+    for root in (roots[k] for k in program.outputs.values()):
+        if root in lives:
+            lives[root] = (lives[root][0], len(program.steps))
+    return lives

@@ -1,0 +1,1 @@
+"""OpenGL without a window: fragment shaders on textures."""

@@ -1,0 +1,1 @@
+"""WebGPU outside of browsers, through wgpu."""

@@ -1,0 +1,322 @@
+"""Runs programs of WGSL kernels through wgpu-py: the same code as in a page, without one.
+
+Elements lie in buffers as 32-bit words (``texture.py::texel_dtype``); 16-bit floats as they are
+where the target has them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+
+from ...artifact import Kernel
+from ...dtype import DType
+from ...errors import DeviceError
+from ...ndarray import aligned_empty
+from ...texture import texel_dtype
+from ..memory import share
+from ..program import AXES, DeviceProgram, dtypes_of, flag, launch, narrow
+from . import adapter as api
+
+_lock = threading.RLock()  # one queue: what is submitted together stays together
+_QUERIES = 4096  # timestamps of one query set, by the standard
+
+
+class WebGPUProgram(DeviceProgram):
+    """A program on the device: buffers, pipelines, and a group of bindings for each step."""
+
+    def _clear(self) -> None:
+        self.gpu: Any = None
+        self._buffers: list[Any] = []
+        self._staging: Any = None
+        self._encoder: Any = None  # of the run that is being put together
+        self._pipelines: dict[str, Any] = {}
+        self._layouts: dict[tuple[str, ...], Any] = {}
+        self._calls: list[tuple[Any, Any, tuple[int, int, int]]] = []
+
+    def _find(self) -> None:
+        self.wgpu = api.module()
+        self.half = flag(self.options, "has_float16")
+        self.plan = share(self.storage, self._nbytes)
+
+    def _load(self) -> None:
+        """Nothing more: to enter loads, so that a device that was lost is replaced."""
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        with _lock:
+            gpu = self.gpu
+            try:
+                with api.errors(self.program.name):
+                    if gpu is None and self._open:
+                        gpu = self.gpu = api.shared()
+                        self._make()
+                    yield
+            except api.DeviceLost:
+                api.forget(gpu)
+                self._free()  # and load anew at the next call
+                raise
+
+    def _make(self) -> None:
+        try:
+            self._fill()
+        except BaseException:
+            self._free()  # what is half made must not run
+            raise
+
+    def _fill(self) -> None:
+        self._check_limits()
+        device, usage = self.gpu.device, self.wgpu.BufferUsage
+        for kernel in self.program.kernels:
+            code = self._codes[kernel.code].decode()
+            self._pipelines[kernel.name] = self._pipeline(kernel, code)
+        for b in self.plan.blocks:
+            self._buffers.append(
+                self._buffer(b.size, usage.STORAGE | usage.COPY_SRC | usage.COPY_DST)
+            )
+        for k, flat in self._constants():
+            self._send(k, flat)
+            device.queue.submit([])  # copies now, so that the memory of the copy can go
+        for step in self.program.steps:
+            kernel = self.kernels[step.kernel]
+            blocks, _ = launch(kernel)
+            group = self._bind(kernel, step.args)
+            call = (self._pipelines[kernel.name], group, (0, 1, 1) if 0 in blocks else blocks)
+            self._calls.append(call)
+
+    # -- limits and code --------------------------------------------------------------------------
+
+    def _check_limits(self) -> None:
+        limits, name = self.gpu.limits, self.gpu.name
+        for b in self.plan.blocks:
+            self._need("bytes in one buffer", limits["max_allocation"], b.size, name,
+                       self.program.name, "")  # fmt: skip
+        if "float64" in dtypes_of(self.kernels.values()):
+            raise DeviceError(
+                "WebGPU has no 64-bit floats; the program uses them.",
+                where=self.program.name,
+                hint="compile for another target, for example llvm",
+            )
+        if self.half and not limits["has_float16"]:
+            raise DeviceError(
+                f"{name} has no 16-bit floats; the program uses them.",
+                where=self.program.name,
+                hint="compile for webgpu without -has_float16",
+            )
+        for kernel in self.kernels.values():
+            blocks, threads = launch(kernel)
+            where = f"kernel {kernel.name}"
+            needs = [
+                ("bytes of workgroup memory", kernel.shared_bytes, "shared_bytes", "shared_bytes"),
+                ("threads in a workgroup", math.prod(threads), "max_threads", "max_threads"),
+                ("storage buffers", len(kernel.params), "max_buffers", "max_buffers"),
+            ]
+            for axis, n, count in zip(AXES, threads, blocks):
+                needs.append((f"threads along {axis}", n, f"max_threads_{axis}", "max_threads"))
+                needs.append((f"workgroups along {axis}", count, "max_blocks", "max_blocks"))
+            for what, need, limit, option in needs:
+                self._need(what, limits[limit], need, name, where, option)
+
+    def _layout(self, kernel: Kernel) -> Any:
+        """What a kernel is bound to: a buffer for each parameter, to read or also to write."""
+        access = tuple(p.access for p in kernel.params)
+        if access not in self._layouts:
+            entries = [
+                {
+                    "binding": k,
+                    "visibility": self.wgpu.ShaderStage.COMPUTE,
+                    "buffer": {"type": "read-only-storage" if a == "r" else "storage"},
+                }
+                for k, a in enumerate(access)
+            ]
+            self._layouts[access] = self.gpu.device.create_bind_group_layout(entries=entries)
+        return self._layouts[access]
+
+    def _pipeline(self, kernel: Kernel, code: str) -> Any:
+        device = self.gpu.device
+        try:
+            layout = device.create_pipeline_layout(bind_group_layouts=[self._layout(kernel)])
+            module = device.create_shader_module(label=kernel.name, code=code)
+            return device.create_compute_pipeline(
+                label=kernel.name,
+                layout=layout,
+                compute={"module": module, "entry_point": kernel.name},
+            )
+        except (self.wgpu.GPUError, RuntimeError) as e:
+            if api.is_lost(e):
+                raise
+            raise DeviceError(
+                f"{self.gpu.name} refused the kernel: {str(e).strip()[-4000:]}",
+                where=f"kernel {kernel.name}",
+                hint="this is a fault of weft or of the driver; the llvm target will work",
+            ) from None
+
+    def _bind(self, kernel: Kernel, args: Sequence[int]) -> Any:
+        entries = [
+            {"binding": k, "resource": {"buffer": b, "offset": 0, "size": b.size}}
+            for k, b in enumerate(map(self.buffer, args))
+        ]
+        return self.gpu.device.create_bind_group(layout=self._layout(kernel), entries=entries)
+
+    # -- memory -----------------------------------------------------------------------------------
+
+    def _kind(self, d: DType) -> np.dtype:
+        """What a buffer holds for elements of ``d``."""
+        half = self.half and d.kind == "float" and d.bits == 16
+        return np.dtype(np.float16) if half else texel_dtype(d)
+
+    def _nbytes(self, root: int) -> int:
+        """Whole vectors of 16 bytes, at least one: kernels may read whole ones."""
+        d = self.storage.dtypes[root]
+        nbytes = self.program.slots[root].nbytes // d.bytes * self._kind(d).itemsize
+        return max(16, -(-nbytes // 16) * 16)
+
+    def _buffer(self, size: int, usage: int) -> Any:
+        return self.gpu.device.create_buffer(size=size, usage=usage)
+
+    def buffer(self, k: int) -> Any:
+        """The buffer of a slot that a kernel touches."""
+        return self._buffers[self.plan.places[self.storage.roots[k]]]
+
+    def _send(self, root: int, flat: np.ndarray) -> None:
+        if not flat.size:
+            return
+        d = self.storage.dtypes[root]
+        words = narrow(flat, d, self.program.slots[root]).astype(self._kind(d), copy=False)
+        if words.nbytes % 4:  # an odd number of 16-bit floats
+            words = np.append(words, np.zeros(1, words.dtype))
+        self.gpu.device.queue.write_buffer(self.buffer(root), 0, words)
+
+    def _fetch(self, roots: Sequence[int]) -> list[np.ndarray]:
+        """All in one buffer that the process can map."""
+        sizes = [self._nbytes(r) for r in roots]
+        starts = [sum(sizes[:k]) for k in range(len(sizes))]
+        encoder = self._encoder or self.gpu.device.create_command_encoder()
+        self._encoder = None
+        if self._staging is None:
+            usage = self.wgpu.BufferUsage
+            self._staging = self._buffer(max(16, sum(sizes)), usage.MAP_READ | usage.COPY_DST)
+        for r, start, size in zip(roots, starts, sizes):
+            encoder.copy_buffer_to_buffer(self.buffer(r), 0, self._staging, start, size)
+        self.gpu.device.queue.submit([encoder.finish()])
+        if not roots:
+            return []
+        self._staging.map_sync(self.wgpu.MapMode.READ)
+        try:
+            view = np.frombuffer(self._staging.read_mapped(copy=False), np.uint8)
+            return [self._words(r, view[start:]) for r, start in zip(roots, starts)]
+        finally:
+            self._staging.unmap()
+
+    def _words(self, root: int, data: np.ndarray) -> np.ndarray:
+        """The elements of a tensor out of the bytes of its buffer."""
+        d, kind = self.storage.dtypes[root], self._kind(self.storage.dtypes[root])
+        count = self.program.slots[root].nbytes // d.bytes
+        flat = aligned_empty((count,), d)
+        words = data[: count * kind.itemsize].view(kind)
+        if d.is_bool:
+            np.not_equal(words, 0, out=flat)
+        else:
+            flat[...] = words.astype(d.numpy, copy=False)
+        return flat
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._encoder = self.gpu.device.create_command_encoder()
+        group = self._encoder.begin_compute_pass()
+        for call in self._calls:
+            self._dispatch(group, call)
+        group.end()  # submitted with the copies of the outputs
+
+    @staticmethod
+    def _dispatch(group: Any, call: tuple[Any, Any, tuple[int, int, int]]) -> None:
+        pipeline, bindings, blocks = call
+        group.set_pipeline(pipeline)
+        group.set_bind_group(0, bindings)
+        group.dispatch_workgroups(*blocks)
+
+    def _measure(self, repeat: int) -> np.ndarray:
+        rows = np.zeros((repeat, len(self._calls)))
+        if self._calls:
+            with self._clock() as clock:
+                for row in rows:
+                    row[:] = clock()
+        return rows
+
+    @contextmanager
+    def _clock(self) -> Iterator[Callable[[], np.ndarray]]:
+        """A function that runs all kernels once and gives the nanoseconds of each."""
+        if not self.gpu.has_timestamps:
+            yield self._clock_on_host
+            return
+        device, usage = self.gpu.device, self.wgpu.BufferUsage
+        count, per_set = len(self._calls), _QUERIES // 2
+        sets = [
+            device.create_query_set(type="timestamp", count=2 * min(per_set, count - first))
+            for first in range(0, count, per_set)
+        ]
+        size = 16 * count
+        resolved = self._buffer(size, usage.QUERY_RESOLVE | usage.COPY_SRC)
+        mapped = self._buffer(size, usage.MAP_READ | usage.COPY_DST)
+
+        def clock() -> np.ndarray:
+            encoder = device.create_command_encoder()
+            for k, call in enumerate(self._calls):
+                at = 2 * (k % per_set)
+                group = encoder.begin_compute_pass(
+                    timestamp_writes={
+                        "query_set": sets[k // per_set],
+                        "beginning_of_pass_write_index": at,
+                        "end_of_pass_write_index": at + 1,
+                    }
+                )
+                self._dispatch(group, call)
+                group.end()
+            for k, queries in enumerate(sets):
+                encoder.resolve_query_set(queries, 0, queries.count, resolved, 16 * per_set * k)
+            encoder.copy_buffer_to_buffer(resolved, 0, mapped, 0, size)
+            device.queue.submit([encoder.finish()])
+            mapped.map_sync(self.wgpu.MapMode.READ)
+            ticks = np.frombuffer(mapped.read_mapped(), np.uint64).reshape(-1, 2)
+            mapped.unmap()
+            return self.gpu.nanoseconds(np.diff(ticks.astype(np.int64), axis=1)[:, 0])
+
+        try:
+            yield clock
+        finally:
+            for thing in (*sets, resolved, mapped):
+                thing.destroy()
+
+    def _clock_on_host(self) -> np.ndarray:
+        queue, times = self.gpu.device.queue, []
+
+        def wait() -> None:  # wgpu 0.32 cannot wait for a queue alone
+            queue.read_buffer(self._buffers[0], 0, 16)
+
+        wait()
+        for call in self._calls:
+            begin = time.perf_counter_ns()
+            encoder = self.gpu.device.create_command_encoder()
+            group = encoder.begin_compute_pass()
+            self._dispatch(group, call)
+            group.end()
+            queue.submit([encoder.finish()])
+            wait()
+            times.append(time.perf_counter_ns() - begin)
+        return np.array(times)
+
+    def _free(self) -> None:
+        for b in (*self._buffers, *([self._staging] if self._staging else [])):
+            with suppress(Exception):  # a lost device has none to give back
+                b.destroy()
+        self._clear()
+
+
+__all__ = ["WebGPUProgram"]

@@ -1,0 +1,171 @@
+"""Computations and random schedules of them, for the property tests of every back-end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+from weft.ir import te
+from weft.ir.schedule.schedule import Schedule, create_schedule
+from weft.ir.tensor import ComputeOp, Tensor
+from weft.runtime.errors import ScheduleError
+
+Computation = tuple[list[Tensor], list[Tensor]]  # inputs, outputs
+
+
+def elementwise(rng: random.Random) -> Computation:
+    n, m = rng.randint(1, 9), rng.randint(1, 20)
+    a, b = te.placeholder((n, m), name="A"), te.placeholder((m,), name="B")
+    c = te.compute((n, m), lambda i, j: a[i, j] * 2 + b[j], name="C")
+    d = te.compute((n, m), lambda i, j: te.maximum(c[i, j], 0) - a[i, j], name="D")
+    return [a, b], [d]
+
+
+def reduction(rng: random.Random) -> Computation:
+    n, m = rng.randint(1, 7), rng.randint(1, 19)
+    a = te.placeholder((n, m), name="A")
+    k = te.reduce_axis(m, "k")
+    make = rng.choice([te.sum, te.max, te.min])
+    b = te.compute((n,), lambda i: make(a[i, k], k), name="B")
+    c = te.compute((n,), lambda i: b[i] + 1, name="C")
+    return [a], rng.choice([[c], [b], [b, c]])
+
+
+def argmax(rng: random.Random) -> Computation:
+    n, m = rng.randint(1, 5), rng.randint(1, 11)
+    a = te.placeholder((n, m), name="A")
+    k = te.reduce_axis(m, "k")
+    index, value = te.compute((n,), lambda i: te.argmax(a[i, k], k), name="B")
+    return [a], [index, value]
+
+
+def matmul(rng: random.Random) -> Computation:
+    n, m, depth = (rng.randint(1, 9) for _ in range(3))
+    a, b = te.placeholder((n, depth), name="A"), te.placeholder((depth, m), name="B")
+    k = te.reduce_axis(depth, "k")
+    c = te.compute((n, m), lambda i, j: te.sum(a[i, k] * b[k, j], k), name="C")
+    d = te.compute((n, m), lambda i, j: te.maximum(c[i, j], 0), name="D")
+    return [a, b], rng.choice([[c], [d]])
+
+
+def convolution(rng: random.Random) -> Computation:
+    ci, co, h, w = rng.randint(1, 3), rng.randint(1, 5), rng.randint(2, 5), rng.randint(2, 6)
+    kh, kw, stride, pad = rng.randint(1, 2), rng.randint(1, 3), rng.randint(1, 2), rng.randint(0, 1)
+    if h + 2 * pad < kh or w + 2 * pad < kw:
+        kh = kw = 1
+    x, f = te.placeholder((ci, h, w), name="X"), te.placeholder((co, ci, kh, kw), name="F")
+    p = te.compute(
+        (ci, h + 2 * pad, w + 2 * pad),
+        lambda c, i, j: te.if_then_else(
+            (i >= pad) & (i < h + pad) & (j >= pad) & (j < w + pad), x[c, i - pad, j - pad], 0.0
+        ),
+        name="P",
+    )
+    rc, ry, rx = te.reduce_axis(ci, "rc"), te.reduce_axis(kh, "ry"), te.reduce_axis(kw, "rx")
+    oh, ow = (h + 2 * pad - kh) // stride + 1, (w + 2 * pad - kw) // stride + 1
+    y = te.compute(
+        (co, oh, ow),
+        lambda o, i, j: te.sum(
+            p[rc, i * stride + ry, j * stride + rx] * f[o, rc, ry, rx], [rc, ry, rx]
+        ),
+        name="Y",
+    )
+    z = te.compute((co, oh, ow), lambda o, i, j: te.maximum(y[o, i, j], 0) * 0.5, name="Z")
+    return [x, f], [z]
+
+
+def softmax(rng: random.Random) -> Computation:
+    n, m = rng.randint(1, 4), rng.randint(1, 9)
+    a = te.placeholder((n, m), name="A")
+    k, k2 = te.reduce_axis(m, "k"), te.reduce_axis(m, "k2")
+    top = te.compute((n,), lambda i: te.max(a[i, k], k), name="top")
+    e = te.compute((n, m), lambda i, j: (a[i, j] - top[i]) * 0.25, name="e")
+    total = te.compute((n,), lambda i: te.sum(te.maximum(e[i, k2], -e[i, k2]), k2), name="total")
+    out = te.compute((n, m), lambda i, j: e[i, j] / (total[i] + 1.0), name="out")
+    return [a], [out]
+
+
+KINDS: dict[str, Callable[[random.Random], Computation]] = {
+    f.__name__: f for f in (elementwise, reduction, argmax, matmul, convolution, softmax)
+}
+
+
+def inputs_for(tensors: list[Tensor], seed: int) -> list[np.ndarray]:
+    """Small integers as floats: sums are exact in any order."""
+    rng = np.random.default_rng(seed)
+    return [
+        rng.integers(-4, 5, [int(e.value) for e in t.shape]).astype(t.dtype.numpy)  # type: ignore[attr-defined]
+        for t in tensors
+    ]
+
+
+def scramble(s: Schedule, rng: random.Random, steps: int, threads: bool = False) -> int:
+    """Call ``steps`` random primitives; those that are refused are passed over. Gives how many
+    were taken."""
+    taken = 0
+    for _ in range(steps):
+        try:
+            _one(s, rng, threads)
+            taken += 1
+        except ScheduleError:
+            continue
+    return taken
+
+
+def _one(s: Schedule, rng: random.Random, threads: bool) -> None:
+    stages = [x for x in s.stages if isinstance(x.op, ComputeOp) and x.leaves]
+    stage = rng.choice(stages)
+    axis = rng.choice(stage.leaves)
+    what = rng.choice(
+        ["split", "split", "split", "nparts", "fuse", "reorder", "reorder", "vectorize", "unroll",
+         "parallel", "compute_at", "compute_at", "compute_inline", "compute_root", "cache_write",
+         "cache_read", "rfactor", "set_scope", "storage_align", "tile", "pragma"]
+        + ["bind"] * (3 if threads else 0)
+    )  # fmt: skip
+    if what == "split":
+        stage.split(axis, factor=rng.choice([1, 2, 3, 4, 5, 8]))
+    elif what == "nparts":
+        stage.split(axis, nparts=rng.choice([1, 2, 3, 5]))
+    elif what == "fuse":
+        at = stage.leaves.index(axis)
+        stage.fuse(*stage.leaves[at : at + rng.randint(2, 3)])
+    elif what == "reorder":
+        chosen = rng.sample(stage.leaves, rng.randint(1, len(stage.leaves)))
+        stage.reorder(*chosen)
+    elif what == "tile":
+        other = rng.choice(stage.leaves)
+        if other is not axis:
+            stage.tile(axis, other, rng.randint(1, 4), rng.randint(1, 4))
+    elif what == "compute_at":
+        consumer = rng.choice(s.consumers(stage) or [stage])
+        stage.compute_at(consumer, rng.choice(consumer.leaves))
+    elif what in ("compute_inline", "compute_root"):
+        getattr(stage, what)()
+    elif what == "cache_write":
+        s.cache_write(stage.op.outputs, rng.choice(["local", "global"]))
+    elif what == "cache_read":
+        producer = rng.choice(stage.producers())
+        tensor = rng.choice(producer.op.outputs)
+        s.cache_read(tensor, rng.choice(["local", "global"]), [stage])
+    elif what == "rfactor":
+        s.rfactor(stage.op.outputs[0], axis)
+    elif what == "set_scope":
+        stage.set_scope(rng.choice(["local", "global"]))
+    elif what == "storage_align":
+        stage.storage_align(rng.choice(stage.axes), rng.choice([2, 4]), rng.randint(0, 1))
+    elif what == "pragma":
+        stage.pragma(axis, "partition", True)
+    elif what == "bind":
+        stage.bind(axis, te.thread_axis(rng.choice(["blockIdx.x", "threadIdx.x", "threadIdx.y"])))
+    else:
+        getattr(stage, what)(axis)
+
+
+def build(kind: str, seed: int, steps: int = 8, threads: bool = False):
+    """(inputs, outputs, scrambled schedule) for a seed."""
+    rng = random.Random(seed)
+    inputs, outputs = KINDS[kind](rng)
+    s = create_schedule(outputs)
+    scramble(s, rng, rng.randint(1, steps), threads)
+    return inputs, outputs, s
