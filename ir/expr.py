@@ -6,13 +6,11 @@ vectorisation brings in :class:`Ramp` and :class:`Broadcast`. The meaning of eve
 on the node, and ``ir/meaning/interp.py`` is that meaning as a program.
 
 Equality: ``==`` is identity. ``structural_equal`` (``visit.py``) compares trees; ``equal(a, b)``
-builds the expression that compares two values.
+(``builders.py``) builds the expression that compares two values.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Union
@@ -21,54 +19,14 @@ import numpy as np
 
 from ..runtime.dtype import BOOL, FLOAT32, INT32, DType, dtype_of
 from ..runtime.errors import ExprError
+from .alu import COMPARE, INT_ONLY, LOGIC, UNARY, Op
+from .printer import expr_text
 
 if TYPE_CHECKING:
     from .stmt import Buffer
     from .tensor import Reducer, Tensor
 
 ExprLike = Union["Expr", int, float, bool, np.generic]
-
-
-class Op(enum.Enum):
-    """Operators of the arithmetic-logic unit, on scalars and lane by lane on vectors.
-
-    Integers wrap modulo 2^bits. Division and remainder of integers by zero give 0. Comparisons
-    with NaN are false, ``NE`` is true.
-    """
-
-    ADD = "+"
-    SUB = "-"
-    MUL = "*"
-    DIV = "/"  # floats only, IEEE 754
-    FLOORDIV = "//"  # integers: rounds towards minus infinity
-    FLOORMOD = "%"  # integers: sign of the divisor
-    TRUNCDIV = "truncdiv"  # integers: rounds towards zero, as C does
-    TRUNCMOD = "truncmod"  # integers: sign of the dividend; floats: C's fmod
-    MIN = "min"  # NaN if either operand is NaN (numpy.minimum)
-    MAX = "max"  # NaN if either operand is NaN (numpy.maximum)
-    EQ = "=="
-    NE = "!="
-    LT = "<"
-    LE = "<="
-    AND = "&"  # bool: both; integers: bitwise
-    OR = "|"
-    XOR = "^"
-    SHL = "<<"  # the shift count is taken modulo the width
-    SHR = ">>"  # arithmetic on int, logical on uint
-    NEG = "neg"
-    NOT = "not"  # bool: negation; integers: bitwise complement
-    ABS = "abs"  # the lowest int wraps to itself
-
-    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code
-
-
-UNARY = frozenset({Op.NEG, Op.NOT, Op.ABS})
-COMPARE = frozenset({Op.EQ, Op.NE, Op.LT, Op.LE})
-LOGIC = frozenset({Op.AND, Op.OR, Op.XOR})
-SHIFT = frozenset({Op.SHL, Op.SHR})
-INT_ONLY = frozenset({Op.FLOORDIV, Op.FLOORMOD, Op.TRUNCDIV}) | SHIFT
-COMMUTATIVE = frozenset({Op.ADD, Op.MUL, Op.MIN, Op.MAX, Op.EQ, Op.NE, Op.AND, Op.OR, Op.XOR})
-ASSOCIATIVE = frozenset({Op.ADD, Op.MUL, Op.MIN, Op.MAX, Op.AND, Op.OR, Op.XOR})
 
 
 class Expr:
@@ -163,8 +121,6 @@ class Expr:
         return cast(self, dtype)
 
     def __str__(self) -> str:
-        from .printer import expr_text
-
         return expr_text(self)
 
     def __repr__(self) -> str:
@@ -481,50 +437,6 @@ def cast(value: ExprLike, dtype: DType | str) -> Expr:
     v = to_expr(value)
     d = d.with_lanes(v.dtype.lanes)
     return v if v.dtype == d else Cast(v, d)
-
-
-def minimum(a: ExprLike, b: ExprLike) -> Expr:
-    """The lesser of two; NaN if either is NaN."""
-    return binary(Op.MIN, a, b)
-
-
-def maximum(a: ExprLike, b: ExprLike) -> Expr:
-    """The greater of two; NaN if either is NaN."""
-    return binary(Op.MAX, a, b)
-
-
-def equal(a: ExprLike, b: ExprLike) -> Expr:
-    """The expression ``a == b``."""
-    return binary(Op.EQ, a, b)
-
-
-def not_equal(a: ExprLike, b: ExprLike) -> Expr:
-    """The expression ``a != b``."""
-    return binary(Op.NE, a, b)
-
-
-def truncdiv(a: ExprLike, b: ExprLike) -> Expr:
-    """Integer division that rounds towards zero, as C does."""
-    return binary(Op.TRUNCDIV, a, b)
-
-
-def truncmod(a: ExprLike, b: ExprLike) -> Expr:
-    """The remainder with the dividend's sign: C's ``%`` and ``fmod``."""
-    return binary(Op.TRUNCMOD, a, b)
-
-
-def all_of(conditions: Sequence[Expr]) -> Expr:
-    """The conjunction of conditions; ``True`` for none."""
-    result: Expr | None = None
-    for c in conditions:
-        result = c if result is None else Binary(Op.AND, result, c)
-    return result if result is not None else TRUE
-
-
-def if_then_else(cond: ExprLike, a: ExprLike, b: ExprLike) -> Expr:
-    """``a`` where ``cond`` holds, else ``b``; only the chosen side is evaluated."""
-    like = a.dtype if isinstance(a, Expr) else b.dtype if isinstance(b, Expr) else None
-    return Select(to_expr(cond), to_expr(a, like), to_expr(b, like))
 
 
 def is_const(e: Expr, value: int | float | None = None) -> bool:

@@ -15,12 +15,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..runtime.errors import ExprError
-from .expr import Expr
+
+if TYPE_CHECKING:
+    from .expr import Expr
 
 
 class Digit(NamedTuple):

@@ -3,6 +3,9 @@
 Parentheses follow Python's precedence. Two variables or buffers that share a name are told apart
 by a suffix in the order of their first appearance: ``i``, ``i_1``.
 
+The printer knows the nodes by the names of their types alone: it stands below ``expr.py`` and
+``stmt.py``, whose ``__str__`` it is.
+
     def scale(A: float32[n, 8], B: float32[n, 8], n: int32) -> B:
         for i in parallel(0, n):
             for j in vectorized(0, 8):
@@ -12,43 +15,41 @@ by a suffix in the order of their first appearance: ``i``, ``i_1``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from .expr import (
-    Binary,
-    Broadcast,
-    Call,
-    Cast,
-    Const,
-    Expr,
-    IterVar,
-    Load,
-    Op,
-    Ramp,
-    Read,
-    Reduce,
-    Reinterpret,
-    Select,
-    Unary,
-    Var,
-    is_const,
-)
-from .stmt import (
-    Alloc,
-    Barrier,
-    Buffer,
-    For,
-    ForKind,
-    Function,
-    If,
-    Let,
-    Prefetch,
-    Seq,
-    Stmt,
-    Store,
-)
+from .alu import Op
 
 if TYPE_CHECKING:
+    from .expr import (
+        Binary,
+        Broadcast,
+        Call,
+        Cast,
+        Const,
+        Expr,
+        IterVar,
+        Load,
+        Ramp,
+        Read,
+        Reduce,
+        Reinterpret,
+        Select,
+        Unary,
+        Var,
+    )
+    from .stmt import (
+        Alloc,
+        Barrier,
+        Buffer,
+        For,
+        Function,
+        If,
+        Let,
+        Prefetch,
+        Seq,
+        Stmt,
+        Store,
+    )
     from .tensor import Tensor
 
 _WIDTH = 100  # columns: a longer parameter list is broken, one parameter a line
@@ -104,7 +105,7 @@ class _Printer:
 
     def expr(self, e: Expr, at_least: int = 0) -> str:
         """The text of ``e``, in parentheses when it binds looser than ``at_least``."""
-        text, precedence = _EXPR[type(e)](self, e)
+        text, precedence = _EXPR[type(e).__name__](self, e)
         return text if precedence >= at_least else f"({text})"
 
     def list(self, exprs: tuple[Expr, ...]) -> str:
@@ -175,7 +176,7 @@ class _Printer:
         one = len(e.sources) == 1
         source = self.expr(e.sources[0]) if one else f"({self.list(e.sources)})"
         loops = "".join(f" for {self.name(a)} in {self.range(a)}" for a in e.axes)
-        where = "" if is_const(e.condition, True) else f" if {self.expr(e.condition)}"
+        where = "" if _is_const(e.condition, True) else f" if {self.expr(e.condition)}"
         return f"{e.reducer.name}({source}{loops}{where})" + ("" if one else f"[{e.index}]"), _ATOM
 
     def range(self, a: IterVar) -> str:
@@ -183,7 +184,7 @@ class _Printer:
 
     def limits(self, minimum: Expr, extent: Expr) -> str:
         """``begin, end`` of ``[minimum, minimum + extent)``."""
-        end = extent if is_const(minimum, 0) else minimum + extent
+        end = extent if _is_const(minimum, 0) else minimum + extent
         return f"{self.expr(minimum)}, {self.expr(end)}"
 
     # ------------------------------------------------------------------ statements
@@ -191,17 +192,17 @@ class _Printer:
     def block(self, s: Stmt, depth: int, last: bool = True) -> list[str]:
         """The lines of ``s``; ``last``: nothing follows in its block, so that what it declares may
         stand in line and not in a block of its own."""
-        return _STMT[type(s)](self, s, depth, last)
+        return _STMT[type(s).__name__](self, s, depth, last)
 
     def store(self, s: Store, depth: int, last: bool) -> list[str]:
         return [_pad(depth) + f"{self.access(s)} = {self.expr(s.value)}"]
 
     def loop(self, s: For, depth: int, last: bool) -> list[str]:
-        limits = self.limits(s.minimum, s.extent)
-        if s.kind is ForKind.BOUND:
+        limits, kind = self.limits(s.minimum, s.extent), s.kind.value
+        if kind == "bound":
             domain = f'bound("{s.tag}", {limits})'
         else:
-            domain = ("range" if s.kind is ForKind.SERIAL else s.kind.value) + f"({limits})"
+            domain = ("range" if kind == "serial" else kind) + f"({limits})"
             if s.tag:
                 domain += f'  # tag "{s.tag}"'
         head = f"for {self.name(s.var)} in {domain}:" + _hints("pragma ", s.pragmas)
@@ -244,20 +245,26 @@ class _Printer:
         text = f"{self.name(b)}: {b.dtype}[{self.list(b.shape)}]"
         return text if b.layout is None else f"{text} as {b.layout}"
 
+    def parameter(self, p: Buffer | Var) -> str:
+        if type(p).__name__ == "Buffer":
+            return self.buffer(cast("Buffer", p))
+        return f"{self.name(p)}: {p.dtype}"
+
     def function(self, f: Function) -> str:
         # Parameters name the scalars before shapes refer to them, so that `n` keeps its name.
         for p in f.params:
             self.name(p)
-        params = [
-            self.buffer(p) if isinstance(p, Buffer) else f"{self.name(p)}: {p.dtype}"
-            for p in f.params
-        ]
+        params = list(map(self.parameter, f.params))
         results = ", ".join(self.name(p) for p in f.params if p in f.writes)
         tail = (f") -> {results}:" if results else "):") + _hints("", f.attrs)
         head = f"def {f.name}(" + ", ".join(params) + tail
         if len(head) > _WIDTH:
             head = "\n".join([f"def {f.name}(", *(f"    {p}," for p in params), tail])
         return "\n".join([head, *self.block(f.body, 1)])
+
+
+def _is_const(e: Expr, value: int) -> bool:
+    return type(e).__name__ == "Const" and cast("Const", e).value == value
 
 
 def _pad(depth: int) -> str:
@@ -268,37 +275,38 @@ def _hints(title: str, items: Mapping[str, object]) -> str:
     return "  # " + title + ", ".join(f"{k}={v}" for k, v in items.items()) if items else ""
 
 
-_EXPR: dict[type, Callable[[_Printer, Any], tuple[str, int]]] = {
-    Const: _Printer.const,
-    Var: _Printer.var,
-    IterVar: _Printer.var,
-    Unary: _Printer.unary,
-    Binary: _Printer.binary,
-    Cast: _Printer.cast,
-    Reinterpret: _Printer.reinterpret,
-    Select: _Printer.select,
-    Call: _Printer.call,
-    Read: _Printer.read,
-    Load: _Printer.load,
-    Ramp: _Printer.ramp,
-    Broadcast: _Printer.broadcast,
-    Reduce: _Printer.reduce,
+_EXPR: dict[str, Callable[[_Printer, Any], tuple[str, int]]] = {
+    "Const": _Printer.const,
+    "Var": _Printer.var,
+    "IterVar": _Printer.var,
+    "Unary": _Printer.unary,
+    "Binary": _Printer.binary,
+    "Cast": _Printer.cast,
+    "Reinterpret": _Printer.reinterpret,
+    "Select": _Printer.select,
+    "Call": _Printer.call,
+    "Read": _Printer.read,
+    "Load": _Printer.load,
+    "Ramp": _Printer.ramp,
+    "Broadcast": _Printer.broadcast,
+    "Reduce": _Printer.reduce,
 }
-_STMT: dict[type, Callable[[_Printer, Any, int, bool], list[str]]] = {
-    Store: _Printer.store,
-    For: _Printer.loop,
-    If: _Printer.branch,
-    Seq: _Printer.seq,
-    Let: _Printer.let,
-    Alloc: _Printer.alloc,
-    Barrier: _Printer.barrier,
-    Prefetch: _Printer.prefetch,
+_STMT: dict[str, Callable[[_Printer, Any, int, bool], list[str]]] = {
+    "Store": _Printer.store,
+    "For": _Printer.loop,
+    "If": _Printer.branch,
+    "Seq": _Printer.seq,
+    "Let": _Printer.let,
+    "Alloc": _Printer.alloc,
+    "Barrier": _Printer.barrier,
+    "Prefetch": _Printer.prefetch,
 }
 
 
 def expr_text(e: Expr) -> str:
     """One expression on one line.
 
+    >>> from weft.ir.expr import Var
     >>> i = Var("i")
     >>> expr_text((i + 1) * 2 - (i - 3))
     '(i + 1) * 2 - (i - 3)'

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..runtime.dtype import BOOL, DType
-from .expr import Binary, Const, Expr, IterVar, Op, Select, const, maximum, minimum
+from .alu import Op
+from .builders import maximum, minimum
+from .expr import Binary, Const, Expr, IterVar, Select, const
 from .tensor import comm_reducer
 
 

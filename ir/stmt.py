@@ -11,6 +11,7 @@ from typing import TypedDict
 from ..runtime.dtype import DType
 from .expr import Expr, Var
 from .layout import Layout
+from .printer import function_text, stmt_text
 
 _EMPTY: Mapping[str, object] = MappingProxyType({})
 
@@ -53,8 +54,6 @@ class Stmt:
     __slots__ = ("__weakref__",)
 
     def __str__(self) -> str:
-        from .printer import stmt_text
-
         return stmt_text(self)
 
     def __repr__(self) -> str:
@@ -189,6 +188,4 @@ class Function:
         return Function(self.name, self.params, body, self.writes, self.attrs)
 
     def __str__(self) -> str:
-        from .printer import function_text
-
         return function_text(self)

@@ -6,17 +6,8 @@
 """
 
 # ruff: noqa: F401
-from .expr import (
-    cast,
-    const,
-    equal,
-    if_then_else,
-    maximum,
-    minimum,
-    not_equal,
-    truncdiv,
-    truncmod,
-)
+from .builders import equal, if_then_else, maximum, minimum, not_equal, truncdiv, truncmod
+from .expr import cast, const
 from .intrin import *  # noqa: F403
 from .intrin import call as intrinsic
 from .intrin import power as pow

@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from ..runtime.dtype import FLOAT32, INT32, DType, dtype_of
 from ..runtime.errors import ExprError
+from .alu import Op
 from .expr import (
     TRUE,
     ZERO,
@@ -23,7 +24,6 @@ from .expr import (
     Expr,
     ExprLike,
     IterVar,
-    Op,
     Read,
     Reduce,
     Var,

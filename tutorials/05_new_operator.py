@@ -13,7 +13,6 @@ import onnx
 import weft
 from weft import te
 from weft.compiler.ops import Attr, Kind, OpDef
-from weft.ir.expr import if_then_else
 
 # ---- 1. The operator --------------------------------------------------------------------------
 #
@@ -32,8 +31,8 @@ def compute(inputs, attrs, outputs):
 
     def element(*at):
         *outer, i = at
-        left = if_then_else(i > 0, x[(*outer, i - 1)], 0.0)
-        right = if_then_else(i < n - 1, x[(*outer, i + 1)], 0.0)
+        left = te.if_then_else(i > 0, x[(*outer, i - 1)], 0.0)
+        right = te.if_then_else(i < n - 1, x[(*outer, i + 1)], 0.0)
         return x[at] * te.tanh((left + 2.0 * x[at] + right) * (attrs["rate"] / 4))
 
     return [te.compute(outputs[0].shape, element, name="hourglass")]

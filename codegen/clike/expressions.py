@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...ir.alu import Op
 from ...ir.expr import (
     Binary,
     Broadcast,
@@ -14,7 +15,6 @@ from ...ir.expr import (
     Const,
     Expr,
     Load,
-    Op,
     Ramp,
     Reinterpret,
     Select,

@@ -15,7 +15,8 @@ by lane elsewhere.
 
 from __future__ import annotations
 
-from ...ir.expr import Binary, Broadcast, Const, Expr, Load, Op, Ramp, Select, Unary, is_const
+from ...ir.alu import Op
+from ...ir.expr import Binary, Broadcast, Const, Expr, Load, Ramp, Select, Unary, is_const
 from ...ir.stmt import Buffer, Function
 from ...ir.target import Target
 from ...ir.visit import structural_equal, walk

@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from ...ir.expr import LOGIC, Binary, Broadcast, Cast, Const, Expr, Op, Reinterpret
+from ...ir.alu import LOGIC, Op
+from ...ir.expr import Binary, Broadcast, Cast, Const, Expr, Reinterpret
 from ...runtime.dtype import DType
 from .expressions import INFIX, LOGIC_SCALAR
 from .scopes import Value

@@ -23,7 +23,8 @@ import math
 from collections.abc import Sequence
 from typing import TypeGuard
 
-from ...ir.expr import COMPARE, Const, Expr, Load, Op, Ramp, Select, as_int, is_const
+from ...ir.alu import COMPARE, Op
+from ...ir.expr import Const, Expr, Load, Ramp, Select, as_int, is_const
 from ...ir.stmt import Buffer, For, Function, Store
 from ...ir.target import Target
 from ...runtime.dtype import DType

@@ -6,7 +6,8 @@ alignment a vector access has. Everything unknown is ``None`` or 1, which is alw
 
 from __future__ import annotations
 
-from ...ir.expr import Binary, Broadcast, Const, Expr, Load, Op, Ramp, Var, as_int
+from ...ir.alu import Op
+from ...ir.expr import Binary, Broadcast, Const, Expr, Load, Ramp, Var, as_int
 from ...ir.simplify import Interval, Intervals
 from ...ir.visit import children, walk
 from ...runtime.dtype import DType

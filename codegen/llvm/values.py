@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import struct
 
-from ...ir.expr import COMPARE, Op
+from ...ir.alu import COMPARE, Op
 from ...runtime.dtype import DType
 
 FAST = "contract"

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...ir.expr import COMPARE, LOGIC, Binary, Broadcast, Call, Cast, Const, Expr, Op, Reinterpret
+from ...ir.alu import COMPARE, LOGIC, Op
+from ...ir.expr import Binary, Broadcast, Call, Cast, Const, Expr, Reinterpret
 from ...ir.stmt import Function
 from ...ir.target import Target
 from ...runtime.dtype import FLOAT32, INT32, DType

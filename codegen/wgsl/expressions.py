@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ...ir.expr import Binary, Broadcast, Const, Expr, Op, Reinterpret
+from ...ir.alu import Op
+from ...ir.expr import Binary, Broadcast, Const, Expr, Reinterpret
 from ...runtime.dtype import FLOAT32, DType
 from ..clike.scopes import Value
 from ..clike.words import Words

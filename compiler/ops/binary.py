@@ -7,20 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...ir import intrin as te
-from ...ir.expr import (
-    Expr,
-    Op,
-    binary,
-    cast,
-    equal,
-    if_then_else,
-    maximum,
-    minimum,
-    not_equal,
-    to_expr,
-    truncdiv,
-    truncmod,
-)
+from ...ir.alu import Op
+from ...ir.builders import equal, if_then_else, maximum, minimum, not_equal, truncdiv, truncmod
+from ...ir.expr import Expr, binary, cast, to_expr
 from ...runtime.dtype import BOOL, FLOAT64, dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...ir import reducers
-from ...ir.expr import Expr, IterVar, all_of, const, equal, if_then_else
+from ...ir.builders import all_of, equal, if_then_else
+from ...ir.expr import Expr, IterVar, const
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.errors import GraphError
 from ..types import TensorType

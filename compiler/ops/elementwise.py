@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...ir import intrin as te
-from ...ir.expr import Expr, cast, equal, if_then_else, maximum, minimum, to_expr
+from ...ir.builders import equal, if_then_else, maximum, minimum
+from ...ir.expr import Expr, cast, to_expr
 from ...runtime.dtype import BOOL, dtype_of
 from ..types import TensorType
 from .common import Fn, check_domain, convert_array, make, some, widen, widen_array

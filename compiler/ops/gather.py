@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.expr import ZERO, Expr, binary, const, equal, if_then_else, maximum, minimum
-from ...ir.expr import Op as Alu
+from ...ir.alu import Op as Alu
+from ...ir.builders import equal, if_then_else, maximum, minimum
+from ...ir.expr import ZERO, Expr, binary, const
 from ...ir.tensor import Tensor
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError

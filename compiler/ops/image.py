@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...ir import reducers
-from ...ir.expr import ZERO, Expr, all_of, const, equal, if_then_else
+from ...ir.builders import all_of, equal, if_then_else
+from ...ir.expr import ZERO, Expr, const
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import FLOAT32, INT32
 from ...runtime.errors import GraphError

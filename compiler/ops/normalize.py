@@ -13,7 +13,8 @@ import numpy as np
 
 from ...ir import intrin as te
 from ...ir import reducers
-from ...ir.expr import Expr, cast, if_then_else, to_expr
+from ...ir.builders import if_then_else
+from ...ir.expr import Expr, cast, to_expr
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType, dtype_of
 from ...runtime.errors import GraphError

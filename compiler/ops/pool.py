@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...ir import reducers
-from ...ir.expr import Expr, cast, const, maximum, minimum
+from ...ir.builders import maximum, minimum
+from ...ir.expr import Expr, cast, const
 from ...ir.intrin import power, sqrt
 from ...ir.tensor import Tensor, compute, reduce_axis
 from ...runtime.dtype import INT32, INT64, DType, dtype_of

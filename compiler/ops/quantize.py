@@ -12,7 +12,8 @@ import numpy as np
 
 from ...ir import intrin as te
 from ...ir import reducers
-from ...ir.expr import Expr, cast, equal, if_then_else, maximum, minimum, to_expr
+from ...ir.builders import equal, if_then_else, maximum, minimum
+from ...ir.expr import Expr, cast, to_expr
 from ...ir.tensor import Tensor
 from ...runtime.dtype import FLOAT32, INT32, UINT8, DType, dtype_of
 from ...runtime.errors import GraphError

@@ -14,7 +14,8 @@ import numpy as np
 
 from ...ir import intrin as te
 from ...ir import reducers
-from ...ir.expr import Expr, cast, equal, if_then_else, not_equal, to_expr, truncdiv
+from ...ir.builders import equal, if_then_else, not_equal, truncdiv
+from ...ir.expr import Expr, cast, to_expr
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT64, DType, dtype_of
 from ...runtime.errors import GraphError

@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 
 from ...ir import reducers
-from ...ir.expr import ZERO, Expr, all_of, const, if_then_else, maximum, minimum
+from ...ir.builders import all_of, if_then_else, maximum, minimum
+from ...ir.expr import ZERO, Expr, const
 from ...ir.intrin import floor, round_even
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT32

@@ -14,19 +14,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ...ir import reducers
-from ...ir.expr import (
-    ZERO,
-    Const,
-    Expr,
-    all_of,
-    binary,
-    const,
-    equal,
-    if_then_else,
-    maximum,
-    minimum,
-)
-from ...ir.expr import Op as Alu
+from ...ir.alu import Op as Alu
+from ...ir.builders import all_of, equal, if_then_else, maximum, minimum
+from ...ir.expr import ZERO, Const, Expr, binary, const
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType
 from ...runtime.errors import GraphError

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...ir.expr import ZERO, Expr, all_of, const, if_then_else, maximum, minimum
+from ...ir.builders import all_of, if_then_else, maximum, minimum
+from ...ir.expr import ZERO, Expr, const
 from ...ir.tensor import Tensor
 from ...runtime.errors import GraphError
 from ..types import TensorType

@@ -8,7 +8,8 @@ import numpy as np
 
 from ...ir import intrin as te
 from ...ir import reducers
-from ...ir.expr import Expr, cast, equal, if_then_else, to_expr
+from ...ir.builders import equal, if_then_else
+from ...ir.expr import Expr, cast, to_expr
 from ...ir.tensor import Tensor
 from ...runtime.dtype import dtype_of
 from .common import (

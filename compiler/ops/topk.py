@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...ir import reducers
-from ...ir.expr import Expr, cast, equal, if_then_else, not_equal
+from ...ir.builders import equal, if_then_else, not_equal
+from ...ir.expr import Expr, cast
 from ...ir.tensor import reduce_axis
 from ...runtime.dtype import INT32, INT64
 from ...runtime.errors import GraphError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.expr import if_then_else, to_expr
+from ...ir.builders import if_then_else
+from ...ir.expr import to_expr
 from ...runtime.errors import GraphError
 from .common import make, same_type, some
 from .opdef import Attr, Kind, OpDef

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.expr import Expr, ExprLike, IterVar, all_of, as_int, if_then_else
+from ...ir.builders import all_of, if_then_else
+from ...ir.expr import Expr, ExprLike, IterVar, as_int
 from ...ir.tensor import Tensor, compute
 from ...runtime.dtype import FLOAT32, DType
 from ...runtime.errors import GraphError

@@ -25,7 +25,8 @@ from functools import cache
 import numpy as np
 
 from ...ir import reducers
-from ...ir.expr import Expr, const, equal, if_then_else
+from ...ir.builders import equal, if_then_else
+from ...ir.expr import Expr, const
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType
 from ...runtime.errors import GraphError

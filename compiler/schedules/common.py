@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
-from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Op, Read, Reduce, as_int
+from ...ir.alu import Op
+from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Read, Reduce, as_int
 from ...ir.layout import Layout
 from ...ir.schedule.bounds import inline_bodies
 from ...ir.schedule.schedule import Schedule

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...ir.expr import Binary, IterVar, Op, Read, as_int
+from ...ir.alu import Op
+from ...ir.expr import Binary, IterVar, Read, as_int
 from ...ir.layout import Digit, Layout
 from ...ir.schedule.stage import Stage
 from ...ir.tensor import PlaceholderOp

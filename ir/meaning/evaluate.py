@@ -17,6 +17,7 @@ import numpy as np
 
 from ...runtime.dtype import DType
 from ...runtime.errors import InputError, LoweringError
+from ..alu import Op
 from ..expr import (
     Binary,
     Call,
@@ -24,7 +25,6 @@ from ..expr import (
     Const,
     Expr,
     IterVar,
-    Op,
     Read,
     Reduce,
     Reinterpret,

@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from ...runtime.dtype import FLOAT32, DType
-from ..expr import Op
+from ..alu import Op
 from ..intrin import INTRINSICS
 
 Value = Any  # a numpy scalar or array of a work dtype

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..expr import Binary, Expr, Load, Op, Select, Unary, Var
+from ..alu import Op
+from ..expr import Binary, Expr, Load, Select, Unary, Var
 from ..simplify import stride
 from ..stmt import For, If, Let, Stmt
 from ..visit import Mutator, children, substitute, variables, walk

@@ -11,7 +11,8 @@ partitioning: a guard that stands directly in its loop becomes the loop's limit 
 
 from __future__ import annotations
 
-from ..expr import Load, all_of
+from ..builders import all_of
+from ..expr import Load
 from ..stmt import For, ForKind, Function, If, Stmt
 from ..target import Target
 from ..visit import Mutator, variables, walk

@@ -11,21 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...runtime.errors import LoweringError, ScheduleError
-from ..expr import (
-    ZERO,
-    Expr,
-    IterVar,
-    Load,
-    Op,
-    Read,
-    Reduce,
-    Var,
-    all_of,
-    as_int,
-    binary,
-    const,
-    is_const,
-)
+from ..alu import Op
+from ..builders import all_of
+from ..expr import ZERO, Expr, IterVar, Load, Read, Reduce, Var, as_int, binary, const, is_const
 from ..layout import Digit, Layout
 from ..schedule.bounds import StageBounds, bind_extent, infer_bounds
 from ..schedule.loops import Annotation

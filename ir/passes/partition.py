@@ -21,20 +21,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..expr import (
-    Binary,
-    Const,
-    Expr,
-    Op,
-    Var,
-    all_of,
-    as_int,
-    binary,
-    const,
-    is_const,
-    maximum,
-    minimum,
-)
+from ..alu import Op
+from ..builders import all_of, maximum, minimum
+from ..expr import Binary, Const, Expr, Var, as_int, binary, const, is_const
 from ..simplify import stride
 from ..stmt import For, ForKind, Function, If, Seq, Stmt, seq
 from ..target import Target

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from ..alu import Op
 from ..expr import (
     Binary,
     Broadcast,
@@ -15,7 +16,6 @@ from ..expr import (
     Const,
     Expr,
     Load,
-    Op,
     Ramp,
     Reinterpret,
     Select,

@@ -12,22 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...runtime.errors import ScheduleError
-from ..expr import (
-    Binary,
-    Const,
-    Expr,
-    IterVar,
-    Op,
-    Read,
-    Select,
-    Unary,
-    Var,
-    as_int,
-    binary,
-    const,
-    maximum,
-    minimum,
-)
+from ..alu import Op
+from ..builders import maximum, minimum
+from ..expr import Binary, Const, Expr, IterVar, Read, Select, Unary, Var, as_int, binary, const
 from ..simplify import Analyzer
 from ..stmt import ForKind
 from ..tensor import ComputeOp, Tensor

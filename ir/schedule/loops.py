@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from ...runtime.dtype import INT32
 from ...runtime.errors import ScheduleError
-from ..expr import ZERO, Const, Expr, IterVar, Op, Reduce, as_int, binary, const
+from ..alu import Op
+from ..expr import ZERO, Const, Expr, IterVar, Reduce, as_int, binary, const
 from ..stmt import ForKind
 from ..tensor import ComputeOp, Operation
 

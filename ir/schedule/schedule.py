@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 from ...runtime.dtype import INT32
 from ...runtime.errors import ScheduleError
-from ..expr import TRUE, ZERO, Binary, Const, Expr, IterVar, Op, Read, Reduce, Select, binary
+from ..alu import Op
+from ..expr import TRUE, ZERO, Binary, Const, Expr, IterVar, Read, Reduce, Select, binary
 from ..tensor import ComputeOp, Operation, Tensor
 from ..visit import Mutator, substitute
 from .primitives import Step, dataflow_primitive

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...runtime.errors import ScheduleError
-from ..expr import IterVar, Op, Read, as_int, binary
+from ..alu import Op
+from ..expr import IterVar, Read, as_int, binary
 from ..layout import Layout
 from ..stmt import ForKind
 from ..tensor import ComputeOp, Operation, Tensor

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dtype import BOOL, DType
+from ..alu import COMMUTATIVE, COMPARE, Op
 from ..expr import (
-    COMMUTATIVE,
-    COMPARE,
     Binary,
     Broadcast,
     Call,
@@ -29,7 +28,6 @@ from ..expr import (
     Expr,
     IterVar,
     Load,
-    Op,
     Ramp,
     Read,
     Reduce,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..expr import Binary, Const, Expr, Op, Unary, Var
+from ..alu import Op
+from ..expr import Binary, Const, Expr, Unary, Var
 from ..visit import walk
 
 MANY = 32  # longer sums are data, not indices: they are left as they are

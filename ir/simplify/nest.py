@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from ..expr import Broadcast, Const, Expr, Op, Var, as_int
+from ..alu import Op
+from ..expr import Broadcast, Const, Expr, Var, as_int
 from ..stmt import Alloc, Barrier, For, ForKind, If, Let, Prefetch, Seq, Stmt, Store, seq
 from ..visit import variables
 from .analyzer import Analyzer

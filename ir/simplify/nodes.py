@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...runtime.dtype import DType
-from ..expr import COMMUTATIVE, Binary, Broadcast, Const, Expr, Op, Ramp, shared
+from ..alu import COMMUTATIVE, Op
+from ..expr import Binary, Broadcast, Const, Expr, Ramp, shared
 
 
 class Nodes:

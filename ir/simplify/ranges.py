@@ -11,19 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from ...runtime.dtype import DType
-from ..expr import (
-    Binary,
-    Broadcast,
-    Cast,
-    Const,
-    Expr,
-    IterVar,
-    Op,
-    Ramp,
-    Select,
-    Unary,
-    Var,
-)
+from ..alu import Op
+from ..expr import Binary, Broadcast, Cast, Const, Expr, IterVar, Ramp, Select, Unary, Var
 from . import interval as iv
 from .interval import Interval
 from .linear import Linear, of_node, total

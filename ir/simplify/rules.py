@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..expr import COMMUTATIVE, COMPARE, Binary, Broadcast, Const, Expr, Op, Select, Unary
+from ..alu import COMMUTATIVE, COMPARE, Op
+from ..expr import Binary, Broadcast, Const, Expr, Select, Unary
 
 
 class Pattern:

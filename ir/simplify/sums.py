@@ -16,7 +16,8 @@ from math import fmod, gcd
 from typing import TYPE_CHECKING
 
 from ...runtime.dtype import INT32
-from ..expr import FALSE, TRUE, Binary, Const, Expr, Op, Unary
+from ..alu import Op
+from ..expr import FALSE, TRUE, Binary, Const, Expr, Unary
 from .linear import MANY, Linear, difference, total
 
 if TYPE_CHECKING:  # the analyzer simplifies with these rules, and they simplify with the analyzer

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..expr import FALSE, TRUE, Binary, Broadcast, Const, Expr, Op, Ramp, as_int, binary, const
+from ..alu import Op
+from ..expr import FALSE, TRUE, Binary, Broadcast, Const, Expr, Ramp, as_int, binary, const
 
 if TYPE_CHECKING:  # the analyzer simplifies with these rules, and they with the analyzer
     from .analyzer import Analyzer

@@ -5,7 +5,8 @@ import re
 import pytest
 from llvmlite import binding
 from weft.codegen.llvm import generator as llvm
-from weft.ir.expr import Broadcast, Const, Load, Ramp, Var, maximum
+from weft.ir.builders import maximum
+from weft.ir.expr import Broadcast, Const, Load, Ramp, Var
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, Store, seq
 from weft.ir.target import Target
 from weft.runtime.dtype import FLOAT32, INT32

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from weft.codegen.llvm import generator as llvm
-from weft.ir.expr import Cast, Const, Load, Op, Ramp, Var, binary
+from weft.ir.alu import Op
+from weft.ir.expr import Cast, Const, Load, Ramp, Var, binary
 from weft.ir.intrin import call
 from weft.ir.passes.math.math import lower_math
 from weft.ir.stmt import Buffer, For, ForKind, Function, Store, seq

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from kernels.math_cases import BOUNDS, SPECIAL, N, c, kernel, reference, ulp
 from support.pinned import RUNNING
-from weft.ir.expr import Call, Const, Load, Op, Ramp, Select, Var, binary
+from weft.ir.alu import Op
+from weft.ir.expr import Call, Const, Load, Ramp, Select, Var, binary
 from weft.ir.intrin import INTRINSICS, call
 from weft.ir.meaning.interp import run
 from weft.ir.passes.math.math import lower_math

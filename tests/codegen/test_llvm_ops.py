@@ -15,19 +15,8 @@ from kernels.alu_cases import (
     wide,
 )
 from support.pinned import RUNNING
-from weft.ir.expr import (
-    Binary,
-    Broadcast,
-    Cast,
-    Const,
-    Load,
-    Op,
-    Ramp,
-    Reinterpret,
-    Select,
-    Unary,
-    Var,
-)
+from weft.ir.alu import Op
+from weft.ir.expr import Binary, Broadcast, Cast, Const, Load, Ramp, Reinterpret, Select, Unary, Var
 from weft.ir.intrin import call
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Store, seq
 from weft.runtime.dtype import ALL_DTYPES, BOOL, FLOAT32, INT32, DType, dtype_of

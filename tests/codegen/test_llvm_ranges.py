@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from weft.codegen.llvm.ranges import MachineRanges, multiple
-from weft.ir.expr import Binary, Expr, Load, Op, Ramp, Select, Var, cast, const, maximum, minimum
+from weft.ir.alu import Op
+from weft.ir.builders import maximum, minimum
+from weft.ir.expr import Binary, Expr, Load, Ramp, Select, Var, cast, const
 from weft.ir.stmt import Buffer
 from weft.runtime.dtype import dtype_of
 

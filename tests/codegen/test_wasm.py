@@ -15,7 +15,9 @@ from weft.codegen.wasm import generator as wasm
 from weft.compiler.kernels.cache import KernelCache
 from weft.compiler.kernels.compiled import CompiledGroup
 from weft.compiler.kernels.link import link
-from weft.ir.expr import Broadcast, Const, Load, Op, Ramp, Var, binary, maximum
+from weft.ir.alu import Op
+from weft.ir.builders import maximum
+from weft.ir.expr import Broadcast, Const, Load, Ramp, Var, binary
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, Store, seq
 from weft.ir.target import Target
 from weft.runtime.dtype import FLOAT32, INT32

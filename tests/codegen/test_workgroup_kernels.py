@@ -17,7 +17,8 @@ from kernels import opencl_run, webgpu_run
 from kernels.gpu_schedules import CASES, convolution, injective, kernel, matmul, softmax
 from weft.codegen import for_target
 from weft.ir import te
-from weft.ir.expr import Binary, Const, Load, Op, Ramp, Unary, Var
+from weft.ir.alu import Op
+from weft.ir.expr import Binary, Const, Load, Ramp, Unary, Var
 from weft.ir.lower import lower
 from weft.ir.meaning import interp
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Store, seq

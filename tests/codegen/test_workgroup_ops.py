@@ -17,20 +17,8 @@ from kernels.alu_cases import (
     pairs,
     wide,
 )
-from weft.ir.expr import (
-    SHIFT,
-    Binary,
-    Broadcast,
-    Cast,
-    Const,
-    Load,
-    Op,
-    Ramp,
-    Reinterpret,
-    Select,
-    Unary,
-    Var,
-)
+from weft.ir.alu import SHIFT, Op
+from weft.ir.expr import Binary, Broadcast, Cast, Const, Load, Ramp, Reinterpret, Select, Unary, Var
 from weft.ir.intrin import call
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Store, seq
 from weft.runtime.dtype import ALL_DTYPES, BOOL, FLOAT16, FLOAT32, INT32, DType, dtype_of

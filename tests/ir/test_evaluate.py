@@ -7,19 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.counting import calls
 from weft.ir import reducers, tensor
-from weft.ir.expr import (
-    Binary,
-    Expr,
-    Op,
-    Reinterpret,
-    Select,
-    const,
-    if_then_else,
-    maximum,
-    minimum,
-    truncdiv,
-    truncmod,
-)
+from weft.ir.alu import Op
+from weft.ir.builders import if_then_else, maximum, minimum, truncdiv, truncmod
+from weft.ir.expr import Binary, Expr, Reinterpret, Select, const
 from weft.ir.intrin import erf, exp, isnan, power, rsqrt
 from weft.ir.meaning.evaluate import evaluate
 from weft.ir.tensor import compute, placeholder, reduce_axis

@@ -3,18 +3,8 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from weft.ir.expr import (
-    Binary,
-    Broadcast,
-    Expr,
-    Load,
-    Op,
-    Ramp,
-    Select,
-    Var,
-    cast,
-    const,
-)
+from weft.ir.alu import Op
+from weft.ir.expr import Binary, Broadcast, Expr, Load, Ramp, Select, Var, cast, const
 from weft.ir.layout import Layout
 from weft.ir.meaning.interp import run
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Let, Stmt, Store, seq

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from weft.ir import reducers, tensor
+from weft.ir.alu import Op
+from weft.ir.builders import equal, maximum
 from weft.ir.expr import (
     Binary,
     Broadcast,
     Const,
     Expr,
     Load,
-    Op,
     Ramp,
     Reinterpret,
     Select,
@@ -20,8 +21,6 @@ from weft.ir.expr import (
     Var,
     cast,
     const,
-    equal,
-    maximum,
 )
 from weft.ir.intrin import exp
 from weft.ir.layout import Layout

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.counting import calls
+from weft.ir.alu import COMPARE, INT_ONLY, LOGIC, Op
+from weft.ir.builders import equal, maximum, minimum, not_equal
 from weft.ir.expr import (
-    COMPARE,
     FALSE,
-    INT_ONLY,
-    LOGIC,
     TRUE,
     Binary,
     Broadcast,
@@ -20,16 +19,11 @@ from weft.ir.expr import (
     Const,
     Expr,
     Load,
-    Op,
     Ramp,
     Select,
     Unary,
     Var,
     const,
-    equal,
-    maximum,
-    minimum,
-    not_equal,
 )
 from weft.ir.meaning.interp import value_of
 from weft.ir.simplify import Analyzer, Interval, linear_form, simplify, stride

@@ -2,20 +2,8 @@
 
 import ml_dtypes
 import numpy as np
-from weft.ir.expr import (
-    COMPARE,
-    INT_ONLY,
-    LOGIC,
-    SHIFT,
-    UNARY,
-    Binary,
-    Cast,
-    Const,
-    Load,
-    Op,
-    Ramp,
-    Var,
-)
+from weft.ir.alu import COMPARE, INT_ONLY, LOGIC, SHIFT, UNARY, Op
+from weft.ir.expr import Binary, Cast, Const, Load, Ramp, Var
 from weft.ir.stmt import Buffer, For, ForKind, Function, Store, seq
 from weft.runtime.dtype import BOOL, INT32, DType
 

@@ -9,7 +9,8 @@ from timeit import timeit
 
 import numpy as np
 from weft.codegen import TextGenerator
-from weft.ir.expr import Binary, Call, Cast, Const, Load, Op, Reinterpret, Select, Unary, Var
+from weft.ir.alu import Op
+from weft.ir.expr import Binary, Call, Cast, Const, Load, Reinterpret, Select, Unary, Var
 from weft.ir.stmt import Alloc, For, If, Let, Seq, Store
 from weft.ir.target import Target
 from weft.runtime.errors import CodegenError

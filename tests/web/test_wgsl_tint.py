@@ -11,7 +11,8 @@ from kernels.webgpu_run import words
 from web.conftest import RUNTIME
 from web.site_server import Site
 from weft.codegen.wgsl.generator import WGSL
-from weft.ir.expr import Const, Op
+from weft.ir.alu import Op
+from weft.ir.expr import Const
 from weft.ir.meaning import interp
 from weft.ir.stmt import Function
 from weft.ir.target import Target

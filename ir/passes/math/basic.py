@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ....runtime.dtype import DType, dtype_of
-from ...expr import Cast, Expr, Reinterpret, Select, cast, equal, to_expr
+from ...builders import equal
+from ...expr import Cast, Expr, Reinterpret, Select, cast, to_expr
 from .float32 import choose
 
 

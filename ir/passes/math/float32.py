@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ....runtime.dtype import FLOAT32, INT32, UINT32
-from ...expr import Expr, Reinterpret, Select, cast, equal, maximum, minimum, to_expr
+from ...builders import equal, maximum, minimum
+from ...expr import Expr, Reinterpret, Select, cast, to_expr
 from ...intrin import call
 
 # Whether the compiler of the target takes x + c - c for x.

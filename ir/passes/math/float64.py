@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ....runtime.dtype import FLOAT64, INT64, UINT64
-from ...expr import Expr, Reinterpret, cast, equal, maximum, minimum, to_expr
+from ...builders import equal, maximum, minimum
+from ...expr import Expr, Reinterpret, cast, to_expr
 from ...intrin import call
 from .float32 import INF, LOG2E, NAN, choose, fma, horner, sums_are_kept
 

@@ -48,7 +48,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ....runtime.dtype import FLOAT32
-from ...expr import Broadcast, Call, Const, Expr, Load, Op, Select, Unary, Var, cast, to_expr
+from ...alu import Op
+from ...expr import Broadcast, Call, Const, Expr, Load, Select, Unary, Var, cast, to_expr
 from ...stmt import For, Function, If, Let, Stmt, Store
 from ...target import Target
 from ...visit import Mutator, children, walk

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from weft.ir.expr import if_then_else
+from weft.ir.builders import if_then_else
 from weft.ir.meaning.interp import run
 from weft.ir.passes.barriers import insert_barriers
 from weft.ir.passes.hoist import hoist_invariants

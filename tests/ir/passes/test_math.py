@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kernels.math_cases import BOUNDS, SPECIAL, kernel, reference, ulp
-from weft.ir.expr import Binary, Call, Const, Op
+from weft.ir.alu import Op
+from weft.ir.expr import Binary, Call, Const
 from weft.ir.intrin import INTRINSICS
 from weft.ir.meaning.interp import run
 from weft.ir.passes.math.basic import EXPANSIONS as SIMPLE

@@ -5,7 +5,8 @@ from types import MappingProxyType
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from weft.ir.expr import Load, Var, all_of, const, if_then_else
+from weft.ir.builders import all_of, if_then_else
+from weft.ir.expr import Load, Var, const
 from weft.ir.passes.partition import MAX_COPIES, partition_loops
 from weft.ir.stmt import Buffer, For, ForKind, Function, If, Store, seq
 from weft.ir.verify import verify

@@ -4,7 +4,8 @@ from types import MappingProxyType
 
 import pytest
 from support.counting import calls
-from weft.ir.expr import Load, Var, const, if_then_else
+from weft.ir.builders import if_then_else
+from weft.ir.expr import Load, Var, const
 from weft.ir.passes.unroll import unroll_loops
 from weft.ir.stmt import Buffer, For, ForKind, Function, If, Let, Store, seq
 from weft.ir.verify import verify

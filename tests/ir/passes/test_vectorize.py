@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from weft.ir.expr import (
-    Binary,
-    Load,
-    Op,
-    Select,
-    Var,
-    all_of,
-    const,
-    if_then_else,
-    minimum,
-)
+from weft.ir.alu import Op
+from weft.ir.builders import all_of, if_then_else, minimum
+from weft.ir.expr import Binary, Load, Select, Var, const
 from weft.ir.intrin import exp
 from weft.ir.meaning.interp import run
 from weft.ir.passes.vectorize import vectorize_loops
