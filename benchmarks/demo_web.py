@@ -118,8 +118,8 @@ def _wait(page: Any, events: int) -> dict[str, Any]:
     return said
 
 
-def _ask(page: Any, picture: Path, events: int) -> dict[str, Any]:
-    page.set_input_files("#file", picture)
+def _ask(page: Any, image: Path, events: int) -> dict[str, Any]:
+    page.set_input_files("#file", image)
     return _wait(page, events)
 
 

@@ -33,7 +33,7 @@ bundle = weft.bundle(
     weights="f16",
     image=Image(mean=127 / 255, std=128 / 255),
     labels=labels,
-    title="What is in the picture?",
+    title="What is in the image?",
 )
 print(bundle)
 

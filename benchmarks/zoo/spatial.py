@@ -1,4 +1,4 @@
-"""Networks whose output is a picture or a list of boxes: U-Net and a YOLO-style detector."""
+"""Networks whose output is an image or a list of boxes: U-Net and a YOLO-style detector."""
 
 from __future__ import annotations
 

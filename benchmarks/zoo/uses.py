@@ -14,13 +14,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from . import packages
 
-# ---- PP-OCRv4: text from a picture of one line ------------------------------------------------
+# ---- PP-OCRv4: text from an image of one line -------------------------------------------------
 
 LINE_HEIGHT = 48
 
 
 def draw_line(text: str, size: int = 36) -> Image.Image:
-    """A picture of one line of black text on white, in the font that Pillow carries."""
+    """An image of one line of black text on white, in the font that Pillow carries."""
     font = ImageFont.load_default(size)
     width = int(font.getlength(text)) + 24
     image = Image.new("RGB", (width, LINE_HEIGHT), "white")

@@ -20,7 +20,7 @@ from ...ir.target import Target, split_targets
 from ...runtime.errors import TargetError
 
 COMPILATION = ("target", "shape", "opt_level", "accuracy", "no_cache", "records")
-PICTURES = ("mean", "std", "size", "layout")
+IMAGES = ("mean", "std", "size", "layout")
 Condition = Callable[[argparse.Namespace], Any]
 
 
@@ -66,8 +66,8 @@ def is_package(path: str | Path) -> bool:
     return Path(path).suffix.lower() == ".weft"
 
 
-def has_picture(args: argparse.Namespace) -> bool:
-    """Whether one of the inputs may be a picture, seen from the names of the files."""
+def has_image(args: argparse.Namespace) -> bool:
+    """Whether one of the inputs may be an image, seen from the names of the files."""
     return any(not i.lower().endswith((".npy", ".npz")) for i in args.input)
 
 
@@ -228,50 +228,13 @@ def graph_options(p: Parser, target: str) -> None:
 
 
 def input_options(p: Parser, help: str) -> None:
-    """Files for inputs, and how pictures become arrays."""
+    """Files for inputs, and how images become arrays."""
     p.add_argument("--input", action="append", default=[], metavar="[NAME=]FILE", help=help)
-    g = p.add_argument_group("pictures")
+    g = p.add_argument_group("images")
     g.add_argument("--mean", type=floats, help="default: 0.485,0.456,0.406 (ImageNet); grey: 0")
     g.add_argument("--std", type=floats, help="default: 0.229,0.224,0.225 (ImageNet); grey: 1")
     g.add_argument("--size", type=size, help="HEIGHTxWIDTH; default: the model's, else 224")
     g.add_argument(
         "--layout", choices=["NCHW", "NHWC"], help="default: seen from the input's shape"
     )
-    p.counts_if(PICTURES, has_picture, "it is for pictures, and no --input is one")
-
-
-def bundle_options(p: Parser) -> None:
-    """What a web page is."""
-    g = p.add_argument_group("web pages")
-    g.add_argument("--bundle", metavar="FOLDER", help="write a folder that is a web page")
-    g.add_argument(
-        "--weights", choices=["f32", "f16", "int8"], default="f32",
-        help="how weights are stored in the bundle (default: f32)",
-    )  # fmt: skip
-    g.add_argument(
-        "--shard-size", type=megabytes, default=8, metavar="MIB",
-        help="weights of one file (default: 8)",
-    )  # fmt: skip
-    g.add_argument(
-        "--image", nargs="*", type=image, metavar="OPTION=VALUE",
-        help="the input is a picture, prepared inside the model: mean=, std= (of pixels in 0..1; "
-        "default ImageNet's), size= (default: the model's), crop= (0.875), canvas=, input=, bgr",
-    )  # fmt: skip
-    g.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
-    g.add_argument("--top", type=positive, metavar="K", help="show the K best classes")
-    g.add_argument("--title", help="what the page calls the model")
-    g.add_argument(
-        "--no-fallback", action="store_true",
-        help="no wasm program beside those for webgpu and webgl (needs no Emscripten)",
-    )  # fmt: skip
-    p.counts_if(
-        ("weights", "shard_size", "image", "labels", "top", "title", "no_fallback"),
-        lambda a: a.bundle, "it is for web pages and needs --bundle FOLDER",
-    )  # fmt: skip
-    p.counts_if(
-        ("output", "report"), lambda a: not a.bundle, "it is for packages; leave --bundle out"
-    )
-    p.counts_if(
-        ("no_fallback",), lambda a: may_be(a, "webgpu", "webgl"),
-        "only --target webgpu and webgl have a fallback",
-    )  # fmt: skip
+    p.counts_if(IMAGES, has_image, "it is for images, and no --input is one")

@@ -6,7 +6,7 @@ import argparse
 
 from ...runtime.errors import InputError
 from .arguments import Parser, compile_options, input_options, is_package, may_be, tolerance
-from .inputs import Pictures, read_inputs
+from .inputs import ImageOptions, read_inputs
 from .models import check_file, options_of, progress, unbound, wanted
 
 EXAMPLES = """\
@@ -48,7 +48,7 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         help="one kernel for each operator of the model, nothing fused: -O 0",
     )  # fmt: skip
     p.add_argument("--in-browser", action="store_true", help="run webgpu and wasm in Chromium, too")
-    input_options(p, "a picture, .npy or .npz, as for 'weft run'; inputs not given are random")
+    input_options(p, "an image, .npy or .npz, as for 'weft run'; inputs not given are random")
     p.counts_if(
         ("in_browser",), lambda a: may_be(a, "webgpu", "wasm"),
         "only webgpu and wasm run elsewhere without it",
@@ -71,8 +71,8 @@ def check_model(args: argparse.Namespace) -> int:
             hint="give the ONNX model that it was compiled from",
         )  # fmt: skip
     loaded = load(path, dict(args.shape))
-    pictures = Pictures(args.mean, args.std, args.size, args.layout)
-    feed = read_inputs(args.input, wanted(loaded), pictures)
+    images = ImageOptions(args.mean, args.std, args.size, args.layout)
+    feed = read_inputs(args.input, wanted(loaded), images)
     shapes = dict(args.shape)
     if unbound(loaded):
         shapes |= {k: a.shape for k, a in feed.items()}

@@ -1,4 +1,4 @@
-"""Inputs of a model out of files: pictures, .npy, .npz."""
+"""What commands read out of files: images, .npy, .npz for the inputs of a model; labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from ...runtime.dtype import DType
 from ...runtime.errors import InputError, WeftError
-from ..web.images import CROP, SIZE, check_pixels, covering, layout_of, mean_std
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """How a picture becomes an array; None: seen from the input, else the default."""
+class ImageOptions:
+    """How an image becomes an array; None: seen from the input, else the default."""
 
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
@@ -37,7 +36,7 @@ class Pictures:
 
 
 def read_inputs(
-    texts: Sequence[str], wanted: Mapping[str, Wanted], pictures: Pictures
+    texts: Sequence[str], wanted: Mapping[str, Wanted], images: ImageOptions
 ) -> dict[str, np.ndarray]:
     """Arrays by input name from ``[NAME=]FILE`` words.
 
@@ -45,7 +44,7 @@ def read_inputs(
     """
     arrays: dict[str, np.ndarray] = {}
     for text in texts:
-        for name, array in _read(text, wanted, pictures):
+        for name, array in _read(text, wanted, images):
             if name in arrays:
                 raise InputError(f"the input {name!r} was given twice.", where=text)
             arrays[name] = array
@@ -53,7 +52,7 @@ def read_inputs(
 
 
 def _read(
-    text: str, wanted: Mapping[str, Wanted], pictures: Pictures
+    text: str, wanted: Mapping[str, Wanted], images: ImageOptions
 ) -> list[tuple[str, np.ndarray]]:
     name, eq, file = text.partition("=")
     if not eq or (Path(text).exists() and name not in wanted):
@@ -81,7 +80,7 @@ def _read(
     want = _known(name, wanted, text)
     if path.suffix.lower() == ".npy":
         return [(name, _fit(_load(path), want, text))]
-    return [(name, read_picture(path, want, pictures))]
+    return [(name, read_image(path, want, images))]
 
 
 def _list(wanted: Mapping[str, Wanted]) -> str:
@@ -120,27 +119,29 @@ def _fit(array: np.ndarray, want: Wanted, text: str) -> np.ndarray:
     )
 
 
-def read_picture(path: Path, want: Wanted, options: Pictures) -> np.ndarray:
-    """A picture as an input [1, C, H, W] or [1, H, W, C] (or without the 1).
+def read_image(path: Path, want: Wanted, options: ImageOptions) -> np.ndarray:
+    """An image as an input [1, C, H, W] or [1, H, W, C] (or without the 1).
 
-    Raises :class:`InputError` when the input is no picture or the file is none, and
+    Raises :class:`InputError` when the input is no image or the file is none, and
     :class:`WeftError` when Pillow is not installed.
     """
+    from ..web.images import SIZE, check_pixels, layout_of, mean_std
+
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise WeftError(
-            "reading pictures needs Pillow, which is not installed.",
+            "reading images needs Pillow, which is not installed.",
             where=str(path), hint="pip install 'weft[images]', or give a .npy file",
         ) from None  # fmt: skip
     if len(want.dims) not in (3, 4) or want.dims[: len(want.dims) - 3] not in ((), (1,), (None,)):
-        raise InputError(f"a picture does not fit the input, which is {want}.", where=str(path))
+        raise InputError(f"an image does not fit the input, which is {want}.", where=str(path))
     layout = options.layout or layout_of(want.dims[-3:]) or "NCHW"
     at = layout[1:]
     channels, height, width = (want.dims[-3:][at.index(axis)] for axis in "CHW")
     if channels not in (1, 3, None):
         raise InputError(
-            f"the input {want} has {channels} channels as {layout}; a picture has 1 or 3.",
+            f"the input {want} has {channels} channels as {layout}; an image has 1 or 3.",
             where=str(path), hint="give --layout",
         )  # fmt: skip
     high, wide = options.size or (SIZE, SIZE)
@@ -151,7 +152,7 @@ def read_picture(path: Path, want: Wanted, options: Pictures) -> np.ndarray:
         with Image.open(path) as opened:
             image = opened.convert("L" if channels == 1 else "RGB")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as e:
-        raise InputError(f"this is no readable picture: {e}.", where=str(path)) from None
+        raise InputError(f"this is no readable image: {e}.", where=str(path)) from None
     check_pixels(want.dtype, options.mean, options.std, str(path))
     pixels = _crop(image, size)
     data = np.asarray(pixels).reshape(*size, -1)
@@ -168,8 +169,20 @@ def _crop(image: Any, size: tuple[int, int]) -> Any:
     """The middle of ``image``, scaled so that ``size`` / CROP (height, width) is covered."""
     from PIL import Image
 
+    from ..web.images import CROP, covering
+
     height, width = size
     h, w = covering(size, (image.height, image.width), CROP)
     left, top = (w - width) // 2, (h - height) // 2
     scaled = image.resize((w, h), Image.Resampling.BICUBIC)
     return scaled.crop((left, top, left + width, top + height))
+
+
+def read_labels(file: str | None) -> list[str]:
+    """The lines of a file of labels; none where there is no file."""
+    if file is None:
+        return []
+    try:
+        return Path(file).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"the labels cannot be read: {e}.", where=file) from None

@@ -1,7 +1,8 @@
-"""``weft targets`` and ``weft doctor``: what this machine can run, why not, and what to install."""
+"""``weft targets``, ``doctor``, ``cache``: what this machine can run, why not, what to install."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import platform
 import sys
@@ -16,17 +17,47 @@ from ...runtime.devices.probe import Probe, kinds, probe
 from ...runtime.devices.table import DEVICES, Device
 from ...runtime.errors import TargetError, WeftError
 from ...runtime.version import __version__
+from .arguments import Parser
 
 NEEDED = ("numpy", "llvmlite", "networkx", "onnx", "ml_dtypes", "rich")
 _OTHERS = {
-    "pillow": ("pictures in 'weft run'", "weft[images]"),
+    "pillow": ("images in 'weft run'", "weft[images]"),
     "onnxruntime": ("'weft check --against onnxruntime', tests, benchmarks", "onnxruntime"),
     "lightgbm": ("'weft tune'", "weft[tune]"),
 }
 
 
+def add_parsers(sub: argparse._SubParsersAction, raw: type) -> None:
+    """The words of the three commands."""
+    p: Parser = sub.add_parser(
+        "targets", help="what weft compiles for, and what runs here", formatter_class=raw,
+        description="List the kinds of targets, what of this machine runs them or why nothing\n"
+        "does, and what some processors offer.",
+        epilog="example:\n  weft compile model.onnx --target 'llvm -mtriple=riscv64-linux-gnu'",
+    )  # fmt: skip
+    p.set_defaults(run=targets)
+
+    p = sub.add_parser(
+        "doctor", help="versions, drivers, limits, what to install", formatter_class=raw,
+        description="Check the installation: versions, processor, threads, cache, drivers and\n"
+        "their limits, and whether kernels compile and give the right numbers; says what to\n"
+        "install. The exit code is 1 if something that is needed is wrong.",
+        epilog="example:\n  WEFT_NUM_THREADS=4 weft doctor",
+    )  # fmt: skip
+    p.set_defaults(run=doctor)
+
+    p = sub.add_parser(
+        "cache", help="show or clear the kernel cache", formatter_class=raw,
+        description="Show where compiled kernels are kept and how much room they take, or remove\n"
+        "them. WEFT_CACHE_DIR moves the cache, WEFT_CACHE_MB bounds it, WEFT_CACHE=0 turns it off.",
+        epilog="examples:\n  weft cache\n  weft cache --clear",
+    )  # fmt: skip
+    p.add_argument("--clear", action="store_true", help="remove all kernels from it")
+    p.set_defaults(run=cache)
+
+
 def optional() -> dict[str, tuple[str, str]]:
-    """Packages that are not needed: what for, what to give to pip."""
+    """Packages that are not needed: what for, what pip calls it."""
     drivers = {
         row.package: (f"running {row.kind} from Python", f"weft[{row.extra}]")
         for row in DEVICES.values()
@@ -52,8 +83,8 @@ PROCESSORS = (
 )
 
 
-def targets() -> int:
-    """Print what can be compiled for, and what can be run here."""
+def targets(args: argparse.Namespace) -> int:
+    """``weft targets``: print what can be compiled for, and what can be run here."""
     from ...codegen import for_target
     from ...ir.target import Target
     from ...ir.target import kinds as compiled
@@ -84,8 +115,8 @@ def targets() -> int:
 # ---- weft doctor --------------------------------------------------------------------------------
 
 
-def doctor() -> int:
-    """Print one line a fact; exit code 1 when something that is needed fails."""
+def doctor(args: argparse.Namespace) -> int:
+    """``weft doctor``: print one line a fact; exit code 1 when something that is needed fails."""
     checks: list[tuple[str, Callable[[], str]]] = [
         ("weft", _weft),
         ("python", lambda: f"{platform.python_version()} ({sys.executable})"),
@@ -165,8 +196,8 @@ def _small_model(kind: str) -> str:
     got = compile_model(b.finish([y]), kind)(x)
     e = np.exp(x @ w - (x @ w).max(-1, keepdims=True))
     if not np.allclose(got, e / e.sum(-1, keepdims=True), rtol=1e-3, atol=1e-5):
-        raise WeftError("it gave wrong numbers.", hint="please report this")
-    return "a test model compiles, runs, gives right numbers"
+        raise WeftError("the results are wrong.", hint="please report this")
+    return "a test model compiles, runs, right numbers"
 
 
 def _weft() -> str:
@@ -227,5 +258,19 @@ def _kernel() -> str:
     x, y = np.arange(1000, dtype=np.float32), np.empty(1000, np.float32)
     kernel(x, y)
     if not np.array_equal(y, 2 * x + 1):
-        raise WeftError("the test kernel gave wrong numbers.", hint="please report this")
+        raise WeftError("the test kernel computes wrong numbers.", hint="please report this")
     return "compiles, runs, right numbers"
+
+
+# ---- weft cache ---------------------------------------------------------------------------------
+
+
+def cache(args: argparse.Namespace) -> int:
+    """``weft cache``."""
+    from ..kernels.cache import kernel_cache
+
+    store = kernel_cache()
+    if args.clear:
+        print(f"removed {store.clear()} files")
+    print(store.stats())
+    return 0

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,44 +12,11 @@ from ...runtime.errors import InputError
 from ...runtime.executor import load as load_package
 from .arguments import is_package
 from .inputs import Wanted
+from .progress import progress
 
 if TYPE_CHECKING:
     from ...runtime.executor import Executable
     from ..options import CompileOptions, ProgressCallback
-
-
-@contextmanager
-def progress() -> Iterator[ProgressCallback]:
-    """A callback for a compilation: a bar on a terminal, a line per stage elsewhere."""
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=max(total, 1))
-            bar.update(tasks[stage], completed=done if total else 1, total=max(total, 1))
-
-        yield tell
-
-
-class _Lines:
-    """One line when a stage begins and, for the long one, one a few seconds."""
-
-    def __init__(self) -> None:
-        self.stage, self.last = "", 0.0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if stage != self.stage or (done < total and now - self.last > 5):
-            count = f" {done}/{total}" if done else ""
-            print(f"{stage}{count} …", file=sys.stderr, flush=True)
-            self.stage, self.last = stage, now
 
 
 def check_file(path: str) -> Path:
@@ -128,13 +92,3 @@ def wanted(model: Any) -> dict[str, Wanted]:
         whole = model.shapes.get(name)
         result[name] = Wanted(t.dtype, tuple(whole) if isinstance(whole, tuple) else sizes)
     return result
-
-
-def read_labels(file: str | None) -> list[str]:
-    """The lines of a file of labels; none where there is no file."""
-    if file is None:
-        return []
-    try:
-        return Path(file).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"the labels cannot be read: {e}.", where=file) from None

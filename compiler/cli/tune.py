@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...runtime import knobs
 from ...runtime.errors import RecordError, TuneError, WeftError
-from ..tune.records import Record, Records, read_records
 from .arguments import Parser, duration, graph_options, is_package, positive
 from .models import check_file, options_of
+
+if TYPE_CHECKING:
+    from ..tune.records import Record, Records
 
 SEARCH = (
     "target", "shape", "opt_level", "accuracy", "trials", "time", "threads", "timeout", "seed",
@@ -39,7 +42,7 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
                    help="give a schedule up after this (default: 20s)")  # fmt: skip
     p.add_argument("--seed", type=int, default=0, help="of the search's chance (default: 0)")
     p.add_argument("--records", metavar="FILE", help="default: WEFT_RECORDS, else the user's own")
-    p.add_argument("--plot", metavar="FILE.svg", help="write the progress as a picture")
+    p.add_argument("--plot", metavar="FILE.svg", help="write the progress as an image")
     g = p.add_argument_group("records")
     g.add_argument("--list", action="store_true", help="show the best record of each kernel")
     g.add_argument("--export", metavar="FILE", help="write all records as JSON lines")
@@ -51,6 +54,8 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
 
 def tune_model(args: argparse.Namespace) -> int:
     """``weft tune``: the search, and the upkeep of its records."""
+    from ..tune.records import Records, read_records
+
     file = Path(args.records) if args.records else knobs.records_file()
     if file is None:
         raise RecordError(

@@ -124,7 +124,7 @@ def bundle(
         ``"wasm"``, ``"wasm -threads"``.
     weights : ``"f32"``, ``"f16"`` or ``"int8"`` (see ``compiler/web/weights.py``).
     shard_mb : parameters of one file in MiB; a larger tensor has a file of its own.
-    image : the input is a picture; None: when the model's metadata says so.
+    image : the input is an image; None: when the model's metadata says so.
     classes : the output is scores of classes; None: when there are labels.
     labels : names of the classes; None: those in the model's metadata.
     title : what the page calls the model; None: its name.
@@ -217,14 +217,14 @@ def _graph(model: Any, options: CompileOptions, image: Image | None) -> Graph:
     else:
         graph, known = load(model, shapes, constants), ({}, {})
     if image is not None and isinstance(graph, UnboundGraph) and graph.symbols:
-        known = ({**_picture_shape(graph, image), **shapes}, constants)
+        known = ({**_image_shape(graph, image), **shapes}, constants)
     graph = bind(graph, *known)
     options.progress("load", 1, 1)
     return graph
 
 
-def _picture_shape(graph: UnboundGraph, image: Image) -> dict[str, int]:
-    """Sizes for symbolic dimensions of a picture: one at a time, of ``image.size``."""
+def _image_shape(graph: UnboundGraph, image: Image) -> dict[str, int]:
+    """Sizes for symbolic dimensions of an image: one at a time, of ``image.size``."""
     names = [image.input] if image.input else list(graph.signature)
     if len(names) != 1 or names[0] not in graph.signature:
         return {}

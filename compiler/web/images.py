@@ -1,7 +1,7 @@
-"""How a picture becomes the input of a model: the facts that ``weft run`` (on arrays) and bundles
+"""How an image becomes the input of a model: the facts that ``weft run`` (on arrays) and bundles
 (inside the model) share.
 
-A picture is scaled so that it covers ``size / CROP``, the middle is kept, and pixels in 0..1 are
+An image is scaled so that it covers ``size / CROP``, the middle is kept, and pixels in 0..1 are
 normalised: ``(x - mean) / std``. The numbers are those of ImageNet's validation.
 """
 
@@ -15,24 +15,24 @@ from ...runtime.dtype import UINT8, DType
 from ...runtime.errors import InputError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of red, green, blue
-CROP = 0.875  # part of the resized picture that is kept
+CROP = 0.875  # part of the resized image that is kept
 SIZE = 224  # where a model leaves it open
 
 Numbers = Sequence[float] | float
 
 
 def layout_of(dims: Sequence[int | str | None]) -> str | None:
-    """``"NCHW"`` or ``"NHWC"``, where three extents can be those of a picture: the axis of size 1
+    """``"NCHW"`` or ``"NHWC"``, where three extents can be those of an image: the axis of size 1
     or 3 has the channels, the first one when both have that size."""
     if dims[0] in (1, 3):
         return "NCHW"
     return "NHWC" if dims[2] in (1, 3) else None
 
 
-def covering(size: tuple[int, int], picture: tuple[int, int], crop: float) -> tuple[int, int]:
-    """The (height, width) that a picture is resized to, so that it covers ``size / crop``."""
-    want, have = max(zip(size, picture), key=lambda pair: pair[0] / pair[1])
-    high, wide = (max(1, round(n * want / have / crop)) for n in picture)
+def covering(size: tuple[int, int], image: tuple[int, int], crop: float) -> tuple[int, int]:
+    """The (height, width) that an image is resized to, so that it covers ``size / crop``."""
+    want, have = max(zip(size, image), key=lambda pair: pair[0] / pair[1])
+    high, wide = (max(1, round(n * want / have / crop)) for n in image)
     return high, wide
 
 

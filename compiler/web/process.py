@@ -72,7 +72,7 @@ class Classes:
 
 
 def image_dims(dims: Sequence[int | str]) -> str | None:
-    """``"NCHW"`` or ``"NHWC"`` when a shape can be that of one picture, else None."""
+    """``"NCHW"`` or ``"NHWC"`` when a shape can be that of one image, else None."""
     if len(dims) != 4 or (isinstance(dims[0], int) and dims[0] != 1):
         return None
     return layout_of(dims[1:])
@@ -82,28 +82,28 @@ def image_input(graph: Graph, image: Image) -> tuple[Graph, str, int]:
     """``graph`` with its image input replaced by raw pixels uint8 [1, S, S, 4].
 
     Gives the graph, the name of the new input (the old one's), and S.
-    Raises :class:`InputError` when the input cannot be a picture or the options do not fit it.
+    Raises :class:`InputError` when the input cannot be an image or the options do not fit it.
     """
     name = _only("input", image.input, graph.inputs, graph)
     model = graph.types[name]
     layout = image_dims(model.shape)
     if layout is None:
         raise InputError(
-            f"the input {name!r} is {model}; a picture is [1, C, H, W] or [1, H, W, C] with 1 or 3 "
+            f"the input {name!r} is {model}; an image is [1, C, H, W] or [1, H, W, C] with 1 or 3 "
             "channels.",
             where=graph.name,
-            hint="bind its sizes with --shape, or leave the picture options out",
+            hint="bind its sizes with --shape, or leave the image options out",
         )
     channels, height, width = (model.shape[layout.index(axis)] for axis in "CHW")
     if image.size is not None and tuple(image.size) != (height, width):
         high, wide = image.size
         raise InputError(
-            f"the picture size {high}x{wide} does not fit the input {name!r}, which is {model}.",
+            f"the image size {high}x{wide} does not fit the input {name!r}, which is {model}.",
             where=graph.name,
         )
     if not 0 < image.crop <= 1 or not (model.dtype.is_float or model.dtype == UINT8):
         what = f"crop={image.crop}" if model.dtype.is_float else f"an input of type {model.dtype}"
-        raise InputError(f"{what} is not possible for a picture.", where=graph.name)
+        raise InputError(f"{what} is not possible for an image.", where=graph.name)
     check_pixels(model.dtype, image.mean, image.std, graph.name)
     longer = max(height, width)
     whole, _ = covering((height, width), (longer, longer), image.crop)  # the square that is cut
@@ -148,7 +148,7 @@ def _pixels(b: GraphBuilder, name: str, side: int, channels: int, bgr: bool) -> 
 
 def _resize(b: GraphBuilder, x: str, axis: int, side: int, whole: int, size: int) -> str:
     """``side`` pixels resized to ``whole``, of which the middle ``size`` are kept. Bilinear; when
-    the picture shrinks, the triangle is as wide as needed for every pixel to count."""
+    the image shrinks, the triangle is as wide as needed for every pixel to count."""
     first = (whole - size) // 2
     if side == whole:
         starts, shape = [0] * 4, list(b.types[x].shape)

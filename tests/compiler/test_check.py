@@ -139,7 +139,7 @@ def test_errors_say_what_to_do(model):
     with pytest.raises(InputError, match="needs the ONNX model"):
         weft.check(weft.load(model), against="onnxruntime")
     with pytest.raises(WeftError, match="image"):
-        weft.check(model, inputs={"picture": 1})
+        weft.check(model, inputs={"image": 1})
 
 
 def test_what_runs_on_wasm_needs_a_page():

@@ -42,7 +42,7 @@ def save(model, name="model.onnx"):
     return name
 
 
-def picture(colour, name="photo.png", size=(40, 30)):
+def image(colour, name="photo.png", size=(40, 30)):
     Image.new("RGB", size, colour).save(name)
     return name
 
@@ -59,11 +59,11 @@ def failure(capsys, *argv):
     return text[text.index("error: ") :]
 
 
-def test_run_a_picture(capsys):
+def test_run_an_image(capsys):
     save(colour_model(), "model.onnx")
     with open("names.txt", "w") as f:
         f.write("red\ngreen\nblue\n")
-    words = ["run", "model.onnx", "--input", picture("#00ff00"), "--labels", "names.txt"]
+    words = ["run", "model.onnx", "--input", image("#00ff00"), "--labels", "names.txt"]
     assert main([*words, "--top", "2", "--mean", "0", "--std", "1", "--size", "8x6"]) == 0
     lines = out(capsys).splitlines()
     assert lines[0] == "scores: float32[1, 3]"
@@ -71,9 +71,9 @@ def test_run_a_picture(capsys):
     assert len(lines) == 3
 
 
-def test_a_picture_is_normalised_as_imagenet_unless_told_otherwise(capsys):
+def test_an_image_is_normalised_as_imagenet_unless_told_otherwise(capsys):
     save(colour_model())
-    assert main(["run", "model.onnx", "--input", picture("white"), "--output", "o.npz"]) == 0
+    assert main(["run", "model.onnx", "--input", image("white"), "--output", "o.npz"]) == 0
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     with np.load("o.npz") as data:
         assert np.allclose(data["scores"][0], (1 - mean) / std, rtol=1e-4)
@@ -81,14 +81,14 @@ def test_a_picture_is_normalised_as_imagenet_unless_told_otherwise(capsys):
 
 def test_channels_last_is_seen_from_the_shape(capsys):
     save(colour_model((1, 16, 24, 3), channels_last=True))
-    words = ["run", "model.onnx", "--input", picture("blue"), "--mean", "0", "--std", "1"]
+    words = ["run", "model.onnx", "--input", image("blue"), "--mean", "0", "--std", "1"]
     assert main([*words, "--top", "1"]) == 0
     assert out(capsys).splitlines()[1].split() == ["1", "#2"]
 
 
 def test_softmax(capsys):
     save(colour_model())
-    words = ["run", "model.onnx", "--input", picture("red"), "--mean", "0", "--std", "1"]
+    words = ["run", "model.onnx", "--input", image("red"), "--mean", "0", "--std", "1"]
     assert main([*words, "--softmax", "--top", "1"]) == 0
     value = float(out(capsys).splitlines()[1].split()[0])
     assert value == pytest.approx(np.e / (np.e + 2), rel=1e-4)
@@ -213,23 +213,23 @@ def test_errors_of_files(capsys):
     save(colour_model())
     with open("broken.png", "wb") as f:
         f.write(b"\x89PNG not really")
-    assert "no readable picture" in failure(capsys, "run", "model.onnx", "--input", "broken.png")
+    assert "no readable image" in failure(capsys, "run", "model.onnx", "--input", "broken.png")
     with open("broken.npy", "wb") as f:
         f.write(b"\x93NUMPY")
     assert "no readable array" in failure(capsys, "run", "model.onnx", "--input", "broken.npy")
-    photo = picture("red")
+    photo = image("red")
     assert "std=[0.0] does not fit 3 channels" in failure(
         capsys, "run", "model.onnx", "--input", photo, "--std", "0"
     )
     save(two_inputs(), "two.onnx")
-    assert "a picture does not fit the input" in failure(
+    assert "an image does not fit the input" in failure(
         capsys, "run", "two.onnx", "--input", f"a={photo}"
     )
 
 
-def test_a_picture_without_pillow(capsys, monkeypatch):
+def test_an_image_without_pillow(capsys, monkeypatch):
     save(colour_model())
-    photo = picture("red")
+    photo = image("red")
     monkeypatch.setitem(sys.modules, "PIL", None)
     text = failure(capsys, "run", "model.onnx", "--input", photo)
     assert "needs Pillow" in text and "pip install 'weft[images]'" in text
@@ -362,8 +362,8 @@ def test_pixels_are_not_normalised(capsys):
     n = Net("bytes")
     x = n.input("image", [1, 3, 4, 4], "uint8")
     save(n.build(n.op("ReduceMean", n.op("Cast", x, to=1), axes=[2, 3]), names=["y"]))
-    assert main(["run", "model.onnx", "--input", picture("red")]) == 0
-    text = failure(capsys, "run", "model.onnx", "--input", picture("red"), "--mean", "0.5")
+    assert main(["run", "model.onnx", "--input", image("red")]) == 0
+    text = failure(capsys, "run", "model.onnx", "--input", image("red"), "--mean", "0.5")
     assert "of type uint8 and gets pixels as they are" in text
 
 
@@ -375,6 +375,16 @@ def test_help_shows_examples(command, capsys):
     text = out(capsys)
     assert "usage: weft" in text
     assert "example" in text or command == "cache"
+
+
+def test_help_does_not_load_the_compiler():
+    """Nothing of it but the command line, and none of the heavy packages."""
+    ask = "import sys; from weft.compiler.cli.main import parser; parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    ours = [m for m in loaded if m.startswith(("weft.compiler.", "weft.codegen"))]
+    assert [m for m in ours if not m.startswith("weft.compiler.cli")] == []
+    assert not {"onnx", "llvmlite", "networkx", "rich", "PIL"} & set(loaded)
 
 
 def test_python_m_weft():
@@ -471,5 +481,5 @@ def test_progress_is_drawn():
     assert resampled(history, 4) == [1.0, 1.5, 1.5, 2.0]
     assert sparkline(history, 4) == "1.00 ▁▅▅█ 2.000 times the default, 0:04"
     assert sparkline([]) == ""
-    picture = svg(history, "a < b")
-    assert "a &lt; b" in picture and picture.count("<polyline") == 1
+    image = svg(history, "a < b")
+    assert "a &lt; b" in image and image.count("<polyline") == 1

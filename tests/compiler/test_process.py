@@ -102,8 +102,8 @@ def test_other_inputs_and_outputs_stay():
 @pytest.mark.parametrize(
     "shape, image, words",
     [
-        ((1, 10), Image(), "a picture is"),
-        ((2, 3, 8, 8), Image(), "a picture is"),
+        ((1, 10), Image(), "an image is"),
+        ((2, 3, 8, 8), Image(), "an image is"),
         ((1, 3, 8, 8), Image(mean=(1, 2)), "mean="),
         ((1, 3, 8, 8), Image(std=0), "std="),
         ((1, 3, 8, 8), Image(size=(9, 8)), "size 9x8"),
@@ -112,7 +112,7 @@ def test_other_inputs_and_outputs_stay():
         ((1, 3, 8, 8), Image(input="y"), "no input 'y'"),
     ],
 )
-def test_wrong_options_of_pictures(shape, image, words):
+def test_wrong_options_of_images(shape, image, words):
     with pytest.raises(weft.WeftError, match=words):
         image_input(same(shape), image)
 
