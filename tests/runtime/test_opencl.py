@@ -172,8 +172,8 @@ def test_a_machine_without_pyopencl():
 def test_the_cache_is_where_the_knobs_say(tmp_path):
     script = (
         "import sys; sys.path.insert(0, {tests!r})\n"
-        "import handmade_compute as h; e, f, w = h.everything('opencl'); e.run(f)"
-    ).format(tests=str(__import__("pathlib").Path(handmade.__file__).parent))
+        "from support import handmade_compute as h; e, f, w = h.everything('opencl'); e.run(f)"
+    ).format(tests=str(__import__("pathlib").Path(handmade.__file__).parents[1]))
     home, cache = tmp_path / "home", tmp_path / "cache"
     home.mkdir()
     places = {"HOME": str(home), "XDG_CACHE_HOME": "", "WEFT_CACHE_DIR": str(cache)}

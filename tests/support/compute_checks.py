@@ -183,8 +183,8 @@ def narrowed(target: str) -> None:
 def forked(target: str) -> None:
     """A fork is told that drivers do not work there, for old programs and for new ones."""
     script = (
-        f"import os, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import handmade_compute as h\n"
+        f"import os, sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from support import handmade_compute as h\n"
         "from weft.runtime.errors import DeviceError\n"
         f"exe, feeds, want = h.everything({target!r}); exe.run(feeds)\n"
         "child = os.fork()\n"

@@ -76,6 +76,11 @@ class CPUDevice:
     name = "cpu"
 
     @staticmethod
+    def is_of(triple: str) -> bool:
+        """Whether this machine has the architecture of a triple (``"x86_64-unknown-linux-gnu"``)."""
+        return triple.partition("-")[0] in ("", llvm.get_process_triple().partition("-")[0])
+
+    @staticmethod
     def missing_features(attributes: str) -> list[str]:
         """The processor features of an LLVM attribute list (``"+avx2,-fma4"``) that this machine
         lacks: code compiled with them may use instructions that end the process here."""

@@ -247,8 +247,10 @@ class CPUProgram:
 
 def _check_processor(program: Program, device: CPUDevice) -> None:
     """Refuse code for processor features that this machine lacks, instead of dying of it."""
-    attributes = [w.partition("=")[2] for w in program.target.split() if w.startswith("-mattr=")]
-    missing = device.missing_features(",".join(attributes))
+    options = dict(w.split("=", 1) for w in program.target.split() if w.startswith("-m"))
+    if not device.is_of(options.get("-mtriple", "")):
+        return  # what loads the code says that it is for another processor
+    missing = device.missing_features(options.get("-mattr", ""))
     if missing:
         raise DeviceError(
             f"{program.name} was compiled for a processor with {', '.join(missing)}, which this "
