@@ -77,7 +77,7 @@ class CPUDevice:
 
     @staticmethod
     def is_of(triple: str) -> bool:
-        """Whether this machine has the architecture of a triple (``"x86_64-unknown-linux-gnu"``)."""
+        """Whether this machine has the architecture of a triple, such as ``"x86_64-linux-gnu"``."""
         return triple.partition("-")[0] in ("", llvm.get_process_triple().partition("-")[0])
 
     @staticmethod
