@@ -1,9 +1,9 @@
-"""Expressions in languages with C's syntax; what they call things are hooks."""
+"""Expressions in languages with C's syntax; what differs between them is in ``hooks.py``."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ...ir.alu import Op
@@ -25,27 +25,17 @@ from ...ir.expr import (
 )
 from ...ir.visit import children, walk
 from ...runtime.dtype import INT32, DType
-from .scopes import Lane, Scopes, Value, bare, bare_sum
+from .hooks import LanguageHooks
+from .scopes import Lane, Value, bare, bare_sum
 
-COMPONENTS = "xyzw"
-INFIX = {
-    Op.ADD: "+", Op.SUB: "-", Op.MUL: "*", Op.DIV: "/", Op.EQ: "==", Op.NE: "!=", Op.LT: "<",
-    Op.LE: "<=", Op.AND: "&", Op.OR: "|", Op.XOR: "^",
-}  # fmt: skip
-LOGIC_SCALAR = {Op.AND: "&&", Op.OR: "||", Op.XOR: "!="}
 _DIVISION = {
     Op.FLOORDIV: "floordiv", Op.FLOORMOD: "floormod", Op.TRUNCDIV: "truncdiv",
     Op.TRUNCMOD: "truncmod",
 }  # fmt: skip
 
 
-class Expressions(Scopes):
+class CLikeExpressions(LanguageHooks):
     """Texts of expressions. A *form* is a text with ``{0}``, ``{1}`` for the operands."""
-
-    # Functions of ours that the language lacks: what :meth:`helper_text` makes texts of.
-    library: Mapping[str, Any] = {}
-    # Intrinsic functions, and what the language or ``library`` calls them.
-    intrinsics: Mapping[str, str] = {}
 
     def __init__(self, where: str):
         super().__init__(where)
@@ -57,114 +47,6 @@ class Expressions(Scopes):
             Cast: self.cast, Reinterpret: self.reinterpret, Select: self.select,
             Call: self._call, Load: self._load, Ramp: self._ramp, Broadcast: self._broadcast,
         }  # fmt: skip
-
-    # -- hooks ------------------------------------------------------------------------------------
-
-    def literal(self, x: bool | int | float, d: DType) -> str:
-        """The text of a constant."""
-        raise NotImplementedError
-
-    def splat(self, d: DType, text: str) -> str:
-        """A vector of type ``d`` with a scalar in every lane."""
-        raise NotImplementedError
-
-    def build(self, d: DType, lanes: Sequence[str]) -> str:
-        """A vector of its lanes."""
-        raise NotImplementedError
-
-    def component(self, text: str, k: int, d: DType) -> str:
-        """Lane ``k`` of a vector of type ``d``."""
-        return f"{text}.{COMPONENTS[k]}"
-
-    def operator(self, op: Op, d: DType) -> str:
-        """The form of an operator on values of type ``d``: all but divisions, shifts and the
-        extrema of floats."""
-        raise NotImplementedError
-
-    def fit(self, op: Op, d: DType, v: Value) -> Value:
-        """``v``, the result of ``op``, brought back into what ``d`` holds."""
-        return v
-
-    def mixes(self, op: Op, d: DType) -> bool:
-        """Whether ``op`` takes a scalar beside a vector of type ``d``."""
-        return op in (Op.ADD, Op.SUB, Op.MUL, Op.DIV)
-
-    def beside(self, text: str, d: DType) -> str:
-        """A scalar as the right operand of a shift or mask of a vector of type ``d``."""
-        return text
-
-    def literal_beside(self, x: float, d: DType) -> str:
-        """A constant as the right operand of a shift or mask of a vector of type ``d``."""
-        return self.beside(self.literal(x, d.element), d)
-
-    def count_of(self, form: str, d: DType) -> str:
-        """A value of type ``d`` as the count of a shift."""
-        return form
-
-    def literal_count(self, n: int, d: DType) -> str:
-        """A constant as the count of a shift of values of type ``d``."""
-        return self.beside(str(n), d)
-
-    def apply(self, op: Op, d: DType, operands: Sequence[Value]) -> Value:
-        """``op`` on operands of type ``d``."""
-        made = self.join(self.operator(op, d), operands, [d] * len(operands))
-        return self.fit(op, d, made)
-
-    def plain_sum(self, e: Binary) -> bool:
-        """Whether the terms of an int32 sum may be added in any order."""
-        return True
-
-    def function(self, name: str, d: DType) -> str:
-        """The name of a function of ours for values of type ``d``; it becomes part of the code."""
-        raise NotImplementedError
-
-    def helper_text(self, name: str, t: Any) -> tuple[str, Sequence[tuple[str, Any]]]:
-        """The text of a function of ``library`` for operands of type ``t``, and what it calls:
-        names and types."""
-        return self.library[name](t)
-
-    def extremum(self, e: Binary) -> Value:
-        """The minimum or maximum of floats: NaN wins."""
-        raise NotImplementedError
-
-    def cast(self, e: Cast) -> Value:
-        """The value of a conversion."""
-        raise NotImplementedError
-
-    def reinterpret(self, e: Reinterpret) -> Value:
-        """The bits of a value as another type."""
-        raise NotImplementedError
-
-    def intrinsic(self, name: str, d: DType) -> str:
-        """The form of an intrinsic function of values of type ``d``."""
-        if name not in self.intrinsics:
-            raise self.error(f"the intrinsic {name!r} has no form in this language")
-        text = self.intrinsics[name]
-        return f"{self.function(text, d) if text in self.library else text}({{0}})"
-
-    def choice(self, d: DType) -> str:
-        """The form of a choice by a scalar condition."""
-        return "({0} ? {1} : {2})"
-
-    def choose(self, cond: Value, a: Value, b: Value, c: DType, d: DType) -> Value:
-        """``a`` in the lanes where ``cond`` holds, ``b`` elsewhere."""
-        raise NotImplementedError
-
-    def load(self, e: Load) -> Value:
-        """The value of a load; its predicate is the caller's, see :meth:`_load`."""
-        raise NotImplementedError
-
-    def must_branch(self, e: Select) -> bool:
-        """Whether computing both sides of a choice is not allowed."""
-        return False
-
-    def variable(self, t: str, name: str, text: str = "") -> str:
-        """The statement that declares a variable, with or without a value."""
-        return f"{t} {name} = {text};" if text else f"{t} {name};"
-
-    def spread(self, v: Value, d: DType, e: Expr) -> Value:
-        """``v``, which is the scalar ``e``, in every lane of a vector of type ``d``."""
-        return v.with_text(self.splat(d, v.text))
 
     # -- values -----------------------------------------------------------------------------------
 
@@ -409,4 +291,4 @@ class Expressions(Scopes):
         return self.choose(self.value(p), v, nothing, p.dtype, d)
 
 
-__all__ = ["COMPONENTS", "INFIX", "LOGIC_SCALAR", "Expressions"]
+__all__ = ["CLikeExpressions"]

@@ -11,11 +11,11 @@ from ...ir.target import Target
 from ...ir.visit import walk
 from ...runtime.dtype import INT32, DType
 from ..text import Text
-from .expressions import Expressions
+from .expressions import CLikeExpressions
 from .scopes import Value, bare
 
 
-class CLike(Expressions):
+class CLike(CLikeExpressions):
     """Writes the body of one function."""
 
     # Whether reads outside of a buffer do harm: then nothing is read that might not be wanted.

@@ -14,7 +14,7 @@ import numpy as np
 from ...ir.alu import LOGIC, Op
 from ...ir.expr import Binary, Broadcast, Cast, Const, Expr, Reinterpret
 from ...runtime.dtype import DType
-from .expressions import INFIX, LOGIC_SCALAR
+from .hooks import INFIX, LOGIC_SCALAR
 from .scopes import Value
 from .statements import CLike
 

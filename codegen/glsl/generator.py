@@ -30,7 +30,7 @@ from ...ir.target import Target
 from ...runtime.dtype import DType
 from ...runtime.errors import CodegenError, DeviceError
 from ...runtime.texture import TextureShape, texture_shape
-from ..clike.expressions import COMPONENTS
+from ..clike.hooks import COMPONENTS
 from ..clike.scopes import Value
 from ..clike.statements import is_contiguous
 from ..clike.words import Words
@@ -66,7 +66,7 @@ class GLSL(TextGenerator):
     def write(self, f: Function, target: Target) -> Text:
         """The code of ``f``; raises :class:`CodegenError` with the reason when a fragment shader
         cannot compute it."""
-        return _Shader(f, target).text()
+        return _FragmentShader(f, target).text()
 
 
 def stored_kind(d: DType) -> str:
@@ -74,7 +74,7 @@ def stored_kind(d: DType) -> str:
     return "float" if d.is_float else "uint" if d.kind == "uint" else "int"
 
 
-class _Shader(Words):
+class _FragmentShader(Words):
     types = _TYPES
     reserved = _RESERVED
     library = HELPERS

@@ -21,7 +21,7 @@ from ...ir.target import Target
 from ...ir.visit import walk
 from ...runtime.dtype import INT64
 from ...runtime.errors import CodegenError
-from .expressions import Expressions
+from .memory import LLVMMemory
 from .values import register
 
 STACK_LIMIT = 64 << 10  # bytes; larger local buffers go to the heap
@@ -68,7 +68,7 @@ class Module:
         return "\n".join([header, *self.functions, *sorted(self.declare), *meta, ""])
 
 
-class Body(Expressions):
+class Body(LLVMMemory):
     """Writes one LLVM function: the body of a kernel or of a parallel loop."""
 
     def __init__(self, module: Module, name: str, kernel: str, *, parallel: bool):

@@ -18,8 +18,8 @@ from ...ir.expr import Binary, Broadcast, Call, Cast, Const, Expr, Reinterpret
 from ...ir.stmt import Function
 from ...ir.target import Target
 from ...runtime.dtype import FLOAT32, INT32, DType
-from ..clike.expressions import INFIX, LOGIC_SCALAR
 from ..clike.guards import Guarded
+from ..clike.hooks import INFIX, LOGIC_SCALAR
 from ..clike.scopes import Value
 from ..clike.words import is_number
 from .helpers import EXACT, HELPERS, INTRINSICS, type_name

@@ -36,10 +36,10 @@ class OpenCL(TextGenerator):
     def write(self, f: Function, target: Target) -> Text:
         """The code of ``f``; raises :class:`CodegenError` with the reason when the target cannot
         compute it."""
-        return _Kernel(f, target).text()
+        return _OpenCLKernel(f, target).text()
 
 
-class _Kernel(OpenCLExpressions):
+class _OpenCLKernel(OpenCLExpressions):
     hardware = _HARDWARE
 
     def __init__(self, f: Function, target: Target):

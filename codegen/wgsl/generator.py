@@ -28,7 +28,7 @@ from ...ir.stmt import Alloc, Buffer, For, Function, Store
 from ...ir.target import Target
 from ...ir.visit import walk
 from ...runtime.dtype import INT32, DType
-from ..clike.expressions import COMPONENTS
+from ..clike.hooks import COMPONENTS
 from ..clike.scopes import Value, bare
 from ..text import Text, TextGenerator
 from .expressions import WGSLExpressions
@@ -46,10 +46,10 @@ class WGSL(TextGenerator):
     def write(self, f: Function, target: Target) -> Text:
         """The code of ``f``; raises :class:`CodegenError` with the reason when the target cannot
         compute it."""
-        return _Kernel(f, target).text()
+        return _ComputeShader(f, target).text()
 
 
-class _Kernel(WGSLExpressions):
+class _ComputeShader(WGSLExpressions):
     hardware = _HARDWARE
 
     def __init__(self, f: Function, target: Target):
