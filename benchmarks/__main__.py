@@ -3,9 +3,10 @@
 Each peer lives in a process of its own, so that no thread pool or environment variable of one
 disturbs another. The processes of one comparison take turns in short rounds: whatever slows the
 machine down for a while slows all of them. A peer whose numbers differ from ONNX Runtime's is
-reported as wrong, not timed. Then single kernels beside the peaks of the machine (``kernels.py``),
-compile times and memory; one model on all of weft's targets (``field.py``) and the runtimes of the
-browser (``benchmarks/web``), with sizes, which ``--no-web`` leaves out.
+reported as wrong, not timed. ``--before FOLDER`` adds an older checkout of weft as one more peer:
+what a change cost or gained, in the same run. Then single kernels beside the peaks of the machine
+(``kernels.py``), compile times and memory; one model on all of weft's targets (``field.py``) and
+the runtimes of the browser (``benchmarks/web``), with sizes, which ``--no-web`` leaves out.
 """
 
 from __future__ import annotations
@@ -32,17 +33,30 @@ from .zoo import ARCHITECTURES, judge, random_model, shapes
 
 MODELS = ("resnet18", "resnet50", "mobilenet_v2", "mnist_cnn", "encoder")
 PEER_NAMES = ("weft", "onnxruntime", "openvino", "torch")
+BEFORE = "weft before"  # the peer of --before
 
 
 class Worker:
-    """A child process that holds one peer."""
+    """A child process that holds one peer; ``checkout`` is the weft that it imports, by default
+    this one."""
 
-    def __init__(self, peer: str, threads: int, env: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        peer: str,
+        threads: int,
+        env: Mapping[str, str] | None = None,
+        checkout: Path | None = None,
+    ):
         self.peer = peer
         variables = ("OMP_NUM_THREADS", "WEFT_NUM_THREADS", "MKL_NUM_THREADS")
         everything = {**os.environ, **dict.fromkeys(variables, str(threads)), **(env or {})}
+        self._folder = tempfile.TemporaryDirectory(prefix="weft-before-")
+        if checkout is not None:  # the package is called after its folder
+            Path(self._folder.name, "weft").symlink_to(checkout.resolve())
+            everything["PYTHONPATH"] = self._folder.name
+        name = "weft" if checkout is not None else peer
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.worker", peer, str(threads)],
+            [sys.executable, "-m", f"{__package__}.worker", name, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -64,13 +78,19 @@ class Worker:
         assert self.process.stdin
         self.process.stdin.close()
         self.process.wait(timeout=60)
+        self._folder.cleanup()
 
 
 def compare(
-    model: str, peers: list[str], threads: int, rounds: int, seconds: float
+    model: str,
+    peers: list[str],
+    threads: int,
+    rounds: int,
+    seconds: float,
+    before: Path | None = None,
 ) -> dict[str, Any]:
     """Median milliseconds per peer, or the reason why there is none."""
-    workers = [Worker(p, threads) for p in peers]
+    workers = [Worker(p, threads, checkout=before if p == BEFORE else None) for p in peers]
     result: dict[str, Any] = {"model": model, "threads": threads, "ms": {}, "failed": {}}
     try:
         samples: dict[str, np.ndarray] = {}
@@ -95,13 +115,16 @@ def compare(
     finally:
         for w in workers:
             w.close()
-    others = [ms for p, ms in result["ms"].items() if p != "weft"]
-    if others and "weft" in result["ms"]:
-        result["ratio"] = result["ms"]["weft"] / min(others)
+    ours = result["ms"].get("weft")
+    others = [ms for p, ms in result["ms"].items() if p not in ("weft", BEFORE)]
+    if others and ours:
+        result["ratio"] = ours / min(others)
+    if ours and BEFORE in result["ms"]:
+        result["change"] = ours / result["ms"][BEFORE]
     return result
 
 
-def compile_times(model: str) -> dict[str, float]:
+def compile_times(model: str, checkout: Path | None = None) -> dict[str, float]:
     """Seconds that ``weft.compile`` takes with an empty disk cache and, in the median of three more
     processes, with what the first one left there."""
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder:
@@ -109,7 +132,8 @@ def compile_times(model: str) -> dict[str, float]:
         for _ in range(4):
             # Later processes have compiled Python modules, as with every installed package.
             kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/python"}
-            worker = Worker("weft", 1, {"WEFT_CACHE_DIR": folder, "WEFT_CACHE": "1", **kept})
+            cache = {"WEFT_CACHE_DIR": folder, "WEFT_CACHE": "1"}
+            worker = Worker("weft", 1, {**cache, **kept}, checkout)
             answer = worker.ask(load=model)
             worker.close()
             if "error" in answer:
@@ -125,6 +149,13 @@ def activation_memory(*models: str) -> dict[str, float]:
         model = random_model(name)
         found[name] = compile_model(model, "llvm", shapes(model)).program.arena / 2**20
     return found
+
+
+def _show_compile_times(console: Console, when: str, times: Mapping[str, float]) -> None:
+    console.print(
+        f"compiling ResNet-18{when}: {times['cold']:.1f} s with an empty cache, "
+        f"{times['warm']:.1f} s from the disk cache"
+    )
 
 
 def _cell(result: dict[str, Any], peer: str) -> str:
@@ -156,11 +187,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--no-compile-time", action="store_true", help="leave compile times and memory out"
     )
     p.add_argument("--no-kernels", action="store_true", help="leave the single kernels out")
+    p.add_argument(
+        "--before",
+        type=Path,
+        metavar="FOLDER",
+        help="a checkout of an older weft: one more peer",
+    )
     p.add_argument("--json", type=Path, help="write the numbers to this file")
     p.add_argument("--no-web", action="store_true", help="leave the browser out")
     args = p.parse_args(argv)
     if args.quick:
         args.models, args.threads, args.rounds = ["resnet18", "mnist_cnn"], [1], 4
+    if args.before is not None:
+        if not (args.before / "benchmarks" / "worker.py").is_file():
+            p.error(f"--before: {args.before} is no checkout of weft")
+        args.peers.insert(1, BEFORE)
     return args
 
 
@@ -171,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
     for threads in args.threads:
         for model in args.models:
             console.print(f"{model}, {threads} thread{'s' * (threads > 1)} …", style="dim")
-            r = compare(model, args.peers, threads, max(1, args.rounds), args.seconds)
+            r = compare(model, args.peers, threads, max(1, args.rounds), args.seconds, args.before)
             for peer, why in r["failed"].items():
                 console.print(f"  {peer}: {why}", style="red", markup=False)
                 failed = True
@@ -181,13 +222,17 @@ def main(argv: list[str] | None = None) -> int:
     if ratios:
         mean = statistics.geometric_mean(ratios)
         console.print(f"weft / best peer, geometric mean: {mean:.2f}")
+    changes = [r["change"] for r in results if "change" in r]
+    if changes:
+        mean = statistics.geometric_mean(changes)
+        console.print(f"weft / weft before, geometric mean: {mean:.3f}")
     report: dict[str, Any] = {"results": results}
     if not args.no_compile_time and "weft" in args.peers:
         report["compile_seconds"] = times = compile_times("resnet18")
-        console.print(
-            f"compiling ResNet-18: {times['cold']:.1f} s with an empty cache, "
-            f"{times['warm']:.1f} s from the disk cache"
-        )
+        _show_compile_times(console, "", times)
+        if args.before is not None:
+            report["compile_seconds_before"] = times = compile_times("resnet18", args.before)
+            _show_compile_times(console, " before", times)
         report["activation_mib"] = memory = activation_memory("alexnet", "resnet18")
         console.print(
             "activations at their peak: " + ", ".join(f"{k} {v:.1f} MiB" for k, v in memory.items())
