@@ -46,6 +46,7 @@ _MODULES: tuple[str, ...] = (
     "winograd",
     "pool",
     "shape",
+    "pad",
     "gather",
     "scatter",
     "image",
