@@ -14,6 +14,7 @@ from ..ir.target import Target, register_kind
 from ..runtime.devices.table import Device, register_device
 from ..runtime.errors import TargetError
 from ..runtime.runner import RunnerFactory
+from .frontends.registered import register_converter
 from .ops import register
 from .ops.opdef import OpDef
 
@@ -25,14 +26,11 @@ def register_op(op: OpDef, onnx: str | None = None) -> OpDef:
     ----------
     onnx : the node that it stands for in ONNX models, ``"domain::Operator"``: inputs in order, the
         attributes of the schema by name. Other correspondences: a function ``NodeContext ->
-        tensor names`` given to :func:`weft.compiler.frontends.onnx.importer.register_converter`.
+        tensor names`` given to :func:`weft.compiler.frontends.registered.register_converter`.
 
     Raises :class:`GraphError` when there is an operator of this name.
     """
     if onnx is not None:
-        # Here, since the package onnx takes long to load and not every program reads models.
-        from .frontends.onnx.importer import register_converter
-
         register_converter(onnx, lambda n: _convert(op, n))
     return register(op)
 

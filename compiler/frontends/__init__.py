@@ -1,7 +1,8 @@
 """From a model as its framework wrote it to a Graph.
 
 ``table.py`` has a row for each format, its folder beside it a reader (bytes to what the file says)
-and converters (its operators to ours). ``signature.py`` holds symbolic shapes.
+and converters (its operators to ours). ``signature.py`` holds symbolic shapes, ``registered.py``
+converters from outside.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Emitter:
     def __init__(self, name: str, reserved: Collection[str] = ()):
         self.builder = GraphBuilder(name)
         self.reserved = frozenset(reserved)  # names that only :meth:`rename` may give
-        self.made: set[str] = set()  # tensors added since the importer last cleared it
+        self.made: set[str] = set()  # tensors added since the walk last cleared it
         self._budget = FOLD_BUDGET
 
     def add(

@@ -3,6 +3,8 @@
 import itertools
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from operator import itemgetter
 
@@ -103,6 +105,18 @@ def test_the_cache_sees_what_an_operator_means():
         keys.append(structural_key(Group.of(g, g.nodes), g.types, g.constants))
     del ops._registered["versioned"]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_to_register_a_converter_does_not_load_onnx():
+    """The package takes long to load, and not every program reads models."""
+    script = (
+        "import sys, weft\n"
+        "from weft.compiler.ops import get\n"
+        "from dataclasses import replace\n"
+        "weft.register_op(replace(get('relu'), name='mine'), onnx='tests.lazy::Mine')\n"
+        "sys.exit('onnx' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_an_onnx_node_of_another_domain():

@@ -188,7 +188,7 @@ LIMITED = textwrap.dedent(
     from weft.compiler.passes.pipeline import GraphPipeline
     from weft.compiler.frontends import load
     from weft.runtime.errors import WeftError
-    from weft.compiler.frontends.onnx.importer import converters
+    from weft.compiler.frontends.onnx.converters import converters
     from weft.compiler.ops import all_ops
     converters(), all_ops()
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

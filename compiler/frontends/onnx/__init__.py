@@ -1,8 +1,9 @@
 """ONNX models: reading, checking, and one converter per ONNX operator.
 
-``reader`` opens the file, ``importer`` walks its nodes, ``context`` is what a converter sees,
-``ops_*`` are the converters, ``functions``, ``scope``, ``schema``, ``tensors`` are what their names
-say, ``emit`` adds to the graph and folds constants at once.
+``reader`` opens the file, ``importer`` takes its inputs and outputs, ``walk`` its nodes;
+``converters`` is the table of ``ops_*``, ``context`` what a converter sees; ``functions``,
+``scope``, ``schema``, ``tensors`` are what their names say. ``../emit.py`` adds to the graph and
+folds constants at once.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from .scope import subgraphs
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A function, the node that calls it, and the operator sets of its body."""
 
     function: FunctionProto
@@ -35,7 +35,7 @@ class Call:
         return None
 
 
-def with_attributes(node: NodeProto, call: Call, where: str) -> NodeProto:
+def with_attributes(node: NodeProto, call: FunctionCall, where: str) -> NodeProto:
     """``node`` of a function's body with references to the call's attributes replaced.
 
     A reference to an attribute that the call does not give is left out, by the standard.
@@ -48,7 +48,7 @@ def with_attributes(node: NodeProto, call: Call, where: str) -> NodeProto:
     return result
 
 
-def _substitute(node: NodeProto, call: Call, where: str, depth: int) -> None:
+def _substitute(node: NodeProto, call: FunctionCall, where: str, depth: int) -> None:
     if depth > 40:
         raise ModelError("subgraphs are nested too deeply.", where=where)
     attributes = list(node.attribute)

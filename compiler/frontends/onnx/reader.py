@@ -13,12 +13,12 @@ from google.protobuf.message import DecodeError, Message
 from onnx import ModelProto, TypeProto, ValueInfoProto
 
 from ....runtime.errors import ModelError, UnsupportedError
+from ..registered import ONNX_DOMAINS
 from ..signature import SymbolicType
 from .tensors import TensorReader, onnx_dtype
 
 OLDEST_IR, OLDEST_OPSET = 3, 7
 MAX_NESTING = 100  # of protobuf messages, as in its own parsers
-DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def opsets_of(imports, file: str) -> dict[str, int]:
     """Version by domain (``""`` is ai.onnx) of an ``opset_import``, checked."""
     table: dict[str, int] = {}
     for entry in imports:
-        domain = "" if entry.domain in DEFAULT_DOMAINS else entry.domain
+        domain = "" if entry.domain in ONNX_DOMAINS else entry.domain
         if table.setdefault(domain, entry.version) != entry.version:
             raise ModelError(f"two versions of the operator set {domain!r}.", where=file)
     if "" in table:

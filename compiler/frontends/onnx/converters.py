@@ -1,0 +1,64 @@
+"""Which module converts what, and how one converter is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+
+from ....runtime.errors import GraphError, ModelError
+from ..registered import REGISTERED
+from .context import Converter, NodeContext
+
+# Each module has a literal CONVERTERS: dict[str, Converter], keyed by the operator of the ai.onnx
+# domain ("Conv").
+_MODULES: tuple[str, ...] = (
+    "ops_core",
+    "ops_conv",
+    "ops_shape",
+    "ops_gather",
+    "ops_image",
+    "ops_rnn",
+    "ops_math",
+    "ops_reduce",
+    "ops_nn",
+    "ops_quantize",
+    "ops_loss",
+)
+
+
+@cache
+def converters() -> dict[str, Converter]:
+    """Every converter of weft's own, by operator."""
+    table: dict[str, Converter] = {}
+    for m in _MODULES:
+        for op, convert in import_module(f".{m}", __package__).CONVERTERS.items():
+            assert op not in table, f"two converters for {op}"
+            table[op] = convert
+    return table
+
+
+def converter_of(domain: str, op: str) -> Converter | None:
+    """The converter of an operator, ``domain`` being ``""`` for ONNX's own; None where there is
+    none."""
+    return REGISTERED.get(f"{domain}::{op}") if domain else converters().get(op)
+
+
+def run_converter(convert: Converter, context: NodeContext) -> list[str]:
+    """The tensors for the node's outputs, as ``convert`` lists them.
+
+    What Python and numpy raise for bad *values* (an index out of bounds, a mode that is in no
+    table, shapes that do not fit) is the file's fault, as nothing else is unknown to a converter;
+    it becomes a :class:`ModelError` that keeps the exception as its cause. What they raise for
+    bad *code* (TypeError, AttributeError, NameError, AssertionError) is a bug of weft and is not
+    hidden.
+    """
+    try:
+        made: Sequence[str] | str = convert(context)
+    except (ValueError, LookupError, ArithmeticError, MemoryError) as e:
+        raise ModelError(
+            f"weft could not read this node ({type(e).__name__}: {e}).", where=context.where
+        ) from e
+    except RecursionError as e:
+        raise GraphError("the graph is nested too deeply.", where=context.where) from e
+    return [made] if isinstance(made, str) else list(made)
