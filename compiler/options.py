@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..ir.target import Target
+from ..ir.target import HOST, Target
 from ..runtime.errors import GraphError, TargetError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class CompileOptions:
     that does not exist.
     """
 
-    targets: tuple[Target, ...] = (Target.parse("llvm"),)
+    targets: tuple[Target, ...] = (Target.parse(HOST),)
     shapes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     constants: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     accuracy: str = "fast"

@@ -14,6 +14,8 @@ from ..runtime.dtype import DType
 from ..runtime.errors import TargetError
 from .intrin import INTRINSICS
 
+HOST = "llvm"  # the kind that is this machine's processor: what targets are by default
+
 
 @dataclass(frozen=True)
 class Target:
@@ -66,6 +68,11 @@ class Target:
         """Elements of ``dtype`` in one vector register."""
         n = max(1, self.vector_bits // max(8, dtype.bits))
         return min(n, self.max_lanes) if self.max_lanes else n
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether another kind of target takes what this one cannot compute."""
+        return self.fallback not in ("", "none")
 
     @property
     def family(self) -> str:

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.target import Target
+from ...ir.target import HOST, Target
 from ...runtime.devices.probe import kinds, probe
+from ...runtime.devices.table import BROWSER, NODE
 from ...runtime.dtype import DType
 from ...runtime.errors import DeviceError, InputError
 from ...runtime.executor import Executable
@@ -37,12 +38,12 @@ from ..options import CompileOptions, ProgressCallback
 from ..passes.pipeline import GraphPipeline
 from ..tune.records import Records
 from ..web.browser import chromium, playwright
-from ..web.remote import Job, place_of, run_away
+from ..web.remote import HERE, Job, in_pages, place_of, run_away
 from . import judges
 from .report import Report, Row, distance
 from .tolerances import Tolerance, of_models
 
-AGAINST = ("interp", "llvm", "onnxruntime")
+AGAINST = ("interp", HOST, "onnxruntime")
 SHOWN = 10  # rows of the table, and tensors whose kernel is looked at alone
 
 
@@ -142,7 +143,7 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
     tell("run", 1, 2)
     if judge.against == "interp":
         expected = judges.by_reference(graph, feeds)
-    elif judge.against == "llvm":
+    elif judge.against == HOST:
         expected = judges.by_llvm(pipeline.source(goal), feeds, options)
     else:
         plain, known = pipeline.graph, options.constants
@@ -162,9 +163,9 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
 def _place(goal: Target, in_browser: bool) -> str:
     """Where the target's programs run: here, under Node, in a browser."""
     place = place_of(goal)
-    if in_browser and goal.kind in ("webgpu", "wasm"):
-        place = "browser"
-    if place == "browser":
+    if in_browser and in_pages(goal):
+        place = BROWSER
+    if place == BROWSER:
         playwright()
         chromium()
     elif goal.kind in kinds():
@@ -179,7 +180,7 @@ def _place(goal: Target, in_browser: bool) -> str:
 def _runs_whole(program: Executable, place: str) -> None:
     """Refuse a program of which a part runs on WebAssembly, outside of a page."""
     elsewhere = program.program.meta.get("fallback", {})
-    if place == "here" and elsewhere:
+    if place == HERE and elsewhere:
         label, why = next(iter(elsewhere.items()))
         raise DeviceError(
             f"{len(elsewhere)} kernels of the program run on WebAssembly, which is for pages: "
@@ -228,10 +229,10 @@ def _random(rng: np.random.Generator, dtype: DType, shape: tuple[int, ...]) -> n
 def _run(
     program: Executable, watched: Executable, feeds: Mapping[str, np.ndarray], place: str
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
-    if place == "here":
+    if place == HERE:
         return program.run(feeds), watched.run(feeds), "in this process"
     first, second = run_away([Job(program, feeds), Job(watched, feeds)], place)
-    where = {"node": "under Node", "browser": "in Chromium"}[place]
+    where = {NODE: "under Node", BROWSER: "in Chromium"}[place]
     return dict(first.outputs), dict(second.outputs), f"{where}: {'; '.join(first.devices)}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.target import Target
+from ...ir.target import HOST, Target
 from ...runtime.errors import InputError, WeftError
 from ..driver import resolved
 from ..graph.evaluate import evaluate_graph
@@ -34,7 +34,7 @@ def by_llvm(
     whole = graph.replace(outputs=tuple(dict.fromkeys([*names, *graph.outputs])))
     groups = [Group.of(whole, [n]) for n in whole.nodes]
     plain = CompileOptions(cache=options.cache)
-    return assemble(whole, groups, resolved(Target.parse("llvm")), plain).run(feeds)
+    return assemble(whole, groups, resolved(Target.parse(HOST)), plain).run(feeds)
 
 
 def by_onnxruntime(

@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from ...ir.target import Target, split_targets
+from ...ir.target import HOST, Target, kinds, split_targets
+from ...runtime.devices.table import BROWSER, DEVICES
 from ...runtime.errors import TargetError
 
 COMPILATION = ("target", "shape", "opt_level", "accuracy", "no_cache", "records")
@@ -71,18 +72,29 @@ def has_image(args: argparse.Namespace) -> bool:
     return any(not i.lower().endswith((".npy", ".npz")) for i in args.input)
 
 
-def kinds_of(args: argparse.Namespace) -> set[str]:
-    """The kinds of the targets; none for a text that is no target, which is an error later."""
+def any_target(args: argparse.Namespace, fact: Callable[[Target], bool]) -> bool:
+    """Whether ``fact`` holds of one of the targets; True where one of them is no target at all,
+    which is an error later."""
     try:
-        return {Target.parse(t).kind for t in split_targets(args.target)}
+        return any(fact(Target.parse(t)) for t in split_targets(args.target))
     except TargetError:
-        return set()
+        return True
 
 
-def may_be(args: argparse.Namespace, *kinds: str) -> bool:
-    """Whether a target is one of ``kinds``, or no target at all, which is an error later."""
-    found = kinds_of(args)
-    return not found or not found.isdisjoint(kinds)
+def those(fact: Callable[[Target], bool]) -> str:
+    """The kinds of targets of which ``fact`` holds, for messages: ``webgpu and webgl``."""
+    return " and ".join(k for k in kinds() if fact(Target.parse(k)))
+
+
+def has_threads(target: Target) -> bool:
+    """Whether kernels share the threads of this process among them."""
+    return DEVICES[target.kind].threads
+
+
+def has_choice(target: Target) -> bool:
+    """Whether programs run in a browser and elsewhere, too."""
+    row = DEVICES[target.kind]
+    return BROWSER in row.hosts and (row.runner is not None or len(row.hosts) > 1)
 
 
 # ---- types of arguments -------------------------------------------------------------------------
@@ -210,7 +222,7 @@ def compile_options(p: Parser, target: str = "what to compile for") -> None:
 def graph_options(p: Parser, target: str) -> None:
     """What decides which kernels a model has."""
     p.add_argument(
-        "--target", default="llvm", help=f"{target} (default: llvm; 'weft targets' lists them)"
+        "--target", default=HOST, help=f"{target} (default: {HOST}; 'weft targets' lists them)"
     )
     p.add_argument(
         "--shape", action="append", type=shape, default=[], metavar="NAME=SIZES",

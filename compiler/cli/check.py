@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import argparse
 
+from ...ir.target import HOST
 from ...runtime.errors import InputError
-from .arguments import Parser, compile_options, input_options, is_package, may_be, tolerance
+from .arguments import (
+    Parser,
+    any_target,
+    compile_options,
+    has_choice,
+    input_options,
+    is_package,
+    those,
+    tolerance,
+)
 from .inputs import ImageOptions, read_inputs
 from .models import check_file, options_of, progress, unbound, wanted
 
@@ -33,7 +43,7 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     p.add_argument("model", help="an ONNX file")
     compile_options(p, "what to judge; webgl runs in a headless Chromium, wasm under Node")
     p.add_argument(
-        "--against", choices=["interp", "llvm", "onnxruntime"], default="interp",
+        "--against", choices=["interp", HOST, "onnxruntime"], default="interp",
         help="interp: the operators' numpy references (default); llvm: each operator by itself on "
         "this processor; onnxruntime: ONNX Runtime on the model as written",
     )  # fmt: skip
@@ -50,8 +60,8 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     p.add_argument("--in-browser", action="store_true", help="run webgpu and wasm in Chromium, too")
     input_options(p, "an image, .npy or .npz, as for 'weft run'; inputs not given are random")
     p.counts_if(
-        ("in_browser",), lambda a: may_be(a, "webgpu", "wasm"),
-        "only webgpu and wasm run elsewhere without it",
+        ("in_browser",), lambda a: any_target(a, has_choice),
+        f"only {those(has_choice)} run elsewhere without it",
     )  # fmt: skip
     p.counts_if(
         ("opt_level",), lambda a: not a.every_node or a.opt_level == 0, "--every-node is -O 0"

@@ -12,7 +12,16 @@ from typing import Any
 from ...ir.target import Target
 from ...runtime.errors import InputError, WeftError
 from ...runtime.executor import Executable
-from .arguments import Parser, compile_options, image, is_package, may_be, megabytes, positive
+from .arguments import (
+    Parser,
+    any_target,
+    compile_options,
+    image,
+    is_package,
+    megabytes,
+    positive,
+    those,
+)
 from .inputs import read_labels
 from .models import check_file, options_of
 from .progress import progress
@@ -76,8 +85,8 @@ def _bundle_options(p: Parser) -> None:
         ("output", "report"), lambda a: not a.bundle, "it is for packages; leave --bundle out"
     )
     p.counts_if(
-        ("no_fallback",), lambda a: may_be(a, "webgpu", "webgl"),
-        "only --target webgpu and webgl have a fallback",
+        ("no_fallback",), lambda a: any_target(a, lambda t: t.has_fallback),
+        f"only --target {those(lambda t: t.has_fallback)} have a fallback",
     )  # fmt: skip
 
 
@@ -138,8 +147,9 @@ def _bundle(args: argparse.Namespace, path: Path) -> int:
         goals = list(options.targets)
         if args.no_fallback:
             goals = [replace(g, fallback="none") if g.fallback else g for g in goals]
-        elif all(g.fallback == "wasm" for g in goals):  # a module of wasm is beside them anyway
-            goals.append(replace(Target.parse("wasm"), opt_level=goals[0].opt_level))
+        elif all(g.has_fallback for g in goals):  # its module is beside them anyway
+            spare = dict.fromkeys(g.fallback for g in goals)
+            goals += [replace(Target.parse(s), opt_level=goals[0].opt_level) for s in spare]
         done = write_bundle(path, Path(args.bundle), replace(options, targets=tuple(goals)), web)
     print(f"{done}\n  {time.perf_counter() - begin:.1f} s; to see it: weft serve {done.path}")
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...ir.target import HOST, Target
 from ...runtime import knobs
 from ...runtime.devices.probe import Probe, kinds, probe
 from ...runtime.devices.table import DEVICES, Device
@@ -73,20 +74,10 @@ def machine() -> list[Probe]:
 
 # ---- weft targets -------------------------------------------------------------------------------
 
-PROCESSORS = (
-    "llvm",
-    "llvm -mtriple=x86_64-linux-gnu",
-    "llvm -mtriple=aarch64-linux-gnu",
-    "llvm -mtriple=riscv64-linux-gnu",
-    "wasm",
-    "wasm -threads",
-)
-
 
 def targets(args: argparse.Namespace) -> int:
     """``weft targets``: print what can be compiled for, and what can be run here."""
     from ...codegen import for_target
-    from ...ir.target import Target
     from ...ir.target import kinds as compiled
 
     found = {p.kind: p for p in machine()}
@@ -102,13 +93,14 @@ def targets(args: argparse.Namespace) -> int:
             if p.hint:
                 print(f"         to change that: {p.hint}")
     print(f"\n{'processor':<34} {'vector bits':>11} {'registers':>9}  multiply-add  masked memory")
-    for text in PROCESSORS:
+    examples = [f"{row.kind} {o}".rstrip() for row in DEVICES.values() for o in row.processors]
+    for text in examples:
         t = Target.parse(text)
         t = for_target(t).resolve(t)
         fma, masked = ("yes" if f else "no" for f in (t.has_fma, t.has_masked_memory))
         print(f"{text:<34} {t.vector_bits:>11} {t.num_vector_registers:>9}  {fma:<12}  {masked}")
-    host = for_target(Target.parse("llvm")).resolve(Target.parse("llvm"))
-    print(f"\n'llvm' alone is this machine: {host.mtriple}, {host.mcpu}")
+    host = for_target(Target.parse(HOST)).resolve(Target.parse(HOST))
+    print(f"\n{HOST!r} alone is this machine: {host.mtriple}, {host.mcpu}")
     return 0
 
 
@@ -141,7 +133,7 @@ def doctor(args: argparse.Namespace) -> int:
             print(f"  -    {name:<12} not installed (for {use}): pip install '{install}'")
     print("targets")
     for p in machine():
-        if p.kind == "llvm":
+        if p.kind == HOST:  # said above
             continue
         print(f"  {'ok ' if p.ok else '-  '}  {p.kind:<12} {p.description or p.reason}")
         for line in _details(p):
@@ -168,8 +160,6 @@ def _details(p: Probe) -> Iterator[str]:
 
 def _too_small(p: Probe) -> Iterator[str]:
     """Limits that are below what programs for this kind are compiled for by default."""
-    from ...ir.target import Target
-
     try:
         usual = Target.parse(p.kind)
     except TargetError:
@@ -217,9 +207,8 @@ def _llvm() -> str:
 
 def _processor() -> str:
     from ...codegen.llvm import generator as llvm
-    from ...ir.target import Target
 
-    t = llvm.resolve(Target.parse("llvm"))
+    t = llvm.resolve(Target.parse(HOST))
     fma = "fused multiply-add" if t.has_fma else "no fused multiply-add"
     masked = "masked memory" if t.has_masked_memory else "no masked memory"
     registers = f"{t.num_vector_registers} registers of {t.vector_bits} bits"

@@ -10,8 +10,18 @@ from typing import Any
 import numpy as np
 
 from ...ir.target import Target
+from ...runtime.devices.table import DEVICES
 from ...runtime.errors import InputError, WeftError
-from .arguments import Parser, input_options, is_package, may_be, model_options, positive
+from .arguments import (
+    Parser,
+    any_target,
+    has_threads,
+    input_options,
+    is_package,
+    model_options,
+    positive,
+    those,
+)
 from .inputs import ImageOptions, Wanted, read_inputs, read_labels
 from .models import check_file, executable, unbound, wanted
 
@@ -54,8 +64,8 @@ def add_parsers(sub: argparse._SubParsersAction, raw: type) -> None:
     p.add_argument("--repeat", type=positive, default=20, help="calls to time (default: 20)")
     p.add_argument("--by-kernel", action="store_true", help="add up the calls of equal kernels")
     p.counts_if(
-        ("threads",), lambda a: is_package(a.model) or may_be(a, "llvm"),
-        "only programs for this processor (--target llvm) have threads",
+        ("threads",), lambda a: is_package(a.model) or any_target(a, has_threads),
+        f"only programs for this processor (--target {those(has_threads)}) have threads",
     )  # fmt: skip
     p.set_defaults(run=bench_model)
 
@@ -132,7 +142,7 @@ def _rows(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 def bench_model(args: argparse.Namespace) -> int:
     """``weft bench``: whole calls, then each kernel, beside the peaks of this machine."""
     exe = executable(args)
-    if args.threads and exe.kind != "llvm":
+    if args.threads and not DEVICES[exe.kind].threads:
         raise InputError(
             f"--threads has no effect on a program for {exe.kind}.", where=args.model,
             hint="leave it out",

@@ -78,7 +78,7 @@ def _params(expr: GroupExpr, group: Group, types: Types) -> tuple[Param, ...]:
 
 def fallback(target: Target) -> Target | None:
     """The resolved target for what ``target`` cannot compute."""
-    if target.fallback in ("", "none"):
+    if not target.has_fallback:
         return None
     other = Target.parse(target.fallback)
     return for_target(other).resolve(replace(other, opt_level=target.opt_level))

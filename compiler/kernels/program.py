@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...codegen import for_target, identity
-from ...ir.target import Target
+from ...ir.target import HOST, Target
 from ...runtime import knobs
 from ...runtime.artifact import Program, Slot
 from ...runtime.errors import GraphError
@@ -54,8 +54,8 @@ def assemble(
     params = {k: v for k, v in graph.constants.items() if k in used}
     exe = Executable(program, codes, params)
     # Code for another processor can be saved here, but not loaded.
-    host = for_target(Target.parse("llvm")).resolve(Target.parse("llvm"))
-    return exe.prepare() if (target.kind, target.mtriple) == ("llvm", host.mtriple) else exe
+    host = for_target(Target.parse(HOST)).resolve(Target.parse(HOST))
+    return exe.prepare() if (target.kind, target.mtriple) == (HOST, host.mtriple) else exe
 
 
 def _plan_text(plan: MemoryPlan) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...codegen.llvm import generator as llvm
-from ...ir.target import Target
+from ...ir.target import HOST, Target
 from ...runtime import knobs
 from ...runtime.errors import TuneError, WeftError
 from ..options import CompileOptions
@@ -168,7 +168,7 @@ def search(
     """As :func:`tune`, for the one target of ``options``."""
     (target,) = options.targets
     goal = llvm.resolve(target)
-    if goal.mtriple != llvm.resolve(Target.parse("llvm")).mtriple:
+    if goal.mtriple != llvm.resolve(Target.parse(HOST)).mtriple:
         raise TuneError(
             f"kernels for {goal.mtriple} cannot be timed on this machine.",
             hint="tune on the machine that will run them, and merge its records",

@@ -27,6 +27,7 @@ import numpy as np
 
 from ...ir.target import Target
 from ...runtime import safetensors
+from ...runtime.devices.table import BROWSER, DEVICES
 from ...runtime.errors import InputError, PackageError, WeftError
 from ...runtime.executor import Executable
 from ...runtime.version import __version__
@@ -46,7 +47,7 @@ from .process import Classes, Image, class_output, image_input, image_of, labels
 
 VERSION = 1
 MANIFEST = "bundle.json"
-WEB = ("webgpu", "webgl", "wasm")  # kinds of targets that a page can run
+WEB = tuple(row.kind for row in DEVICES.values() if BROWSER in row.hosts)  # what a page can run
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,10 @@ def write_bundle(model: Any, folder: Path, options: CompileOptions, web: WebOpti
         try:
             executables.append(compile_graph(pipeline, resolved(goal)))
         except WeftError as e:
-            if goal.kind != "wasm" or set(kinds) == {"wasm"}:
+            others = tuple(g.kind for g in goals if g.fallback == goal.kind)
+            if not others:
                 raise
-            hint = f"{e.hint}; or leave wasm out: --no-fallback, targets=('webgl',)"
+            hint = f"{e.hint}; or leave {goal.kind} out: --no-fallback, targets={others}"
             raise type(e)(e.message, where=e.where, hint=hint) from e
     # The simplified graph's weights are those that algorithms transform.
     plain = pipeline.simplified.constants
@@ -306,7 +308,7 @@ def _parts(
         parts[f"program.{at}.json"] = _json(program.to_json())
         entry = {"target": program.target, "program": f"program.{at}.json", "codes": {}}
         for kind, data in _codes(exe).items():
-            name = f"kernels.{at}.{'wasm' if kind == 'wasm' else 'json'}"
+            name = f"kernels.{at}.{DEVICES[kind].module or 'json'}"
             parts[name] = data
             entry["codes"][kind] = name
         entries.append(entry)
@@ -324,12 +326,14 @@ def _parts(
 
 
 def _codes(exe: Executable) -> dict[str, bytes]:
-    """One file for each kind of device: the wasm module as it is, shader texts as JSON."""
+    """One file for each kind of device: a module as it is, shader texts as JSON."""
+    modules = {f".{row.module}": row.kind for row in DEVICES.values() if row.module}
     files: dict[str, bytes] = {}
     texts: dict[str, str] = {}
     for name, data in exe.codes.items():
-        if name.endswith(".wasm"):
-            files["wasm"] = data
+        kind = modules.get(Path(name).suffix)
+        if kind is not None:
+            files[kind] = data
         else:
             texts[name] = data.decode()
     if texts:

@@ -22,6 +22,7 @@ import numpy as np
 
 from ...ir.target import Target
 from ...runtime import safetensors
+from ...runtime.devices.table import BROWSER, DEVICES, NODE
 from ...runtime.dtype import dtype_of
 from ...runtime.errors import DeviceError, InputError
 from ...runtime.executor import Executable
@@ -30,6 +31,7 @@ from .bundle import MANIFEST, data_of
 from .page import RUNTIME, modules
 from .serve import serving
 
+HERE = "here"  # in this process
 TIMEOUT = 600  # seconds for one program: software rendering of a large model takes minutes
 _TOOLS = RUNTIME / "tools"
 _PAGE = b"<!doctype html><title>weft</title>"
@@ -54,7 +56,13 @@ class Result:
 
 def place_of(target: Target) -> str:
     """Where programs of a target run from Python: ``"here"``, ``"node"`` or ``"browser"``."""
-    return {"wasm": "node", "webgl": "browser"}.get(target.kind, "here")
+    row = DEVICES[target.kind]
+    return HERE if row.runner is not None or not row.hosts else row.hosts[0]
+
+
+def in_pages(target: Target) -> bool:
+    """Whether pages run programs of a target."""
+    return BROWSER in DEVICES[target.kind].hosts
 
 
 def run_away(jobs: Sequence[Job], where: str) -> list[Result]:
@@ -66,9 +74,9 @@ def run_away(jobs: Sequence[Job], where: str) -> list[Result]:
         folder = Path(name)
         for k, job in enumerate(jobs):
             _write_job(folder / f"m{k}", job)
-        if where == "node":
+        if where == NODE:
             return _under_node(folder, jobs)
-        if where == "browser":
+        if where == BROWSER:
             # Playwright refuses a thread that has an event loop, as a notebook's has.
             with ThreadPoolExecutor(1, "weft-browser") as thread:
                 return thread.submit(_in_a_page, folder, jobs).result()

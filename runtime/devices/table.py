@@ -17,6 +17,9 @@ from ..runner import RunnerFactory
 # Names device, driver and versions, and gives the limits; raises DeviceError with what is missing.
 ProbeFunction = Callable[[], tuple[str, dict[str, int]]]
 
+NODE, BROWSER = "node", "browser"
+_PLACES = {BROWSER: "in pages", NODE: "under Node"}
+
 
 @dataclass(frozen=True)
 class Device:
@@ -28,7 +31,13 @@ class Device:
     ----------
     code : what programs consist of, for ``weft targets``.
     runner : what makes a :class:`~weft.runtime.runner.Runner`; None where nothing in this process
-        can, and ``place`` then says what does.
+        can, and ``hosts`` then says what does.
+    hosts : what else runs them, :data:`NODE` or :data:`BROWSER`; without a runner, ``weft check``
+        takes the first.
+    module : the ending of the one file that holds all kernels of a program; empty where each kernel
+        is a text.
+    threads : whether kernels share the threads of this process among them.
+    processors : options that name processors of this kind, as examples for ``weft targets``.
     probe : whether this machine can; None where there is no way to know.
     package : the Python package of the driver, and ``extra`` the extra of weft that installs it.
     driver : where else drivers come from; ``debian`` are the packages that bring one that works on
@@ -39,12 +48,20 @@ class Device:
     _: KW_ONLY
     code: str = ""
     runner: str | RunnerFactory | None = None
-    place: str = ""
+    hosts: tuple[str, ...] = ()
+    module: str = ""
+    threads: bool = False
+    processors: tuple[str, ...] = ()
     probe: str | ProbeFunction | None = None
     package: str = ""
     extra: str = ""
     driver: str = ""
     debian: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where but in this process programs run, in words; empty where nowhere."""
+        return " and ".join(words for host, words in _PLACES.items() if host in self.hosts)
 
     @property
     def install_package(self) -> str:
@@ -58,19 +75,20 @@ class Device:
         return f"{self.driver}: {command}" if self.driver else command
 
 
+# Of those that pages run, a page tries the first ones first.
 _ROWS = (
     Device(
         "llvm",
         code="native code through LLVM",
         runner=".cpu.program:CPUProgram",
         probe=".cpu.cpu:describe",
-    ),
-    Device(
-        "wasm",
-        code="WebAssembly through LLVM and Emscripten",
-        place="in pages and under Node",
-        probe=".pages:describe_wasm",
-        debian=("emscripten", "nodejs"),
+        threads=True,
+        processors=(
+            "",
+            "-mtriple=x86_64-linux-gnu",
+            "-mtriple=aarch64-linux-gnu",
+            "-mtriple=riscv64-linux-gnu",
+        ),
     ),
     Device(
         "opencl",
@@ -86,6 +104,7 @@ _ROWS = (
         "webgpu",
         code="compute shaders, WGSL",
         runner=".webgpu.program:WebGPUProgram",
+        hosts=(BROWSER,),
         probe=".webgpu.adapter:describe",
         package="wgpu",
         extra="webgpu",
@@ -105,11 +124,20 @@ _ROWS = (
     Device(
         "webgl",
         code="fragment shaders, GLSL ES 3.00",
-        place="in pages",
+        hosts=(BROWSER,),
         probe=".pages:describe_browser",
         package="playwright",
         extra="browser",
         debian=("chromium",),
+    ),
+    Device(
+        "wasm",
+        code="WebAssembly through LLVM and Emscripten",
+        hosts=(NODE, BROWSER),
+        module="wasm",
+        probe=".pages:describe_wasm",
+        processors=("", "-threads"),
+        debian=("emscripten", "nodejs"),
     ),
 )
 DEVICES: dict[str, Device] = {row.kind: row for row in _ROWS}
@@ -149,4 +177,13 @@ def resolve(place: Any) -> Any:
     return getattr(import_module(module, __package__), attribute)
 
 
-__all__ = ["DEVICES", "Device", "ProbeFunction", "register_device", "resolve", "runner_of"]
+__all__ = [
+    "BROWSER",
+    "DEVICES",
+    "NODE",
+    "Device",
+    "ProbeFunction",
+    "register_device",
+    "resolve",
+    "runner_of",
+]

@@ -16,7 +16,7 @@ from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.records import Record, Records
 from weft.compiler.tune.task import tasks_of
-from weft.ir.target import Target, kinds
+from weft.ir.target import Target
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import DeviceError, InputError, WeftError
 from weft.runtime.knobs import num_threads
@@ -177,11 +177,23 @@ def test_distance():
     assert distance(a, a[:2], EXACT).note == "float32[3] instead of float32[2]"
 
 
-def test_every_kind_has_a_tolerance():
-    for kind in kinds():
-        assert of_models(Target.parse(kind)).rtol <= 1e-3
-        limit = of_operators(kind)
-        assert limit is None or limit.rtol <= 1e-3
+@pytest.mark.parametrize(
+    ("kinds", "model", "operator"),
+    [
+        (("llvm", "wasm"), (1e-4, 1e-6), None),
+        (("opencl",), (1e-4, 1e-6), (1e-4, 1e-5)),
+        (("webgpu", "opengl", "webgl"), (1e-3, 1e-5), (1e-3, 1e-5)),
+    ],
+)
+def test_tolerances_follow_from_what_a_target_can_do(kinds, model, operator):
+    for target in map(Target.parse, kinds):
+        assert of_models(target) == Tolerance(*model)
+        assert of_operators(target) == (operator and Tolerance(*operator))
+    unknown = Target("unknown")  # nothing is said of its floats
+    assert of_models(unknown) == of_operators(unknown) == Tolerance(1e-3, 1e-5)
+
+
+def test_half_floats_have_a_tolerance_of_their_own():
     assert of_models(Target.parse("webgl -float_bits=16")).rtol > 1e-2
 
 

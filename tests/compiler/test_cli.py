@@ -288,8 +288,8 @@ IN_VAIN = [  # an option that would do nothing, and what it needs
     ("run m.onnx --input x=a.NPY --std 1", "--std", "no --input is one"),
     ("run m.onnx --input a.npz --size 8", "--size", "no --input is one"),
     ("check m.onnx --layout NHWC", "--layout", "no --input is one"),
-    ("check m.onnx --in-browser", "--in-browser", "only webgpu and wasm"),
-    ("check m.onnx --target webgl --in-browser", "--in-browser", "only webgpu and wasm"),
+    ("check m.onnx --in-browser", "--in-browser", "only wasm and webgpu"),
+    ("check m.onnx --target webgl --in-browser", "--in-browser", "only wasm and webgpu"),
     ("check m.onnx --every-node -O 2", "-O", "--every-node is -O 0"),
     *(
         (f"tune --list {words}", words.split()[0], "needs a model")

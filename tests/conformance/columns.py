@@ -43,7 +43,7 @@ class Column:
 
     def judge(self, case: Case, got: Arrays) -> None:
         """Assert that the outputs of a case are right, within the tolerance of the target."""
-        limit = of_operators(Target.parse(self.target).kind) if self.target else None
+        limit = of_operators(Target.parse(self.target)) if self.target else None
         if limit is not None:
             half = any(t.dtype.is_float and t.dtype.bits < 32 for t in case.out_types())
             rtol = case.rtol if half else max(case.rtol or 0, limit.rtol)
