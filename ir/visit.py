@@ -229,34 +229,38 @@ class _Equal:
         return self.pairs.get(a, a) is b
 
     def equal(self, a: Any, b: Any) -> bool:
-        if type(a) is not type(b):
-            return False
-        if isinstance(a, Expr) and a.dtype != b.dtype:
+        if type(a) is not type(b) or getattr(a, "dtype", None) != getattr(b, "dtype", None):
             return False
         if isinstance(a, Var):
             return self.same(a, b)
         if isinstance(a, Const):
             return a.value == b.value or (a.value != a.value and b.value != b.value)
-        if isinstance(a, For | Let):
-            self.pairs[a.var] = b.var
-        if isinstance(a, Alloc):
-            if (a.buffer.dtype, a.buffer.scope) != (b.buffer.dtype, b.buffer.scope):
-                return False
-            self.pairs[a.buffer] = b.buffer
-        if isinstance(a, Reduce):
-            if a.reducer is not b.reducer or a.index != b.index or len(a.axes) != len(b.axes):
-                return False
-            self.pairs.update(zip(a.axes, b.axes))
-        plain = ("op", "name", "kind", "tag", "scope", "lanes", "likely")
-        if any(getattr(a, k, None) != getattr(b, k, None) for k in plain):
-            return False
-        for k in ("buffer", "tensor"):
-            if not self.same(getattr(a, k, None), getattr(b, k, None)):
-                return False
-        if dict(getattr(a, "pragmas", {})) != dict(getattr(b, "pragmas", {})):
+        if not (self.bind(a, b) and self.same_fields(a, b)):
             return False
         x, y = children(a), children(b)
-        return len(x) == len(y) and all(self.equal(p, q) for p, q in zip(x, y))
+        return len(x) == len(y) and all(map(self.equal, x, y))
+
+    def bind(self, a: Any, b: Any) -> bool:
+        """Pair what two nodes of one type introduce; False where that differs in kind."""
+        if isinstance(a, For | Let):
+            self.pairs[a.var] = b.var
+        elif isinstance(a, Alloc):
+            self.pairs[a.buffer] = b.buffer
+            return (a.buffer.dtype, a.buffer.scope) == (b.buffer.dtype, b.buffer.scope)
+        elif isinstance(a, Reduce):
+            self.pairs.update(zip(a.axes, b.axes))
+            return a.reducer is b.reducer and a.index == b.index and len(a.axes) == len(b.axes)
+        return True
+
+    def same_fields(self, a: Any, b: Any) -> bool:
+        """Whether what is no child of two nodes of one type is the same."""
+        plain = ("op", "name", "kind", "tag", "scope", "lanes", "likely")
+        things = ("buffer", "tensor")
+        return (
+            all(getattr(a, k, None) == getattr(b, k, None) for k in plain)
+            and all(self.same(getattr(a, k, None), getattr(b, k, None)) for k in things)
+            and dict(getattr(a, "pragmas", {})) == dict(getattr(b, "pragmas", {}))
+        )
 
 
 def uses_buffer(node: Node, buffer: Buffer) -> bool:

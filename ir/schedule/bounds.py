@@ -8,13 +8,14 @@ Halide's bounds inference, Ragan-Kelley et al., PLDI'13, §4.2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ...runtime.errors import ScheduleError
 from ..alu import Op
 from ..builders import maximum, minimum
-from ..expr import Binary, Const, Expr, IterVar, Read, Select, Unary, Var, as_int, binary, const
+from ..expr import Binary, Expr, IterVar, Read, Select, Unary, Var, as_int, binary, const
 from ..simplify import Analyzer
 from ..stmt import ForKind
 from ..tensor import ComputeOp, Tensor
@@ -22,6 +23,7 @@ from ..visit import Mutator, substitute, walk
 from .schedule import Schedule
 from .stage import Stage
 
+Span = tuple[Expr, Expr]  # the lowest and the highest value
 Box = list[tuple[Expr, Expr]]  # (minimum, extent) per axis
 
 
@@ -149,7 +151,7 @@ def _needed(
     an = Analyzer()
     for v, e in outside.items():
         bind_extent(an, v, e)
-    box: list[tuple[Expr, Expr] | None] = [None] * len(s.axes)
+    box: list[Span | None] = [None] * len(s.axes)
     for reader, read in reads:
         b = found[reader]
         if reader is not parent and at not in b.outside:
@@ -172,7 +174,7 @@ def _needed(
 
 def _ranges(
     reader: Stage, b: StageBounds, fixed: set[IterVar], outside: Mapping[IterVar, Expr]
-) -> dict[Var, tuple[Expr, Expr]]:
+) -> dict[Var, Span]:
     loops = {a: b.extents[a] for a in reader.leaves} | b.outside | dict(outside)
     return {a: (const(0), e - 1) for a, e in loops.items() if a not in fixed}
 
@@ -181,7 +183,7 @@ def _upper(s: Stage, k: int) -> Expr:
     return s.axes[k].extent - 1
 
 
-def _union(an: Analyzer, a: tuple[Expr, Expr] | None, b: tuple[Expr, Expr]) -> tuple[Expr, Expr]:
+def _union(an: Analyzer, a: Span | None, b: Span) -> Span:
     """Both are (lowest, highest)."""
     if a is None:
         return b
@@ -193,9 +195,7 @@ def _union(an: Analyzer, a: tuple[Expr, Expr] | None, b: tuple[Expr, Expr]) -> t
     )
 
 
-def _settle(
-    an: Analyzer, span: tuple[Expr, Expr], domain: Expr, private: bool
-) -> tuple[Expr, Expr]:
+def _settle(an: Analyzer, span: Span, domain: Expr, private: bool) -> tuple[Expr, Expr]:
     """(minimum, extent) of a (lowest, highest) range: a constant extent where one can be had, and
     not more than the whole domain. A private (local) box keeps the size of its reader's tile even
     where that is larger: a register tile must have the same shape at the edge as elsewhere."""
@@ -211,50 +211,76 @@ def _settle(
     return low, extent
 
 
-def symbolic_range(e: Expr, ranges: Mapping[Var, tuple[Expr, Expr]]) -> tuple[Expr, Expr] | None:
+def symbolic_range(e: Expr, ranges: Mapping[Var, Span]) -> Span | None:
     """(lowest, highest) value of an index while the variables of ``ranges`` run over their (lowest,
     highest) values; None where nothing is known (an index that depends on data)."""
-    if isinstance(e, Const):
-        return e, e
     if isinstance(e, Var):
         return ranges.get(e, (e, e))
     if not any(isinstance(n, Read) or (isinstance(n, Var) and n in ranges) for n in walk(e)):
         return e, e
-    if isinstance(e, Unary) and e.op is Op.NEG:
-        r = symbolic_range(e.a, ranges)
-        return r and (-r[1], -r[0])
-    if isinstance(e, Select):
-        t, f = symbolic_range(e.if_true, ranges), symbolic_range(e.if_false, ranges)
-        return (minimum(t[0], f[0]), maximum(t[1], f[1])) if t and f else None
-    if not isinstance(e, Binary):
-        return None
+    rule = _RANGE_OF.get(type(e))
+    return rule(e, ranges) if rule else None
+
+
+def _range_of_unary(e: Unary, ranges: Mapping[Var, Span]) -> Span | None:
+    r = symbolic_range(e.a, ranges) if e.op is Op.NEG else None
+    return r and (-r[1], -r[0])
+
+
+def _range_of_select(e: Select, ranges: Mapping[Var, Span]) -> Span | None:
+    t, f = symbolic_range(e.if_true, ranges), symbolic_range(e.if_false, ranges)
+    return (minimum(t[0], f[0]), maximum(t[1], f[1])) if t and f else None
+
+
+def _range_of_binary(e: Binary, ranges: Mapping[Var, Span]) -> Span | None:
+    rule = _RANGE_OF_OP.get(e.op)
     a, b = symbolic_range(e.a, ranges), symbolic_range(e.b, ranges)
-    if a is None or b is None:
+    return rule(a, b) if rule and a and b else None
+
+
+def _single(a: Span) -> int | None:
+    """The constant that is the only value of a range."""
+    return as_int(a[0]) if a[0] is a[1] else None
+
+
+def _range_of_product(a: Span, b: Span) -> Span | None:
+    if b[0] is not b[1] and _single(a) is not None:
+        a, b = b, a
+    c = _single(b)
+    if c is None:
         return None
-    c = as_int(b[0]) if b[0] is b[1] else None
-    match e.op:
-        case Op.ADD:
-            return a[0] + b[0], a[1] + b[1]
-        case Op.SUB:
-            return a[0] - b[1], a[1] - b[0]
-        case Op.MUL if b[0] is b[1]:
-            if c is None:
-                return None
-            return (a[0] * c, a[1] * c) if c >= 0 else (a[1] * c, a[0] * c)
-        case Op.MUL if a[0] is a[1] and as_int(a[0]) is not None:
-            return symbolic_range(Binary(Op.MUL, e.b, e.a), ranges)
-        case Op.FLOORDIV if c is not None and c > 0:
-            return a[0] // c, a[1] // c
-        case Op.FLOORMOD if c is not None and c > 0:
-            lo, hi = as_int(a[0]), as_int(a[1])
-            if lo is not None and hi is not None and lo // c == hi // c:
-                return const(lo % c), const(hi % c)
-            return const(0), const(c - 1)
-        case Op.MIN:
-            return minimum(a[0], b[0]), minimum(a[1], b[1])
-        case Op.MAX:
-            return maximum(a[0], b[0]), maximum(a[1], b[1])
-    return None
+    return (a[0] * c, a[1] * c) if c >= 0 else (a[1] * c, a[0] * c)
+
+
+def _range_of_quotient(a: Span, b: Span) -> Span | None:
+    c = _single(b)
+    return (a[0] // c, a[1] // c) if c is not None and c > 0 else None
+
+
+def _range_of_remainder(a: Span, b: Span) -> Span | None:
+    c = _single(b)
+    if c is None or c <= 0:
+        return None
+    low, high = as_int(a[0]), as_int(a[1])
+    if low is not None and high is not None and low // c == high // c:
+        return const(low % c), const(high % c)
+    return const(0), const(c - 1)
+
+
+_RANGE_OF: dict[type, Callable[[Any, Mapping[Var, Span]], Span | None]] = {
+    Unary: _range_of_unary,
+    Binary: _range_of_binary,
+    Select: _range_of_select,
+}
+_RANGE_OF_OP: dict[Op, Callable[[Span, Span], Span | None]] = {
+    Op.ADD: lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    Op.SUB: lambda a, b: (a[0] - b[1], a[1] - b[0]),
+    Op.MUL: _range_of_product,
+    Op.FLOORDIV: _range_of_quotient,
+    Op.FLOORMOD: _range_of_remainder,
+    Op.MIN: lambda a, b: (minimum(a[0], b[0]), minimum(a[1], b[1])),
+    Op.MAX: lambda a, b: (maximum(a[0], b[0]), maximum(a[1], b[1])),
+}
 
 
 def bind_extent(an: Analyzer, v: Var, extent: Expr) -> None:

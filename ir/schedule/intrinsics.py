@@ -7,7 +7,7 @@ checks, when it is called, that the loops from ``axis`` inwards are that computa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -140,35 +140,43 @@ def matched_reads(
     values, guards = stage.index_values()
     if any(v in inner for _, g in guards for v in walk(g)):
         raise fail("a split does not divide, and a guarded block is not one block")
-    pairs: dict[Var, Var] = dict(zip(wanted, have))
     moving = {a for a in inner if as_int(extents[a]) != 1}
-    found: dict[Tensor, Read] = {}
+    match = _Match(dict(zip(wanted, have)), values, moving)
+    if len(stage.body) != 1 or not match.same(intrin.op.body[0], stage.body[0]):
+        raise fail(f"it computes {stage.body[0]}")
+    return match.found
 
-    def same(p: Any, q: Any) -> bool:
-        if isinstance(p, Read):
-            if not isinstance(q, Read) or p.dtype != q.dtype:
-                return False
-            used = {v for i in q.indices for v in walk(substitute(i, values)) if v in moving}
-            if not used <= {pairs[i] for i in p.indices if isinstance(i, IterVar)}:
-                return False
-            return found.setdefault(p.tensor, q) is q
+
+class _Match:
+    """Compares the expression of an intrinsic with that of a stage. ``pairs``: the loop for each
+    axis of the intrinsic; ``values``: the axes of the stage in terms of loops; ``moving``: the
+    loops that take more than one value; ``found``: the read for each input, so far."""
+
+    def __init__(self, pairs: Mapping[Var, Var], values: Mapping[IterVar, Expr], moving: Set[Var]):
+        self.pairs, self.values, self.moving = pairs, values, moving
+        self.found: dict[Tensor, Read] = {}
+
+    def same(self, p: Any, q: Any) -> bool:
+        """Whether ``q`` of the stage is ``p`` of the intrinsic."""
         if type(p) is not type(q) or p.dtype != q.dtype:
             return False
+        if isinstance(p, Read):
+            return self._same_read(p, q)
         if isinstance(p, Reduce):
-            if p.reducer is not q.reducer or not is_const(q.condition, 1):
-                return False
-            return all(same(x, y) for x, y in zip(p.sources, q.sources))
+            alike = p.reducer is q.reducer and is_const(q.condition, 1)
+            return alike and all(map(self.same, p.sources, q.sources))
         if isinstance(p, Const):
             return p.value == q.value
         if isinstance(p, Var):
             return False  # indices occur only inside reads
-        if getattr(p, "op", None) != getattr(q, "op", None):
-            return False
-        if getattr(p, "name", None) != getattr(q, "name", None):
-            return False
+        alike = all(getattr(p, k, None) == getattr(q, k, None) for k in ("op", "name"))
         x, y = children(p), children(q)
-        return len(x) == len(y) and all(same(a, b) for a, b in zip(x, y))
+        return alike and len(x) == len(y) and all(map(self.same, x, y))
 
-    if len(stage.body) != 1 or not same(intrin.op.body[0], stage.body[0]):
-        raise fail(f"it computes {stage.body[0]}")
-    return found
+    def _same_read(self, p: Read, q: Read) -> bool:
+        """Whether ``q`` moves only with the loops that ``p`` moves with, and is the only read that
+        stands for its tensor."""
+        used = {v for i in q.indices for v in walk(substitute(i, self.values)) if v in self.moving}
+        if not used <= {self.pairs[i] for i in p.indices if isinstance(i, IterVar)}:
+            return False
+        return self.found.setdefault(p.tensor, q) is q

@@ -40,22 +40,12 @@ def vector_binary(an: Analyzer, op: Op, a: Expr, b: Expr) -> Expr | None:
     """``a op b`` for simplified vectors, or None when nothing is gained."""
     if type(a) is Broadcast and type(b) is Broadcast:
         return an.broadcast(an.binary(op, a.value, b.value), a.lanes)
-    if not a.dtype.is_int or not (type(a) is Ramp or type(b) is Ramp):
+    rule = _OF_RAMPS.get(op)
+    if rule is None or not a.dtype.is_int or not (type(a) is Ramp or type(b) is Ramp):
         return None
-    if op in (Op.ADD, Op.SUB):
-        return _sum(an, op, a, b)
-    if op is Op.MUL:
-        found = _product(an, a, b)
-        return found if found is not None else _product(an, b, a)
-    if a.dtype.bits != 32 or a.dtype.kind != "int":
-        return None  # the others may wrap inside of the ramp
-    if op in (Op.FLOORDIV, Op.FLOORMOD):
-        return _divide(an, op, a, b)
-    if op in (Op.LT, Op.LE):
-        return _order(an, op, a, b)
-    if op in (Op.MIN, Op.MAX):
-        return _extremum(an, op, a, b)
-    return None
+    if op not in _RING and (a.dtype.bits != 32 or a.dtype.kind != "int"):
+        return None  # the ramp may wrap
+    return rule(an, op, a, b)
 
 
 def _parts(an: Analyzer, e: Expr) -> tuple[Expr, Expr] | None:
@@ -74,21 +64,21 @@ def _sum(an: Analyzer, op: Op, a: Expr, b: Expr) -> Expr | None:
     return an.ramp(an.binary(op, x[0], y[0]), an.binary(op, x[1], y[1]), a.dtype.lanes)
 
 
-def _product(an: Analyzer, a: Expr, b: Expr) -> Expr | None:
+def _product(an: Analyzer, op: Op, a: Expr, b: Expr) -> Expr | None:
+    if type(a) is Broadcast:
+        a, b = b, a
     if type(a) is not Ramp or type(b) is not Broadcast:
         return None
     k = b.value
-    return an.ramp(an.binary(Op.MUL, a.base, k), an.binary(Op.MUL, a.stride, k), a.lanes)
+    return an.ramp(an.binary(op, a.base, k), an.binary(op, a.stride, k), a.lanes)
 
 
 def _divide(an: Analyzer, op: Op, a: Expr, b: Expr) -> Expr | None:
     """A ramp by a positive constant: a ramp where the stride is a multiple of it, one value where
     all lanes lie within one multiple."""
-    c = as_int(b.value) if type(b) is Broadcast else None
-    stride = as_int(a.stride) if type(a) is Ramp else None
-    if c is None or c <= 0 or stride is None or stride < 0 or type(a) is not Ramp:
-        return None
-    if not an.exact(an.linear(a.base)):
+    c = (as_int(b.value) or 0) if type(b) is Broadcast else 0
+    stride = as_int(a.stride) if type(a) is Ramp and c > 0 else None
+    if type(a) is not Ramp or stride is None or stride < 0 or not an.exact(an.linear(a.base)):
         return None
     divisor = an.const(c, a.base.dtype)
     rest = an.binary(Op.FLOORMOD, a.base, divisor)
@@ -138,3 +128,17 @@ def _extremum(an: Analyzer, op: Op, a: Expr, b: Expr) -> Expr | None:
     if _all_or_none(an, Op.LE, b, a):
         return b if op is Op.MIN else a
     return None
+
+
+_RING = frozenset({Op.ADD, Op.SUB, Op.MUL})  # right modulo 2^bits, whether or not they wrap
+_OF_RAMPS = {
+    Op.ADD: _sum,
+    Op.SUB: _sum,
+    Op.MUL: _product,
+    Op.FLOORDIV: _divide,
+    Op.FLOORMOD: _divide,
+    Op.LT: _order,
+    Op.LE: _order,
+    Op.MIN: _extremum,
+    Op.MAX: _extremum,
+}
