@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ....runtime.dtype import DType, dtype_of
 from ...builders import equal
 from ...expr import Cast, Expr, Reinterpret, Select, cast, to_expr
-from .float32 import choose
+from .forms import choose
 
 
 class _Format(NamedTuple):

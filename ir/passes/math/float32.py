@@ -14,20 +14,15 @@ are exact with and without fused multiply-add.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 
 from ....runtime.dtype import FLOAT32, INT32, UINT32
 from ...builders import equal, maximum, minimum
 from ...expr import Expr, Reinterpret, Select, cast, to_expr
 from ...intrin import call
+from .forms import INF, LOG2E, NAN, choose, fma, horner, power_of_any, sums_are_kept
 
-# Whether the compiler of the target takes x + c - c for x.
-_reorders: ContextVar[bool] = ContextVar("reorders", default=False)
-
-INF, NAN = float("inf"), float("nan")
-LOG2E, LN2 = 1.4426950408889634, 0.6931471805599453
+LN2 = 0.6931471805599453
 LN2_HI, LN2_LO = 0.693145751953125, 1.428606765330187e-6
 PI_2, PI_2_HI, PI_2_LO = 1.5707963267948966, 1.5707963705062866, -4.371138828673793e-08
 # 1.5·2^23: adding it to |x| < 2^22 rounds x to an integer, which then stands in the low bits.
@@ -57,44 +52,13 @@ SINH = (0.16666667, 0.008333333, 0.00019841296, 2.7552064e-06, 2.5529818e-08)
 POW_LOG = (0.9617967, 0.5770779, 0.4122087, 0.31992105, 0.28275076)
 
 
-@contextmanager
-def sums_reordered(reordered: bool) -> Iterator[None]:
-    """Expansions made inside do not rely on the rounding of sums if ``reordered``: the compiler of
-    the target treats them as if they were associative, as drivers of graphics cards do."""
-    token = _reorders.set(reordered)
-    try:
-        yield
-    finally:
-        _reorders.reset(token)
-
-
-def sums_are_kept() -> bool:
-    """Whether ``x + MAGIC - MAGIC`` rounds ``x``."""
-    return not _reorders.get()
-
-
-def fma(a: Expr, b: Expr | float, c: Expr | float) -> Expr:
-    return call("fma", a, to_expr(b, a.dtype), to_expr(c, a.dtype))
-
-
-def horner(x: Expr, coefficients: Sequence[float]) -> Expr:
-    """``c0 + c1 x + c2 x² + …``"""
-    value: Expr = to_expr(coefficients[-1], x.dtype)
-    for c in reversed(coefficients[:-1]):
-        value = fma(value, x, c)
-    return value
-
-
-def choose(cond: Expr, a: Expr | float, b: Expr | float) -> Expr:
-    like = a.dtype if isinstance(a, Expr) else b.dtype if isinstance(b, Expr) else None
-    return Select(cond, to_expr(a, like), to_expr(b, like))
-
-
 def bits(x: Expr) -> Expr:
+    """The bits as an int32."""
     return Reinterpret(x, INT32.with_lanes(x.dtype.lanes))
 
 
 def float_of(i: Expr) -> Expr:
+    """The float32 of these bits."""
     return Reinterpret(i, FLOAT32.with_lanes(i.dtype.lanes))
 
 
@@ -132,6 +96,7 @@ def reduce_exp(x: Expr) -> tuple[Expr, Expr]:
 
 
 def exp(x: Expr) -> Expr:
+    """By the polynomial of exp on |r| ≤ ln 2 / 2 and a scaling by 2^n; 0 below -104."""
     # What is rounded to zero anyway (masked scores in a softmax) is not computed as subnormal
     # numbers, which take many processors a hundred times as long.
     nothing = x < -104.0
@@ -140,6 +105,7 @@ def exp(x: Expr) -> Expr:
 
 
 def exp2(x: Expr) -> Expr:
+    """As ``exp``, without a constant in the reduction."""
     x = minimum(maximum(x, -152.0), 130.0)
     n, whole = nearest(x)
     r = x - n
@@ -147,6 +113,7 @@ def exp2(x: Expr) -> Expr:
 
 
 def expm1(x: Expr) -> Expr:
+    """2^(n - 1) (p + 1) - 1/2, doubled, with p = exp(r) - 1: no cancellation near 0."""
     r, n = reduce_exp(minimum(maximum(x, -20.0), 90.0))
     p = fma(r * r, horner(r, EXPM1), r)
     # Half of the result first: 2^128 would overflow although the result need not.
@@ -180,10 +147,12 @@ def _log(x: Expr, correction: Expr | float) -> Expr:
 
 
 def log(x: Expr) -> Expr:
+    """e ln 2 + log(1 + f), where the leading part of ln 2 is exact in the product."""
     return _log_special(x, _log(x, 0.0))
 
 
 def log2(x: Expr) -> Expr:
+    """e + log(1 + f) log2(e), whose factors are products of leading parts and rests."""
     f, e = _reduce_log(x)
     square = f * f
     rest = fma(square * f, horner(f, LOG), square * -0.5)  # log(1 + f) - f
@@ -197,7 +166,8 @@ def log2(x: Expr) -> Expr:
 
 
 def log1p(x: Expr) -> Expr:
-    if _reorders.get():
+    """log u with u = x + 1, corrected by what rounding u lost."""
+    if not sums_are_kept():
         return _log1p_without_differences(x)
     u = x + 1.0
     lost = choose(abs(x) < 16777216.0, x - (u - 1.0), 0.0)
@@ -215,6 +185,7 @@ def _log1p_without_differences(x: Expr) -> Expr:
 
 
 def tanh(x: Expr) -> Expr:
+    """Odd polynomial below 0.625, beyond 1 - 2 / (exp(2|x|) + 1)."""
     a = abs(x)
     z = x * x
     small = fma(x * z, horner(z, TANH), x)
@@ -229,12 +200,14 @@ def _exp_mid(x: Expr) -> Expr:
 
 
 def sigmoid(x: Expr) -> Expr:
+    """1 / (1 + e) or e / (1 + e) with e = exp(-|x|): never overflows."""
     e = exp(-abs(x))
     s = 1.0 / (e + 1.0)
     return choose(x < 0.0, e * s, s)
 
 
 def erf(x: Expr) -> Expr:
+    """Odd polynomial below 0.95; beyond, 1 - exp(Q(|x|)) with Q = log erfc, fitted to 4."""
     a = abs(x)
     z = x * x
     small = fma(x, horner(z, ERF), x)
@@ -267,6 +240,7 @@ def _sin_cos(r: Expr) -> tuple[Expr, Expr]:
 
 
 def sin(x: Expr) -> Expr:
+    """±sin r or ±cos r by the quadrant; -0.0 stays -0.0."""
     r, q = _reduce_trig(x)
     s, c = _sin_cos(r)
     value = choose(equal(q, 1.0) | equal(q, 3.0), c, s)
@@ -274,6 +248,7 @@ def sin(x: Expr) -> Expr:
 
 
 def cos(x: Expr) -> Expr:
+    """±cos r or ±sin r by the quadrant."""
     r, q = _reduce_trig(x)
     s, c = _sin_cos(r)
     value = choose(equal(q, 1.0) | equal(q, 3.0), s, c)
@@ -281,6 +256,7 @@ def cos(x: Expr) -> Expr:
 
 
 def tan(x: Expr) -> Expr:
+    """sin r / cos r or -cos r / sin r by the quadrant; -0.0 stays -0.0."""
     r, q = _reduce_trig(x)
     s, c = _sin_cos(r)
     value = choose(equal(q, 1.0) | equal(q, 3.0), -c / s, s / c)
@@ -294,6 +270,7 @@ def _asin_small(x: Expr) -> Expr:
 
 
 def asin(x: Expr) -> Expr:
+    """Polynomial to ½; beyond, π/2 - 2 asin √((1 - |x|)/2)."""
     a = abs(x)
     inner = _asin_small(call("sqrt", fma(a, -0.5, 0.5)))
     large = (PI_2_HI - 2.0 * inner) + PI_2_LO
@@ -301,6 +278,7 @@ def asin(x: Expr) -> Expr:
 
 
 def acos(x: Expr) -> Expr:
+    """From the same two forms as ``asin``, reflected for negative x."""
     a = abs(x)
     inner = 2.0 * _asin_small(call("sqrt", fma(a, -0.5, 0.5)))
     middle = PI_2_HI - (_asin_small(x) - PI_2_LO)
@@ -309,9 +287,9 @@ def acos(x: Expr) -> Expr:
 
 
 def atan(x: Expr) -> Expr:
+    """atan a = π/2 + atan(-1/a) = π/4 + atan((a - 1)/(a + 1))."""
     a = abs(x)
     far, near = a > 2.414213562373095, a > 0.41421356237309503
-    # atan a = π/2 + atan(-1/a) = π/4 + atan((a - 1)/(a + 1))
     t = choose(far, -1.0 / a, choose(near, (a - 1.0) / (a + 1.0), a))
     t = choose(equal(a, INF), 0.0, t)
     z = t * t
@@ -329,6 +307,7 @@ def _half_exp(a: Expr) -> Expr:
 
 
 def sinh(x: Expr) -> Expr:
+    """Odd polynomial below 1, beyond (exp(a) - exp(-a)) / 2 with the sign of x."""
     a = abs(x)
     z = x * x
     small = fma(x * z, horner(z, SINH), x)
@@ -337,11 +316,13 @@ def sinh(x: Expr) -> Expr:
 
 
 def cosh(x: Expr) -> Expr:
+    """(exp(a) + exp(-a)) / 2, infinite only where the result is."""
     e = _half_exp(abs(x))
     return e + 0.25 / e
 
 
 def asinh(x: Expr) -> Expr:
+    """log1p(a + a²/(√(a² + 1) + 1)); log 2a where 1 no longer counts beside a²."""
     a = abs(x)
     b = minimum(a, 4096.0)
     z = b * b
@@ -350,12 +331,14 @@ def asinh(x: Expr) -> Expr:
 
 
 def acosh(x: Expr) -> Expr:
+    """log1p(t + √(2t + t²)) with t = x - 1; log 2x for large x; NaN below 1."""
     t = minimum(x, 4096.0) - 1.0
     middle = log1p(t + call("sqrt", fma(t, t, t * 2.0)))
     return choose(x < 1.0, NAN, choose(x <= 4096.0, middle, log(x) + LN2))
 
 
 def atanh(x: Expr) -> Expr:
+    """½ log1p(2a / (1 - a)) with the sign of x."""
     a = abs(x)
     return with_sign(0.5 * log1p(2.0 * a / (1.0 - a)), x)
 
@@ -390,9 +373,8 @@ def _log2_pair(x: Expr) -> tuple[Expr, Expr]:
     return _sum(total, rest + low)
 
 
-def pow_(x: Expr, y: Expr) -> Expr:
-    """x^y with C's rules for signs, zeros, infinities and NaN."""
-    a = abs(x)
+def _power(a: Expr, y: Expr) -> Expr:
+    """a^y for finite a > 0."""
     high, low = _log2_pair(a)
     # Beyond 2^60 every power of a number other than 1 is 0 or infinite.
     bounded = minimum(maximum(y, -(2.0**60)), 2.0**60)
@@ -402,22 +384,12 @@ def pow_(x: Expr, y: Expr) -> Expr:
     p = minimum(maximum(p, -160.0), 160.0)
     n, whole = nearest(p)
     r = (p - n) + choose(inside, err, 0.0)
-    value = scale(fma(r, horner(r, EXP2), 1.0), whole)
-    grows = y > 0.0
-    value = choose(
-        equal(a, INF), choose(grows, to_expr(INF, y.dtype), to_expr(0.0, y.dtype)), value
-    )
-    value = choose(
-        equal(a, 0.0), choose(grows, to_expr(0.0, y.dtype), to_expr(INF, y.dtype)), value
-    )
-    half = y * 0.5
-    whole_y = equal(call("floor", y), y)
-    odd = whole_y & ~equal(call("floor", half), half)
-    signed = choose(odd, with_sign(value, x), value)
-    negative_base = (x < 0.0) & ~whole_y & (a < INF)
-    value = choose(negative_base, NAN, signed)
-    value = choose(call("isnan", x) | call("isnan", y), NAN, value)
-    return choose(equal(y, 0.0) | equal(x, 1.0), 1.0, value)
+    return scale(fma(r, horner(r, EXP2), 1.0), whole)
+
+
+def pow_(x: Expr, y: Expr) -> Expr:
+    """x^y with C's rules for signs, zeros, infinities and NaN."""
+    return power_of_any(x, y, _power, with_sign)
 
 
 EXPANSIONS: dict[str, Callable[..., Expr]] = {

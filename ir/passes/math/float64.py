@@ -20,7 +20,7 @@ from ....runtime.dtype import FLOAT64, INT64, UINT64
 from ...builders import equal, maximum, minimum
 from ...expr import Expr, Reinterpret, cast, to_expr
 from ...intrin import call
-from .float32 import INF, LOG2E, NAN, choose, fma, horner, sums_are_kept
+from .forms import INF, LOG2E, NAN, choose, fma, horner, power_of_any, sums_are_kept
 
 LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, the rest
 LOG2E_HI, LOG2E_LO = 1.4426950216293335, 1.9259629911266175e-08  # 26 bits, the rest
@@ -90,10 +90,12 @@ SINH = (
 
 
 def bits(x: Expr) -> Expr:
+    """The bits as an int64."""
     return Reinterpret(x, INT64.with_lanes(x.dtype.lanes))
 
 
 def float_of(i: Expr) -> Expr:
+    """The float64 of these bits."""
     return Reinterpret(i, FLOAT64.with_lanes(i.dtype.lanes))
 
 
@@ -130,6 +132,7 @@ def small_int(i: Expr) -> Expr:
 
 
 def zero(x: Expr) -> Expr:
+    """0 in the type of ``x``."""
     return to_expr(0.0, x.dtype)
 
 
@@ -143,11 +146,13 @@ def reduce_exp(x: Expr) -> tuple[Expr, Expr]:
 
 
 def exp(x: Expr) -> Expr:
+    """By the polynomial of exp on |r| ≤ ln 2 / 2 and a scaling by 2^n."""
     r, n = reduce_exp(minimum(maximum(x, -746.0), 710.0))
     return scale(fma(r * r, horner(r, EXP), r) + 1.0, n)
 
 
 def exp2(x: Expr) -> Expr:
+    """As ``exp``, without a constant in the reduction."""
     x = minimum(maximum(x, -1076.0), 1025.0)
     n, whole = nearest(x)
     r = x - n
@@ -155,6 +160,7 @@ def exp2(x: Expr) -> Expr:
 
 
 def expm1(x: Expr) -> Expr:
+    """2^(n - 1) (p + 1) - 1/2, doubled, with p = exp(r) - 1: no cancellation near 0."""
     r, n = reduce_exp(minimum(maximum(x, -40.0), 710.0))
     p = fma(r * r, horner(r, EXP), r)
     # Half of the result first: 2^1024 would overflow although the result need not.
@@ -174,6 +180,7 @@ def tanh(x: Expr) -> Expr:
 
 
 def sigmoid(x: Expr) -> Expr:
+    """1 / (1 + e) or e / (1 + e) with e = exp(-|x|): never overflows."""
     e = exp(-abs(x))
     return choose(x < 0.0, e, to_expr(1.0, x.dtype)) / (e + 1.0)
 
@@ -194,6 +201,7 @@ def _half_exp(a: Expr) -> Expr:
 
 
 def sinh(x: Expr) -> Expr:
+    """Odd polynomial below 1, beyond (exp(a) - exp(-a)) / 2 with the sign of x."""
     a = abs(x)
     z = x * x
     small = fma(x * z, horner(z, SINH), x)
@@ -202,6 +210,7 @@ def sinh(x: Expr) -> Expr:
 
 
 def cosh(x: Expr) -> Expr:
+    """(exp(a) + exp(-a)) / 2, infinite only where the result is."""
     e = _half_exp(abs(x))
     return e + 0.25 / e
 
@@ -238,10 +247,12 @@ def _log(x: Expr, correction: Expr | float) -> Expr:
 
 
 def log(x: Expr) -> Expr:
+    """e ln 2 + log(1 + f), where the leading part of ln 2 is exact in the product."""
     return _log_special(x, _log(x, 0.0))
 
 
 def log2(x: Expr) -> Expr:
+    """e + log(1 + f) log2(e), both factors in two parts."""
     f, e = _reduce_log(x)
     h, t = _log_tail(f)
     # log(1 + f) in two parts, times log2(e) in two parts.
@@ -254,6 +265,7 @@ def log2(x: Expr) -> Expr:
 
 
 def log1p(x: Expr) -> Expr:
+    """log u with u = x + 1, corrected by what rounding u lost."""
     u = x + 1.0
     lost = choose(abs(x) < 2.0**53, x - (u - 1.0), 0.0)
     correction = choose(equal(u, 0.0), 0.0, lost / u)
@@ -261,6 +273,7 @@ def log1p(x: Expr) -> Expr:
 
 
 def asinh(x: Expr) -> Expr:
+    """log1p(a + a²/(√(a² + 1) + 1)); log 2a where 1 no longer counts beside a²."""
     a = abs(x)
     b = minimum(a, 2.0**28)
     z = b * b
@@ -269,6 +282,7 @@ def asinh(x: Expr) -> Expr:
 
 
 def acosh(x: Expr) -> Expr:
+    """log1p(t + √(2t + t²)) with t = x - 1; log 2x for large x; NaN below 1."""
     t = minimum(x, 2.0**28) - 1.0
     middle = log1p(t + call("sqrt", fma(t, t, t * 2.0)))
     value = choose(x <= 2.0**28, middle, log(x) + (LN2_HI + LN2_LO))
@@ -276,6 +290,7 @@ def acosh(x: Expr) -> Expr:
 
 
 def atanh(x: Expr) -> Expr:
+    """½ log1p(2a / (1 - a)) with the sign of x."""
     a = abs(x)
     return with_sign(0.5 * log1p(2.0 * a / (1.0 - a)), x)
 
@@ -311,6 +326,7 @@ def _sin_cos(r: Expr, low: Expr) -> tuple[Expr, Expr]:
 
 
 def sin(x: Expr) -> Expr:
+    """±sin or ±cos of the reduced argument by the quadrant; -0.0 stays -0.0."""
     r, low, q = _reduce_trig(x)
     s, c = _sin_cos(r, low)
     value = choose(equal(q, 1.0) | equal(q, 3.0), c, s)
@@ -318,6 +334,7 @@ def sin(x: Expr) -> Expr:
 
 
 def cos(x: Expr) -> Expr:
+    """±cos or ±sin of the reduced argument by the quadrant."""
     r, low, q = _reduce_trig(x)
     s, c = _sin_cos(r, low)
     value = choose(equal(q, 1.0) | equal(q, 3.0), s, c)
@@ -325,6 +342,7 @@ def cos(x: Expr) -> Expr:
 
 
 def tan(x: Expr) -> Expr:
+    """sin / cos or -cos / sin of the reduced argument by the quadrant; -0.0 stays -0.0."""
     r, low, q = _reduce_trig(x)
     s, c = _sin_cos(r, low)
     swap = equal(q, 1.0) | equal(q, 3.0)
@@ -338,6 +356,7 @@ def _asin_small(x: Expr) -> Expr:
 
 
 def asin(x: Expr) -> Expr:
+    """Polynomial to ½; beyond, π/2 - 2 asin √((1 - |x|)/2)."""
     a = abs(x)
     inner = _asin_small(call("sqrt", fma(a, -0.5, 0.5)))
     large = (PI_2 - 2.0 * inner) + PI_2_REST
@@ -345,6 +364,7 @@ def asin(x: Expr) -> Expr:
 
 
 def acos(x: Expr) -> Expr:
+    """From the same two forms as ``asin``, reflected for negative x."""
     a = abs(x)
     inner = 2.0 * _asin_small(call("sqrt", fma(a, -0.5, 0.5)))
     middle = PI_2 - (_asin_small(x) - PI_2_REST)
@@ -408,9 +428,8 @@ def _log2_pair(x: Expr) -> tuple[Expr, Expr]:
     return _sum(total, rest + low)
 
 
-def pow_(x: Expr, y: Expr) -> Expr:
-    """x^y with C's rules for signs, zeros, infinities and NaN."""
-    a = abs(x)
+def _power(a: Expr, y: Expr) -> Expr:
+    """a^y for finite a > 0."""
     high, low = _log2_pair(a)
     # Beyond 2^70 every power of a number other than 1 is 0 or infinite.
     bounded = minimum(maximum(y, -(2.0**70)), 2.0**70)
@@ -420,18 +439,12 @@ def pow_(x: Expr, y: Expr) -> Expr:
     p = minimum(maximum(p, -1100.0), 1100.0)
     n, whole = nearest(p)
     r = (p - n) + choose(inside, err, 0.0)
-    value = scale(fma(r, horner(r, EXP2), 1.0), whole)
-    grows = y > 0.0
-    nought, infinite = zero(y), to_expr(INF, y.dtype)
-    value = choose(equal(a, INF), choose(grows, infinite, nought), value)
-    value = choose(equal(a, 0.0), choose(grows, nought, infinite), value)
-    half = y * 0.5
-    whole_y = equal(call("floor", y), y)
-    odd = whole_y & ~equal(call("floor", half), half)
-    value = choose(odd, with_sign(value, x), value)
-    value = choose((x < 0.0) & ~whole_y & (a < INF), NAN, value)
-    value = choose(call("isnan", x) | call("isnan", y), NAN, value)
-    return choose(equal(y, 0.0) | equal(x, 1.0), 1.0, value)
+    return scale(fma(r, horner(r, EXP2), 1.0), whole)
+
+
+def pow_(x: Expr, y: Expr) -> Expr:
+    """x^y with C's rules for signs, zeros, infinities and NaN."""
+    return power_of_any(x, y, _power, with_sign)
 
 
 EXPANSIONS: dict[str, Callable[..., Expr]] = {

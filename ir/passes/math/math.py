@@ -54,6 +54,7 @@ from ...stmt import For, Function, If, Let, Stmt, Store
 from ...target import Target
 from ...visit import Mutator, children, walk
 from . import basic, float32, float64
+from .forms import sums_reordered
 
 # IEEE 754 counts the square root among the operations that everything has, as + - * /.
 _EVERYWHERE = frozenset({"sqrt"})
@@ -166,7 +167,7 @@ class _LowerMath(Mutator):
         narrow = d.is_float and d.bits < 32
         if narrow:
             inputs = [cast(i, FLOAT32.with_lanes(d.lanes)) for i in inputs]
-        with float32.sums_reordered(self.reorders):
+        with sums_reordered(self.reorders):
             result = _expansion(name, inputs)
         if not self.native >= _BASIC:
             result = _ExpandBasic(self.native)(result)
