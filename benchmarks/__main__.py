@@ -36,7 +36,7 @@ PEER_NAMES = ("weft", "onnxruntime", "openvino", "torch")
 BEFORE = "weft before"  # the peer of --before
 
 
-class Worker:
+class PeerProcess:
     """A child process that holds one peer; ``checkout`` is the weft that it imports, by default
     this one."""
 
@@ -90,7 +90,7 @@ def compare(
     before: Path | None = None,
 ) -> dict[str, Any]:
     """Median milliseconds per peer, or the reason why there is none."""
-    workers = [Worker(p, threads, checkout=before if p == BEFORE else None) for p in peers]
+    workers = [PeerProcess(p, threads, checkout=before if p == BEFORE else None) for p in peers]
     result: dict[str, Any] = {"model": model, "threads": threads, "ms": {}, "failed": {}}
     try:
         samples: dict[str, np.ndarray] = {}
@@ -133,7 +133,7 @@ def compile_times(model: str, checkout: Path | None = None) -> dict[str, float]:
             # Later processes have compiled Python modules, as with every installed package.
             kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/python"}
             cache = {"WEFT_CACHE_DIR": folder, "WEFT_CACHE": "1"}
-            worker = Worker("weft", 1, {**cache, **kept}, checkout)
+            worker = PeerProcess("weft", 1, {**cache, **kept}, checkout)
             answer = worker.ask(load=model)
             worker.close()
             if "error" in answer:
@@ -248,7 +248,9 @@ def main(argv: list[str] | None = None) -> int:
 
         console.print("one model on all targets …", style="dim")
         most = max(args.threads)
-        report["field"] = found = field.compare(Worker, most, max(1, args.rounds), args.seconds)
+        report["field"] = found = field.compare(
+            PeerProcess, most, max(1, args.rounds), args.seconds
+        )
         for target, why in found["failed"].items():
             console.print(f"  {target}: {why}", style="red", markup=False)
             failed = True

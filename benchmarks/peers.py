@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-Run = Callable[[], np.ndarray]  # one inference; gives the first output
+Run = Callable[[], np.ndarray]  # one inference; returns the first output
 Feed = Mapping[str, np.ndarray]
 
 

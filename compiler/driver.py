@@ -27,7 +27,7 @@ from .tune.known import default_records
 from .tune.records import Records
 
 
-def compile(
+def compile(  # noqa: PLR0913 - public: a keyword for each option of CompileOptions
     model: Any,
     target: str | Target = "llvm",
     shapes: Mapping[str, Sequence[int] | int] | None = None,

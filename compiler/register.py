@@ -50,8 +50,8 @@ def register_target(
     target : its capabilities, which schedules ask for; options in a target's text change them.
     generator : an object (or module) as :class:`weft.codegen.Generator` describes.
     program : what runs its programs in this process: called with the ``Program``, its code objects
-        by name and its ``Storage``, it gives a :class:`~weft.runtime.runner.Runner`. None: programs
-        can be saved, not run.
+        by name and its ``Storage``, it returns a :class:`~weft.runtime.runner.Runner`. None:
+        programs can be saved, not run.
 
     Raises :class:`TargetError` when there is a target of this kind.
     """

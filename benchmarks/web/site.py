@@ -52,7 +52,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def site(roots: Mapping[str, Path], isolated: bool = False) -> Iterator[str]:
-    """Serve ``roots`` (URL prefix -> folder); gives the address."""
+    """Serve ``roots`` (URL prefix -> folder); yields the address."""
     handler = partial(Handler, roots=roots, isolated=isolated)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

@@ -23,7 +23,7 @@ def pair(value: int | Sequence[int]) -> list[int]:
 
 
 class Net:
-    """One ONNX graph under construction. Layers take and give tensor names.
+    """One ONNX graph under construction. Layers take and return tensor names.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Net:
         return (self.rng.standard_normal(shape, np.float32) * np.float32(std)).astype(np.float32)
 
     def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        """Append a node; gives its output name, or a list when there are several."""
+        """Append a node; returns its output name, or a list when there are several."""
         label = self.fresh(kind)
         names = [label] if outputs == 1 else [f"{label}_{k}" for k in range(outputs)]
         self.nodes.append(helper.make_node(kind, list(inputs), names, name=label, **attributes))
@@ -80,7 +80,7 @@ class Net:
 
     # ---- layers -----------------------------------------------------------------------------
 
-    def conv(
+    def conv(  # noqa: PLR0913 - what a convolution is, each with the usual default
         self,
         x: str,
         out: int,

@@ -40,7 +40,7 @@ from ..tune.records import Records
 from ..web.browser import chromium, playwright
 from ..web.remote import HERE, Job, in_pages, place_of, run_away
 from . import judges
-from .report import Report, Row, distance
+from .report import Report, TensorRow, distance
 from .tolerances import Tolerance, of_models
 
 AGAINST = ("interp", HOST, "onnxruntime")
@@ -74,7 +74,7 @@ class CheckOptions:
         )
 
 
-def check(
+def check(  # noqa: PLR0913 - public: keywords of compile and of CheckOptions
     model: Any,
     target: str | Target = "llvm",
     against: str = "interp",
@@ -241,24 +241,24 @@ def _rows(
     seen: Mapping[str, np.ndarray],
     expected: Mapping[str, np.ndarray],
     limit: Tolerance,
-) -> list[Row]:
+) -> list[TensorRow]:
     rows = []
     for group in groups:
         for o in group.outputs:
             if o in seen and o in expected:
                 ops = " + ".join(n.op for n in group.nodes)
                 d = distance(seen[o], expected[o], limit)
-                rows.append(Row(o, ops, group.label, d))
+                rows.append(TensorRow(o, ops, group.label, d))
     return rows
 
 
 def _outputs(
     program: Executable,
-    rows: Sequence[Row],
+    rows: Sequence[TensorRow],
     real: Mapping[str, np.ndarray],
     expected: Mapping[str, np.ndarray],
     limit: Tolerance,
-) -> list[Row]:
+) -> list[TensorRow]:
     """Outputs of the program as it is that are wrong where the watched program is right."""
     good = {r.tensor for r in rows if r.distance.ok}
     found = []
@@ -267,14 +267,19 @@ def _outputs(
             d = distance(array, expected[name], limit)
             if not d.ok:
                 found.append(
-                    Row(name, "the program as it is", "memory shared between tensors", d, alone=0)
+                    TensorRow(
+                        name, "the program as it is", "memory shared between tensors", d, alone=0
+                    )
                 )
     return found
 
 
 def _own_errors(
-    graph: Graph, groups: Sequence[Group], rows: Sequence[Row], values: Mapping[str, np.ndarray]
-) -> list[Row]:
+    graph: Graph,
+    groups: Sequence[Group],
+    rows: Sequence[TensorRow],
+    values: Mapping[str, np.ndarray],
+) -> list[TensorRow]:
     """The worst rows and the first that is wrong, with the error that their kernel itself makes."""
     maker = {o: g for g in groups for o in g.outputs}
     wanted = sorted(rows, key=lambda r: -r.distance.badness)[:SHOWN]

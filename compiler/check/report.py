@@ -55,7 +55,7 @@ def distance(got: np.ndarray, want: np.ndarray, limit: Tolerance) -> Distance:
 
 
 @dataclass(frozen=True)
-class Row:
+class TensorRow:
     """One tensor. ``alone`` is the relative error that its kernel makes by itself, on the inputs
     that the target gave it; None where nobody looked."""
 
@@ -75,10 +75,10 @@ class Report:
     target: str
     against: str
     tolerance: Tolerance
-    rows: tuple[Row, ...]
+    rows: tuple[TensorRow, ...]
     missing: tuple[str, ...] = ()
     device: str = ""
-    bad: tuple[Row, ...] = field(init=False)
+    bad: tuple[TensorRow, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bad", tuple(r for r in self.rows if not r.distance.ok))
@@ -89,12 +89,12 @@ class Report:
         return not self.bad
 
     @property
-    def first(self) -> Row | None:
+    def first(self) -> TensorRow | None:
         """The first tensor that leaves the tolerance."""
         return self.bad[0] if self.bad else None
 
     @property
-    def worst(self) -> tuple[Row, ...]:
+    def worst(self) -> tuple[TensorRow, ...]:
         """The tensors that come nearest to the tolerance or leave it the farthest."""
         return tuple(sorted(self.rows, key=lambda r: -r.distance.badness)[:SHOWN])
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def progress() -> Iterator[ProgressCallback]:
     """A callback for a compilation: a bar on a terminal, a line per stage elsewhere."""
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _ProgressLines()
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -32,7 +32,7 @@ def progress() -> Iterator[ProgressCallback]:
         yield tell
 
 
-class _Lines:
+class _ProgressLines:
     """One line when a stage begins and, for the long one, one a few seconds."""
 
     def __init__(self) -> None:

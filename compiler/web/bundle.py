@@ -42,7 +42,7 @@ from . import page
 from . import weights as coding
 from .derived import find_derived
 from .images import SIZE, layout_of
-from .parameters import Pool, logical, shards
+from .parameters import ParameterPool, logical, shards
 from .process import Classes, Image, class_output, image_input, image_of, labels_of
 
 VERSION = 1
@@ -95,7 +95,7 @@ class Bundle:
         return "\n".join(lines)
 
 
-def bundle(
+def bundle(  # noqa: PLR0913 - public: keywords of compile and of WebOptions
     model: Any,
     path: str | os.PathLike[str],
     targets: Sequence[str | Target] = WEB,
@@ -299,7 +299,7 @@ def _parts(
     parts: dict[str, bytes] = {}
     entries: list[dict[str, Any]] = []
     fallbacks: dict[str, dict[str, str]] = {}
-    pool, users = Pool(), []
+    pool, users = ParameterPool(), []
     for goal, exe in zip(goals, executables):
         at = slug(goal)
         program, tensors = logical(exe.program, exe.params)

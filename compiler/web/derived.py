@@ -28,6 +28,7 @@ class Derived:
     matrix: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
+        """The entry of a program's ``meta["derived"]``, which the page's loader reads."""
         return {"source": self.source, "matrix": self.matrix.tolist()}
 
 

@@ -32,7 +32,7 @@ def logical(
     return replace(program, meta={**program.meta, "params": "logical"}), tensors
 
 
-class Pool:
+class ParameterPool:
     """Tensors of several programs, equal ones once."""
 
     def __init__(self) -> None:

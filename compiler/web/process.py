@@ -81,7 +81,7 @@ def image_dims(dims: Sequence[int | str]) -> str | None:
 def image_input(graph: Graph, image: Image) -> tuple[Graph, str, int]:
     """``graph`` with its image input replaced by raw pixels uint8 [1, S, S, 4].
 
-    Gives the graph, the name of the new input (the old one's), and S.
+    Returns the graph, the name of the new input (the old one's), and S.
     Raises :class:`InputError` when the input cannot be an image or the options do not fit it.
     """
     name = _only("input", image.input, graph.inputs, graph)
@@ -188,7 +188,7 @@ def _normalisation(image: Image, channels: int, where: str) -> tuple[np.ndarray,
 def class_output(graph: Graph, classes: Classes) -> tuple[Graph, str, str, int]:
     """``graph`` with its scores [1, n] (or [n]) replaced by the best of them.
 
-    Gives the graph, the names of the scores float32 [1, k] and of the classes int32 [1, k], and n.
+    Returns the graph, the names of the scores float32 [1, k] and of the classes int32 [1, k]; n.
     Raises :class:`InputError` when the output is no row of scores.
     """
     name = _only("output", classes.output, graph.outputs, graph)

@@ -47,7 +47,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Result:
+class JobResult:
     """``devices`` are what the program ran on, in words."""
 
     outputs: Mapping[str, np.ndarray]
@@ -65,7 +65,7 @@ def in_pages(target: Target) -> bool:
     return BROWSER in DEVICES[target.kind].hosts
 
 
-def run_away(jobs: Sequence[Job], where: str) -> list[Result]:
+def run_away(jobs: Sequence[Job], where: str) -> list[JobResult]:
     """The outputs of each program, run one after another in one page, or by one Node.
 
     Raises :class:`DeviceError` when the browser or Node is missing, or what the runtime said.
@@ -99,7 +99,7 @@ def _options(job: Job) -> dict[str, Any]:
     return {"backend": job.exe.kind, "flags": {"cache": False, **job.flags}}
 
 
-def _in_a_page(folder: Path, jobs: Sequence[Job]) -> list[Result]:
+def _in_a_page(folder: Path, jobs: Sequence[Job]) -> list[JobResult]:
     runtime = {f"runtime/{k}": v for k, v in modules().items()}
     runtime |= {"runtime/tools/run.js": (_TOOLS / "run.js").read_bytes(), "run.html": _PAGE}
     for name, data in runtime.items():
@@ -121,7 +121,7 @@ def _in_a_page(folder: Path, jobs: Sequence[Job]) -> list[Result]:
     return results
 
 
-def _under_node(folder: Path, jobs: Sequence[Job]) -> list[Result]:
+def _under_node(folder: Path, jobs: Sequence[Job]) -> list[JobResult]:
     node = shutil.which("node")
     if node is None:
         raise DeviceError("there is no Node on the PATH.", hint="apt-get install nodejs")
@@ -159,9 +159,9 @@ def _check(job: Job, answer: Mapping[str, Any]) -> None:
         raise DeviceError(f"the runtime says: {answer['error']}", where=job.exe.name)
 
 
-def _result(answer: Mapping[str, Any], texts: Mapping[str, bytes]) -> Result:
+def _result(answer: Mapping[str, Any], texts: Mapping[str, bytes]) -> JobResult:
     outputs = {
         o["name"]: np.frombuffer(texts[o["name"]], dtype_of(o["dtype"]).numpy).reshape(o["shape"])
         for o in answer["outputs"]
     }
-    return Result(outputs, tuple(answer["devices"]))
+    return JobResult(outputs, tuple(answer["devices"]))

@@ -55,7 +55,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def serving(folder: str | Path, port: int = 0) -> Iterator[str]:
-    """Serve ``folder`` on loopback while the context lasts; gives the address.
+    """Serve ``folder`` on loopback while the context lasts; yields the address.
 
     Raises :class:`InputError` when there is no such folder, :class:`WeftError` when the port is
     taken.

@@ -28,12 +28,11 @@ def total(exe):
 
 @pytest.mark.parametrize("after", [(), ("relu",)])
 @pytest.mark.parametrize(
-    ("n", "ci", "co", "size", "kernel", "stride", "pad", "groups"),
-    [(1, 3, 8, 9, 3, 1, 1, 1), (2, 16, 5, 7, 1, 1, 0, 1), (1, 8, 8, 8, 3, 2, 1, 8)],
+    ("n", "channels", "size", "window", "groups"),
+    [(1, (3, 8), 9, (3, 1, 1), 1), (2, (16, 5), 7, (1, 1, 0), 1), (1, (8, 8), 8, (3, 2, 1), 8)],
 )
-def test_a_convolution_counts_its_multiply_adds(
-    n, ci, co, size, kernel, stride, pad, groups, after
-):
+def test_a_convolution_counts_its_multiply_adds(n, channels, size, window, groups, after):
+    (ci, co), (kernel, stride, pad) = channels, window
     attrs = {"pads": (pad,) * 4, "strides": (stride,) * 2, "groups": groups}
     shapes = [(n, ci, size, size), (co, ci // groups, kernel, kernel), (co,)]
     out = (size + 2 * pad - kernel) // stride + 1

@@ -104,7 +104,7 @@ def visit(chromium):
 
 @pytest.fixture
 def served():
-    """Serve folders for one test: ``served(folder)`` gives the address."""
+    """Serve folders for one test: ``served(folder)`` returns the address."""
     from contextlib import ExitStack
 
     with ExitStack() as stack:

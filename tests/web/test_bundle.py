@@ -15,7 +15,7 @@ from weft.benchmarks.zoo.builder import Net
 from weft.compiler.cli.main import main
 from weft.compiler.web.bundle import MANIFEST, bundle
 from weft.compiler.web.page import POLICY
-from weft.compiler.web.parameters import Pool
+from weft.compiler.web.parameters import ParameterPool
 from weft.compiler.web.process import Classes, Image
 from weft.runtime import safetensors
 from weft.runtime.artifact import Program
@@ -131,7 +131,7 @@ def test_equal_tensors_of_programs_are_stored_once():
         return Program.from_json(data), constants
 
     a, b = np.arange(3.0), np.arange(4.0)
-    pool = Pool()
+    pool = ParameterPool()
     first, used = pool.add(*program(x=a, y=b))
     assert used == ("x", "y") and [s.source for s in first.slots] == ["x", "y"]
     second, used = pool.add(*program(x=b, z=a + 1))  # another x
