@@ -11,15 +11,17 @@ from ...ir.target import Target
 from ...runtime.artifact import Kernel, Program, Slot, Step
 from ...runtime.dtype import dtype_of
 from ...runtime.version import __version__
+from ..passes.memory import aligned_size
 from .compiled import CompiledGroup
 
 
 class Calls:
     """The kernel calls of a program in the making, and the slots that they are about; ``holders``
-    names the code object that has a kernel."""
+    names the code object that has a kernel, ``arena`` is the memory plan's."""
 
     def __init__(self, holders: Mapping[str, str], arena: int = 0):
-        self._holders, self._arena = holders, arena
+        self._holders = holders
+        self._planned = self._arena = arena
         self._slots: list[Slot] = []
         self._steps: list[Step] = []
         self._groups: dict[str, CompiledGroup] = {}
@@ -31,13 +33,15 @@ class Calls:
         return len(self._slots) - 1
 
     def call(self, group: CompiledGroup, args: Sequence[int], label: str) -> None:
-        """Call a group with the slots ``args``; its scratch gets slots of its own."""
-        numbers = [*args]
+        """Call a group with the slots ``args``; its scratch gets slots of its own, behind what the
+        memory plan placed. Groups follow one another, so all have their scratch there."""
+        numbers, end = [*args], self._planned
         for dtype, shape in group.scratch:
             nbytes = math.prod(shape) * dtype_of(dtype).bytes
             name = f"scratch.{len(self._slots)}"
-            numbers.append(self.slot(Slot(name, "arena", dtype, shape, shape, nbytes)))
-            self._arena = max(self._arena, nbytes)
+            numbers.append(self.slot(Slot(name, "arena", dtype, shape, shape, nbytes, end)))
+            end += aligned_size(nbytes)
+        self._arena = max(self._arena, end)
         for k, launch in enumerate(group.launches, 1):
             shown = f"{label} ({k}/{len(group.launches)})" if k > 1 else label
             given = tuple(numbers[a] for a in launch.args)

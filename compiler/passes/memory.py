@@ -73,7 +73,7 @@ def plan_memory(graph: Graph, groups: Sequence[Group], *, in_place: bool = False
             steps.append(group)
         else:
             roots[group.outputs[0]] = roots.get(source, source)
-    total = sum(_round(t.nbytes) for t in lifetimes(graph, steps, roots))
+    total = sum(aligned_size(t.nbytes) for t in lifetimes(graph, steps, roots))
     if in_place:
         roots |= _overwritten(graph, steps, roots)
     offsets, arena = place(lifetimes(graph, steps, roots))
@@ -141,7 +141,8 @@ def lifetimes(
     return tuple(Lifetime(n, graph.types[n].nbytes, first[n], last[n]) for n in first)
 
 
-def _round(nbytes: int) -> int:
+def aligned_size(nbytes: int) -> int:
+    """The bytes of the arena that a tensor of ``nbytes`` takes."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
@@ -159,7 +160,7 @@ def place(lives: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
     arena = 0
     for k, t in enumerate(order):
         meets = (first <= t.last) & (last >= t.first)
-        need = _round(t.nbytes)
+        need = aligned_size(t.nbytes)
         best, best_gap, end = None, None, 0
         for begin, r in zip(begins, ranks):
             if not meets[r]:
@@ -167,7 +168,7 @@ def place(lives: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
             gap = begin - end
             if gap >= need and (best_gap is None or gap < best_gap):
                 best, best_gap = end, gap
-            end = max(end, begin + _round(order[r].nbytes))
+            end = max(end, begin + aligned_size(order[r].nbytes))
         offset = end if best is None else best
         where = bisect.bisect_right(begins, offset)
         begins.insert(where, offset)

@@ -270,6 +270,27 @@ def test_networks_whose_results_are_in_place_give_the_same():
         np.testing.assert_array_equal(got, want)
 
 
+def test_scratch_between_launches_overlaps_nothing_that_is_alive():
+    """What passes between the kernels of a group has bytes beside the tensors around it."""
+    b = GraphBuilder("chain")
+    (h,) = b.add("softmax", [b.input("x", "float32", (8, 300))])
+    (h,) = b.add("softmax", [h])
+    (y,) = b.add("softmax", [h])
+    program = weft.compile(b.finish([y]), "opengl -fallback=none", cache=False).program
+    lives: dict[int, list[int]] = {}
+    for k, step in enumerate(program.steps):
+        for a in step.args:
+            if program.slots[a].kind == "arena":
+                lives.setdefault(a, []).append(k)
+    assert any(program.slots[a].name.startswith("scratch.") for a in lives)
+    spans = [(program.slots[a], min(ks), max(ks)) for a, ks in lives.items()]
+    for n, (s, first, last) in enumerate(spans):
+        assert s.offset % ALIGNMENT == 0 and s.offset + s.nbytes <= program.arena
+        for t, begin, end in spans[:n]:
+            apart = s.offset + s.nbytes <= t.offset or t.offset + t.nbytes <= s.offset
+            assert apart or last < begin or end < first, (s, t)
+
+
 def test_only_what_may_overlap_loses_the_promise():
     """``noalias`` stays on all parameters but the operand and the result that may be one."""
     x, r = (te.placeholder((64,), "float32", n) for n in "xr")
