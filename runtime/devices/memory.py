@@ -1,7 +1,7 @@
 """Which tensors of a program share memory on a device that places each tensor by itself.
 
 Offsets in the arena are for devices with one address space; the others keep a block (a buffer, a
-texture) for each tensor, and give the block of a tensor that nothing reads any more to another.
+texture) for each tensor, and a tensor takes over the block of one that nothing reads any more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..storage import Storage
 
 
 @dataclass(frozen=True)
-class Block:
+class MemoryBlock:
     """Memory of ``size`` for one or, one after another, several tensors of a ``kind``."""
 
     kind: Any
@@ -22,29 +22,30 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """``places`` maps the root slot of every tensor that a kernel touches to one of ``blocks``."""
+class BlockPlan:
+    """``block_of`` numbers the one of ``blocks`` for the root slot of every tensor that a kernel
+    touches."""
 
-    places: dict[int, int]
-    blocks: list[Block]
+    block_of: dict[int, int]
+    blocks: list[MemoryBlock]
 
 
-def share(
+def share_blocks(
     storage: Storage,
     size: Callable[[int], int],
     kind: Callable[[int], Any] = lambda root: None,
-) -> Plan:
+) -> BlockPlan:
     """Blocks for the tensors of a program, by lifetime.
 
-    Tensors take their places from the largest to the smallest, each the smallest block that is
-    free all its life, so that small ones fill the gaps of large ones ("greedy by size for shared
-    objects", Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020).
+    Blocks are chosen for the largest tensor first, each the smallest block that is free all its
+    life, so that small ones fill the gaps of large ones ("greedy by size for shared objects",
+    Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020).
     Inputs and constants are there before the first kernel and have blocks of their own; outputs
     live to the end.
     """
     lives = _lifetimes(storage)
     sizes, kinds = {r: size(r) for r in lives}, {r: kind(r) for r in lives}
-    plan = Plan({}, [])
+    plan = BlockPlan({}, [])
     taken: list[list[tuple[int, int]]] = []  # of each block, when; nothing: never to be shared
     for root in sorted(lives, key=lambda r: (-sizes[r], lives[r])):
         given = storage.program.slots[root].kind in ("input", "constant")
@@ -57,11 +58,11 @@ def share(
             and all(last < start or end < first for start, end in taken[b])
         ]
         if given or not free:
-            plan.places[root] = len(plan.blocks)
-            plan.blocks.append(Block(kinds[root], sizes[root]))
+            plan.block_of[root] = len(plan.blocks)
+            plan.blocks.append(MemoryBlock(kinds[root], sizes[root]))
             taken.append([] if given else [(first, last)])
         else:
-            plan.places[root] = best = min(free, key=lambda b: plan.blocks[b].size)
+            plan.block_of[root] = best = min(free, key=lambda b: plan.blocks[b].size)
             taken[best].append((first, last))
     return plan
 

@@ -17,7 +17,7 @@ from ..errors import DeviceError, InputError
 from ..runner import deliver
 from ..storage import Storage
 from ..texture import texel_dtype
-from .memory import Plan
+from .memory import BlockPlan
 
 AXES = ("x", "y", "z")
 
@@ -33,7 +33,7 @@ class DeviceProgram(ABC):
     and when it refuses one.
     """
 
-    plan: Plan
+    plan: BlockPlan
     _open = False  # whether there may be something to give back
 
     def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
@@ -120,7 +120,7 @@ class DeviceProgram(ABC):
         """The program's outputs for its inputs, both in order; see :meth:`Runner.run`."""
         given = dict(zip(self.program.inputs.values(), arrays))
         roots = [self.storage.roots[k] for k in self.program.outputs.values()]
-        made = [r for r in dict.fromkeys(roots) if r in self.plan.places and r not in given]
+        made = [r for r in dict.fromkeys(roots) if r in self.plan.block_of and r not in given]
         made = [r for r in made if r not in self.storage.constants]
         self._check_process()
         with self._entered():
@@ -169,7 +169,7 @@ class DeviceProgram(ABC):
         """Send the inputs; what they are read from must live until the run has ended."""
         keep = []
         for k, array in zip(self.program.inputs.values(), arrays):
-            if k in self.plan.places:
+            if k in self.plan.block_of:
                 keep.append(np.ascontiguousarray(array).reshape(-1))
                 self._send(k, keep[-1])
         return keep
@@ -177,7 +177,7 @@ class DeviceProgram(ABC):
     def _constants(self) -> Iterator[tuple[int, np.ndarray]]:
         """The constants that kernels read, flat."""
         for k, array in self.storage.constants.items():
-            if k in self.plan.places:
+            if k in self.plan.block_of:
                 yield k, array.reshape(-1).view(self.storage.dtypes[k].numpy)
 
     def _flat(
@@ -223,16 +223,17 @@ def target_options(target: str) -> dict[str, str]:
 
 
 def flag(options: Mapping[str, str], name: str) -> bool:
+    """Whether an option of :func:`target_options` is on; it is off where it is missing."""
     return options.get(name, "False").lower() in ("true", "1")
 
 
 def launch(kernel: Kernel) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """Workgroups and threads of each along x, y, z."""
-    blocks, threads = (
+    workgroups, threads = (
         tuple(int(kernel.launch.get(f"{tag}.{axis}", 1)) for axis in AXES)
         for tag in ("blockIdx", "threadIdx")
     )
-    return blocks, threads  # type: ignore[return-value]
+    return workgroups, threads  # type: ignore[return-value]
 
 
 def dtypes_of(kernels: Iterable[Kernel]) -> set[str]:

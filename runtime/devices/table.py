@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import DeviceError
 from ..runner import RunnerFactory
 
-# Names device, driver and versions, and gives the limits; raises DeviceError with what is missing.
+# Names of device, driver and versions, and the limits; raises DeviceError with what is missing.
 ProbeFunction = Callable[[], tuple[str, dict[str, int]]]
 
 NODE, BROWSER = "node", "browser"

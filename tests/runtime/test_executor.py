@@ -276,7 +276,7 @@ def with_slot(k, **changes):
         (with_slot(4, source="square"), "'square' is an alias of itself"),
         (with_slot(4, source="nothing"), "'square' is no alias of 'nothing'"),
         (with_slot(0, kind="arena"), "an input has no slot of its own"),
-        (with_slot(2, kind="input"), "nothing gives the slot 't'"),
+        (with_slot(2, kind="input"), "no input fills the slot 't'"),
         (with_slot(3, kind="constant", source="weights"), "must not write the slot 'y'"),
         (with_slot(2, physical=(2,), nbytes=8, shape=(2,)), "cannot take the slot 't'"),
         (with_slot(2, dtype="int32"), "cannot take the slot 't'"),

@@ -3,13 +3,13 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import handmade_compute as handmade
-from weft.runtime.devices.memory import Plan, share
+from weft.runtime.devices.memory import BlockPlan, share_blocks
 from weft.runtime.executor import Executable
 
 
-def plan_of(exe: Executable) -> Plan:
+def plan_of(exe: Executable) -> BlockPlan:
     slots = exe.program.slots
-    return share(exe._storage, lambda root: slots[root].nbytes)
+    return share_blocks(exe._storage, lambda root: slots[root].nbytes)
 
 
 def line(sizes: list[int], kinds: dict[int, str] | None = None, outputs=()) -> Executable:
@@ -35,7 +35,7 @@ def alive(exe: Executable, root: int) -> range:
 def test_a_chain_takes_two_blocks_and_its_input():
     plan = plan_of(line([8] * 7))
     assert [b.size for b in plan.blocks] == [32, 32, 32]
-    places = [plan.places[k] for k in range(7)]
+    places = [plan.block_of[k] for k in range(7)]
     assert places == [0, 1, 2, 1, 2, 1, 2]
 
 
@@ -43,8 +43,8 @@ def test_small_tensors_fill_gaps_of_large_ones():
     #                   x  h1 h2 h3 h4
     plan = plan_of(line([1, 10, 5, 20, 4]))
     assert sorted(b.size for b in plan.blocks) == [4, 20, 80]
-    assert plan.places[3] == plan.places[1]
-    assert plan.places[4] == plan.places[2]
+    assert plan.block_of[3] == plan.block_of[1]
+    assert plan.block_of[4] == plan.block_of[2]
 
 
 def test_best_fit():
@@ -59,7 +59,7 @@ def test_best_fit():
     nine = b.slot("n", "arena", "float32", [9])
     b.step({"e": end}, nine, "0")
     plan = plan_of(b.executable())
-    assert plan.places[nine] == plan.places[small]
+    assert plan.block_of[nine] == plan.block_of[small]
 
 
 @settings(max_examples=50, deadline=None)
@@ -74,9 +74,9 @@ def test_tensors_that_live_at_the_same_time_never_share(tensors):
         b.step({"a": read}, slots[-1], "a[0]")
     exe = b.executable()
     plan = plan_of(exe)
-    for r, block in plan.places.items():
+    for r, block in plan.block_of.items():
         assert plan.blocks[block].size >= exe.program.slots[r].nbytes
-        for other, theirs in plan.places.items():
+        for other, theirs in plan.block_of.items():
             if r < other and block == theirs:
                 mine = alive(exe, r)
                 assert not set(mine) & set(alive(exe, other))
@@ -86,21 +86,21 @@ def test_tensors_that_live_at_the_same_time_never_share(tensors):
 def test_outputs_keep_their_blocks():
     """Also an intermediate tensor that is given out."""
     plan = plan_of(line([8] * 6, outputs=(1, 3)))
-    kept = [plan.places[1], plan.places[3]]
-    others = [plan.places[k] for k in (0, 2, 4, 5)]
+    kept = [plan.block_of[1], plan.block_of[3]]
+    others = [plan.block_of[k] for k in (0, 2, 4, 5)]
     assert len(set(kept)) == 2 and not set(kept) & set(others)
 
 
 def test_an_output_may_take_what_is_free():
     plan = plan_of(line([8] * 5, {3: "output"}))
     assert len(plan.blocks) == 3
-    assert plan.places[3] not in (plan.places[2], plan.places[4])
+    assert plan.block_of[3] not in (plan.block_of[2], plan.block_of[4])
 
 
 def test_kinds_do_not_mix():
     exe = line([8] * 6)
-    plan = share(exe._storage, lambda root: 32, lambda root: root % 2)
-    for root, block in plan.places.items():
+    plan = share_blocks(exe._storage, lambda root: 32, lambda root: root % 2)
+    for root, block in plan.block_of.items():
         assert plan.blocks[block].kind == root % 2
 
 
@@ -109,4 +109,4 @@ def test_a_constant_does_not_share():
     plan = plan_of(exe)
     constants = [k for k, s in enumerate(exe.program.slots) if s.kind == "constant"]
     for k in constants:
-        assert [r for r, b in plan.places.items() if b == plan.places[k]] == [k]
+        assert [r for r, b in plan.block_of.items() if b == plan.block_of[k]] == [k]

@@ -46,7 +46,7 @@ class CPUProgram:
     Inputs that are C-contiguous and 64-byte aligned are read in place, others are copied first;
     arrays given for outputs are written in place on the same condition. An input that a kernel
     takes as a number (access ``"s"``) is read by value, and may be given as an int. Where a slot's
-    extents are only known per call (-1), memory is what the caller gives: an output of that kind
+    extents are only known per call (-1), memory is what the caller brings: an output of that kind
     needs an array in ``out``.
 
     Raises :class:`DeviceError` when this machine cannot run the code or has too little memory.

@@ -126,6 +126,7 @@ class CL:
 
     @property
     def name(self) -> str:
+        """See :func:`title`; messages begin with it."""
         return title(self.device)
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from ...artifact import Kernel
 from ...errors import DeviceError
 from ...ndarray import aligned_bytes
-from ..memory import share
+from ..memory import share_blocks
 from ..program import AXES, DeviceProgram, dtypes_of, flag, launch
 from . import cl as api
 from .build import build
@@ -36,7 +36,7 @@ class CLProgram(DeviceProgram):
 
     def _load(self) -> None:
         self._check_device()
-        self.plan = share(self.storage, self._nbytes)
+        self.plan = share_blocks(self.storage, self._nbytes)
         for b in self.plan.blocks:
             self._need("bytes in one buffer", self.device.limits["max_allocation"], b.size,
                        self.device.name, self.program.name, "")  # fmt: skip
@@ -45,7 +45,7 @@ class CLProgram(DeviceProgram):
         checked: set[str] = set()
         constants = dict(self._constants())
         for n, b in enumerate(self.plan.blocks):
-            roots = [r for r, place in self.plan.places.items() if place == n]
+            roots = [r for r, block in self.plan.block_of.items() if block == n]
             self._buffers.append(self._buffer(b.size, constants.get(roots[0])))
         for step in self.program.steps:
             kernel = self.kernels[step.kernel]
@@ -54,8 +54,8 @@ class CLProgram(DeviceProgram):
                 checked.add(kernel.name)
                 self._check_kernel(call, kernel)
             call.set_args(*(self.buffer(a) for a in step.args))
-            blocks, threads = launch(kernel)
-            self._calls.append((call, tuple(b * t for b, t in zip(blocks, threads)), threads))
+            workgroups, threads = launch(kernel)
+            self._calls.append((call, tuple(b * t for b, t in zip(workgroups, threads)), threads))
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -98,7 +98,7 @@ class CLProgram(DeviceProgram):
         if count != len(kernel.params):
             said = "is not in its code" if count is None else f"takes {count} arguments there"
             raise DeviceError(
-                f"the kernel {said}; the program gives it {len(kernel.params)}.",
+                f"the kernel {said}; the program passes it {len(kernel.params)}.",
                 where=f"kernel {kernel.name}",
                 hint="compile the model again",
             )
@@ -141,7 +141,7 @@ class CLProgram(DeviceProgram):
 
     def buffer(self, k: int) -> Any:
         """The buffer of a slot that a kernel touches."""
-        return self._buffers[self.plan.places[self.storage.roots[k]]]
+        return self._buffers[self.plan.block_of[self.storage.roots[k]]]
 
     def _send(self, root: int, flat: np.ndarray) -> None:
         if flat.size:

@@ -113,16 +113,19 @@ class GL:
         delete(len(names), (ctypes.c_uint * len(names))(*names))
 
     def integer(self, what: int) -> int:
+        """The value of ``glGetIntegerv``: a limit of the driver."""
         value = ctypes.c_int(0)
         self.GetIntegerv(what, ctypes.byref(value))
         return value.value
 
     @property
     def renderer(self) -> str:
+        """The driver's name of the device."""
         return self.GetString(RENDERER).decode()
 
     @property
     def version(self) -> str:
+        """Version of OpenGL and of the driver, in the driver's words."""
         return self.GetString(VERSION).decode()
 
     def shader(self, kind: int, text: str, where: str) -> int:

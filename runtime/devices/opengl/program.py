@@ -19,7 +19,7 @@ import numpy as np
 from ...artifact import Kernel
 from ...errors import DeviceError
 from ...texture import TextureShape, from_texels, texel_dtype, texture_shape, to_texels
-from ..memory import share
+from ..memory import share_blocks
 from ..program import DeviceProgram, narrow
 from . import gl as api
 from .gl import GL, shared
@@ -70,10 +70,10 @@ class GLProgram(DeviceProgram):
         self._vertex = self.gl.shader(api.VERTEX_SHADER, _VERTEX, "vertex shader")
         for k in self.program.kernels:
             self._programs[k.name] = self._compile(self.gl, k, self._codes[k.code])
-        self.plan = share(self.storage, lambda root: 0, self._class)
+        self.plan = share_blocks(self.storage, lambda root: 0, self._class)
         for b in self.plan.blocks:
             self._textures.append(self._texture(self.gl, *b.kind))
-        self.textures = {r: self._textures[b] for r, b in self.plan.places.items()}
+        self.textures = {r: self._textures[b] for r, b in self.plan.block_of.items()}
         for k, flat in self._constants():
             self._send(k, flat)
         self._calls = [self._call(self.kernels[s.kernel], s.args) for s in self.program.steps]
@@ -118,6 +118,7 @@ class GLProgram(DeviceProgram):
     # -- memory -----------------------------------------------------------------------------------
 
     def shape(self, k: int) -> TextureShape:
+        """Width, height and layers of the texture that slot ``k`` needs."""
         s = self.program.slots[k]
         return texture_shape(math.prod(s.physical), s.layers, self.limit)
 

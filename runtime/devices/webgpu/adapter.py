@@ -127,6 +127,7 @@ class WebGPU:
 
     @property
     def name(self) -> str:
+        """See :func:`title`; messages begin with it."""
         return title(self.adapter)
 
     @property
@@ -136,6 +137,7 @@ class WebGPU:
 
     @property
     def has_timestamps(self) -> bool:
+        """Whether kernels can be timed on the device; else they are timed on the host."""
         return "timestamp-query" in self.device.features
 
     def nanoseconds(self, ticks: Any) -> Any:

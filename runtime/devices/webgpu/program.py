@@ -20,7 +20,7 @@ from ...dtype import DType
 from ...errors import DeviceError
 from ...ndarray import aligned_empty
 from ...texture import texel_dtype
-from ..memory import share
+from ..memory import share_blocks
 from ..program import AXES, DeviceProgram, dtypes_of, flag, launch, narrow
 from . import adapter as api
 
@@ -43,7 +43,7 @@ class WebGPUProgram(DeviceProgram):
     def _find(self) -> None:
         self.wgpu = api.module()
         self.half = flag(self.options, "has_float16")
-        self.plan = share(self.storage, self._nbytes)
+        self.plan = share_blocks(self.storage, self._nbytes)
 
     def _load(self) -> None:
         """Nothing more: to enter loads, so that a device that was lost is replaced."""
@@ -85,10 +85,10 @@ class WebGPUProgram(DeviceProgram):
             device.queue.submit([])  # copies now, so that the memory of the copy can go
         for step in self.program.steps:
             kernel = self.kernels[step.kernel]
-            blocks, _ = launch(kernel)
+            workgroups, _ = launch(kernel)
             group = self._bind(kernel, step.args)
-            call = (self._pipelines[kernel.name], group, (0, 1, 1) if 0 in blocks else blocks)
-            self._calls.append(call)
+            workgroups = (0, 1, 1) if 0 in workgroups else workgroups
+            self._calls.append((self._pipelines[kernel.name], group, workgroups))
 
     # -- limits and code --------------------------------------------------------------------------
 
@@ -110,14 +110,14 @@ class WebGPUProgram(DeviceProgram):
                 hint="compile for webgpu without -has_float16",
             )
         for kernel in self.kernels.values():
-            blocks, threads = launch(kernel)
+            workgroups, threads = launch(kernel)
             where = f"kernel {kernel.name}"
             needs = [
                 ("bytes of workgroup memory", kernel.shared_bytes, "shared_bytes", "shared_bytes"),
                 ("threads in a workgroup", math.prod(threads), "max_threads", "max_threads"),
                 ("storage buffers", len(kernel.params), "max_buffers", "max_buffers"),
             ]
-            for axis, n, count in zip(AXES, threads, blocks):
+            for axis, n, count in zip(AXES, threads, workgroups):
                 needs.append((f"threads along {axis}", n, f"max_threads_{axis}", "max_threads"))
                 needs.append((f"workgroups along {axis}", count, "max_blocks", "max_blocks"))
             for what, need, limit, option in needs:
@@ -182,7 +182,7 @@ class WebGPUProgram(DeviceProgram):
 
     def buffer(self, k: int) -> Any:
         """The buffer of a slot that a kernel touches."""
-        return self._buffers[self.plan.places[self.storage.roots[k]]]
+        return self._buffers[self.plan.block_of[self.storage.roots[k]]]
 
     def _send(self, root: int, flat: np.ndarray) -> None:
         if not flat.size:
@@ -237,10 +237,10 @@ class WebGPUProgram(DeviceProgram):
 
     @staticmethod
     def _dispatch(group: Any, call: tuple[Any, Any, tuple[int, int, int]]) -> None:
-        pipeline, bindings, blocks = call
+        pipeline, bindings, workgroups = call
         group.set_pipeline(pipeline)
         group.set_bind_group(0, bindings)
-        group.dispatch_workgroups(*blocks)
+        group.dispatch_workgroups(*workgroups)
 
     def _measure(self, repeat: int) -> np.ndarray:
         rows = np.zeros((repeat, len(self._calls)))
@@ -252,7 +252,7 @@ class WebGPUProgram(DeviceProgram):
 
     @contextmanager
     def _clock(self) -> Iterator[Callable[[], np.ndarray]]:
-        """A function that runs all kernels once and gives the nanoseconds of each."""
+        """A function that runs all kernels once and returns the nanoseconds of each."""
         if not self.gpu.has_timestamps:
             yield self._clock_on_host
             return
