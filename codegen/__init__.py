@@ -17,22 +17,28 @@ from .text import Text, TextGenerator
 
 
 class Code(Protocol):
-    """What a generator makes of functions. ``source`` and ``assembly`` are for people: the code as
-    the generator wrote it, and the machine code, where a driver makes that, the source again;
-    ``object`` is for the device, ``shared_bytes`` the memory that the threads of a workgroup
-    share."""
+    """What a generator makes of functions: a text and machine code for people, bytes for the
+    device."""
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """The code as the generator wrote it: LLVM IR, OpenCL C, WGSL, GLSL."""
+        ...
 
     @property
-    def assembly(self) -> str: ...
+    def assembly(self) -> str:
+        """The machine code as text; :attr:`source` again where a driver makes the machine code."""
+        ...
 
     @property
-    def object(self) -> bytes: ...
+    def object(self) -> bytes:
+        """What is stored in a package and loaded by the device: an object file, or the source."""
+        ...
 
     @property
-    def shared_bytes(self) -> int: ...
+    def shared_bytes(self) -> int:
+        """Bytes of memory that the threads of a workgroup share; 0 without workgroups."""
+        ...
 
 
 class Generator(Protocol):
@@ -47,7 +53,7 @@ class Generator(Protocol):
         ...
 
     def linker(self, target: Target) -> str:
-        """What else than its arguments decides what ``link`` gives, as a key for caches; empty
+        """What else than its arguments decides what ``link`` makes, as a key for caches; empty
         where nothing is linked. Raises :class:`CodegenError` when the linker is missing."""
         ...
 

@@ -33,7 +33,7 @@ class TextGenerator:
 
     Subclasses override :meth:`write`; a function may be given in its place. A language with C's
     syntax is a subclass of :class:`weft.codegen.clike.statements.CLike` (and of ``Workgroup`` where
-    kernels run in workgroups), whose ``text()`` is what :meth:`write` gives.
+    kernels run in workgroups), whose ``text()`` is what :meth:`write` returns.
     """
 
     def __init__(self, write: Callable[[Function, Target], str | Text] | None = None):

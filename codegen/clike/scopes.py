@@ -2,7 +2,7 @@
 
 Three layers write the body of one function: :class:`Scopes` here knows names, scopes and which
 values are held in which variable; ``expressions.py`` writes expressions, ``statements.py`` the
-statements. What differs between languages are hooks (methods that only give a text) of the
+statements. What differs between languages are hooks (methods that only return a text) of the
 classes in ``glsl/``, ``wgsl/`` and ``opencl/``.
 
 Shader compilers are weak at what C compilers do well, so it is done here. Every expression has a
@@ -45,13 +45,15 @@ class Value(NamedTuple):
 
 @dataclass
 class Scope:
+    """The code between two braces while it is written."""
+
     lines: list[str] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)  # text -> variable that holds it
     branch: bool = False  # what is computed here may not be computed at all
 
 
 class Lane(Mutator):
-    """The scalar expression of one lane of a vector expression. ``component`` gives that of a
+    """The scalar expression of one lane of a vector expression. ``component`` makes that of a
     vector that is no expression of an index."""
 
     def __init__(self, k: int, component: Callable[[Expr, int], Expr]):
@@ -62,6 +64,7 @@ class Lane(Mutator):
         return node if node.dtype.lanes == 1 else super().__call__(node)
 
     def rebuild(self, node: Any) -> Any:
+        """The lane of a node that has no ``visit_`` method: the caller's ``component``."""
         return self.component(node, self.k)
 
     def visit_Ramp(self, e: Ramp) -> Expr:

@@ -149,7 +149,7 @@ class Words(CLike):
         if d.bits >= 32:
             return self.join(f"{self.function(f'to_{d.kind}', s)}({{0}})", [v], [s])
         low, high = (self.literal_beside(x, s) for x in (d.min, d.max))
-        # clamp gives anything for NaN, the conversion gives 0 only if it still sees it
+        # clamp of NaN may be anything, and the conversion makes 0 of it only if it still sees it
         zero = self.join(f"{self.function('nan_to_zero', s)}({{0}})", [v], [s])
         whole = self.join(f"{self.function('to_int', s)}(clamp({{0}}, {low}, {high}))", [zero], [s])
         return whole if d.kind == "int" else whole.with_text(f"{self.type(d)}({whole.text})")

@@ -1,6 +1,6 @@
 """What kernels for workgroups have in common, in OpenCL C and in WGSL.
 
-Loops bound to ``blockIdx`` and ``threadIdx`` become the indices that the hardware gives, memory of
+Loops bound to ``blockIdx`` and ``threadIdx`` become the indices of the hardware, memory of
 scope ``"shared"`` is declared once for the kernel, and limits of the target are checked here.
 
 What a kernel only reads is read once for equal indices (``Scopes.hold``). What it writes, shared

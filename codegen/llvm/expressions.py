@@ -23,6 +23,7 @@ from ...ir.expr import (
     as_int,
 )
 from ...ir.stmt import Buffer
+from ...runtime.dtype import DType
 from ...runtime.errors import CodegenError
 from .ranges import MachineRanges
 from .values import FAST, Values, literal, mangle, register, register_element
@@ -64,6 +65,13 @@ class LLVMExpressions(Values):
             Load: self.load,
             Ramp: self._ramp,
             Broadcast: self._broadcast,
+        }
+        self._intrinsics: dict[str, Callable[..., str]] = {
+            "fma": self._fma,
+            "rsqrt": self._rsqrt,
+            "isnan": self._isnan,
+            "isinf": self._isinf,
+            "popcount": lambda d, a: self._native("ctpop", d, a),
         }
 
     # -- hooks ----------------------------------------------------------------------------------
@@ -187,31 +195,38 @@ class LLVMExpressions(Values):
     def _call(self, e: Call) -> str:
         args = [self.value(a) for a in e.args]
         d = e.args[0].dtype
-        t = register(d)
-
         if e.name in _NATIVE:
-            name = f"llvm.{_NATIVE[e.name]}.{mangle(t)}"
-            return self.rounded(self.intrinsic(name, t, [(t, args[0])]), d)
-        if e.name == "fma":
-            if self.has_fma:
-                name = f"llvm.fma.{mangle(t)}"
-                return self.rounded(self.intrinsic(name, t, [(t, a) for a in args]), d)
-            product = self.op(f"fmul {t} {args[0]}, {args[1]}")
-            return self.rounded(self.op(f"fadd {t} {product}, {args[2]}"), d)
-        if e.name == "rsqrt":
-            root = self.intrinsic(f"llvm.sqrt.{mangle(t)}", t, [(t, args[0])])
-            return self.rounded(self.op(f"fdiv {FAST} {t} {literal(1, d)}, {root}"), d)
-        if e.name == "isnan":
-            return self.op(f"fcmp uno {t} {args[0]}, {args[0]}")
-        if e.name == "isinf":
-            size = self.intrinsic(f"llvm.fabs.{mangle(t)}", t, [(t, args[0])])
-            return self.op(f"fcmp oeq {t} {size}, {literal(float('inf'), d)}")
-        if e.name == "popcount":
-            return self.intrinsic(f"llvm.ctpop.{mangle(t)}", t, [(t, args[0])])
-        raise CodegenError(
-            f"the intrinsic {e.name!r} has no LLVM form; the math pass must come before.",
-            where=self.where,
-        )
+            return self.rounded(self._native(_NATIVE[e.name], d, args[0]), d)
+        emit = self._intrinsics.get(e.name)
+        if emit is None:
+            raise CodegenError(
+                f"the intrinsic {e.name!r} has no LLVM form; the math pass must come before.",
+                where=self.where,
+            )
+        return emit(d, *args)
+
+    def _native(self, name: str, d: DType, *args: str) -> str:
+        """An intrinsic of LLVM whose operands and result are of type ``d``."""
+        t = register(d)
+        return self.intrinsic(f"llvm.{name}.{mangle(t)}", t, [(t, a) for a in args])
+
+    def _fma(self, d: DType, a: str, b: str, c: str) -> str:
+        if self.has_fma:
+            return self.rounded(self._native("fma", d, a, b, c), d)
+        t = register(d)
+        product = self.op(f"fmul {t} {a}, {b}")
+        return self.rounded(self.op(f"fadd {t} {product}, {c}"), d)
+
+    def _rsqrt(self, d: DType, a: str) -> str:
+        root = self._native("sqrt", d, a)
+        return self.rounded(self.op(f"fdiv {FAST} {register(d)} {literal(1, d)}, {root}"), d)
+
+    def _isnan(self, d: DType, a: str) -> str:
+        return self.op(f"fcmp uno {register(d)} {a}, {a}")
+
+    def _isinf(self, d: DType, a: str) -> str:
+        size = self._native("fabs", d, a)
+        return self.op(f"fcmp oeq {register(d)} {size}, {literal(float('inf'), d)}")
 
 
 def _number(e: Expr) -> bool:

@@ -1,8 +1,8 @@
 """The ``llvm`` target: flat, vectorised, unrolled kernels to optimised native code.
 
 ``resolve`` asks LLVM what a target string means (which registers, fused multiply-add, …);
-``emit`` writes the IR (``kernel.py``), optimises it and gives object code. Nothing here loads
-or runs code.
+``emit`` writes the IR (``kernel.py``), optimises it and compiles it to object code. Nothing here
+loads or runs code.
 """
 
 from __future__ import annotations

@@ -76,6 +76,14 @@ def literal(value: float, d: DType) -> str:
     return text if d.lanes == 1 else f"splat ({register_element(d)} {text})"
 
 
+def _comparison(op: Op, d: DType) -> str:
+    """The instruction that compares values of type ``d``, and its condition."""
+    if d.is_float:
+        return f"fcmp {_COMPARE_FLOAT[op]}"
+    signed = _COMPARE_INT[op]
+    return f"icmp {signed if d.kind == 'int' else signed.replace('s', 'u')}"
+
+
 class Values:
     """Writes instructions into the current block.
 
@@ -95,14 +103,14 @@ class Values:
         self.lines.append("  " + text)
 
     def op(self, text: str) -> str:
-        """Append an instruction; gives the name of its result."""
+        """Append an instruction; returns the name of its result."""
         self._names += 1
         name = f"%v{self._names}"
         self.lines.append(f"  {name} = {text}")
         return name
 
     def intrinsic(self, name: str, result: str, args: list[tuple[str, str]]) -> str:
-        """The call of an LLVM intrinsic with (type, operand) pairs; ``void`` gives ``""``."""
+        """The call of an LLVM intrinsic with (type, operand) pairs; ``void`` returns ``""``."""
         self.declare.add(f"declare {result} @{name}({', '.join(t for t, _ in args)})")
         text = f"call {result} @{name}({', '.join(f'{t} {v}' for t, v in args)})"
         if result == "void":
@@ -236,12 +244,7 @@ class Values:
         """``a op b`` for operands of type ``d``; division is in :meth:`divide`."""
         t = register(d)
         if op in COMPARE:
-            if d.is_float:
-                return self.op(f"fcmp {_COMPARE_FLOAT[op]} {t} {a}, {b}")
-            cond = _COMPARE_INT[op]
-            return self.op(
-                f"icmp {cond.replace('s', 'u') if d.kind != 'int' else cond} {t} {a}, {b}"
-            )
+            return self.op(f"{_comparison(op, d)} {t} {a}, {b}")
         if op in (Op.MIN, Op.MAX):
             if d.is_float:
                 return self.extremum(op, d, a, b)
@@ -257,9 +260,9 @@ class Values:
         return self.op(f"{_INT_OP[op]} {'nsw ' if nsw else ''}{t} {a}, {b}")
 
     def extremum(self, op: Op, d: DType, a: str, b: str, *, a_is_number: bool = False) -> str:
-        """min or max that gives NaN when an operand is NaN.
+        """min or max; NaN when an operand is NaN.
 
-        ``a > b ? a : b`` is one instruction on x86 and gives ``b`` when either is NaN, so only a
+        ``a > b ? a : b`` is one instruction on x86 and is ``b`` when either is NaN, so only a
         NaN in ``a`` needs a second look; a constant operand goes to ``a`` and needs none.
         """
         t, i1 = register(d), vector("i1", d.lanes)
@@ -319,20 +322,14 @@ class Values:
 
     def cast(self, value: str, source: DType, d: DType) -> str:
         """``value`` converted as :class:`~weft.ir.expr.Cast` says."""
+        if source == d:
+            return value
         s, t = register(source), register(d)
         if d.is_bool:
-            if source.is_bool:
-                return value
             compare = "fcmp une" if source.is_float else "icmp ne"
             return self.op(f"{compare} {s} {value}, {literal(0, source)}")
         if source.is_float and d.is_float:
-            if source.bits == 64 and d.bits < 64:
-                if small(d):
-                    return self.round_small(self.odd_float(value, source), d)
-                return self.op(f"fptrunc {s} {value} to {t}")
-            if d.bits == 64:
-                return value if source.bits == 64 else self.op(f"fpext {s} {value} to {t}")
-            return self.round_small(value, d) if small(d) and source != d else value
+            return self._cast_float(value, source, d)
         if source.is_float:
             name = "fptosi" if d.kind == "int" else "fptoui"
             return self.intrinsic(f"llvm.{name}.sat.{mangle(t)}.{mangle(s)}", t, [(s, value)])
@@ -340,11 +337,18 @@ class Values:
             name = "sitofp" if source.kind == "int" else "uitofp"
             result = self.op(f"{name} {s} {value} to {t}")
             return self.round_small(result, d) if small(d) else result
-        if source.bits == d.bits:
-            return value
-        if source.bits > d.bits:
-            return self.op(f"trunc {s} {value} to {t}")
-        return self.op(f"{'sext' if source.kind == 'int' else 'zext'} {s} {value} to {t}")
+        if source.bits != d.bits:
+            longer = "sext" if source.kind == "int" else "zext"
+            value = self.op(f"{'trunc' if source.bits > d.bits else longer} {s} {value} to {t}")
+        return value
+
+    def _cast_float(self, value: str, source: DType, d: DType) -> str:
+        s, t = register(source), register(d)
+        if source.bits == 64 and small(d):
+            return self.round_small(self.odd_float(value, source), d)
+        if (source.bits == 64) != (d.bits == 64):
+            return self.op(f"{'fptrunc' if source.bits == 64 else 'fpext'} {s} {value} to {t}")
+        return self.round_small(value, d) if small(d) else value
 
     def odd_float(self, value: str, d: DType) -> str:
         """float64 to float32 rounded to odd (Boldo and Melquiond 2008): inexact results get the

@@ -2,7 +2,7 @@
 
 Integers have their own types. Signed arithmetic that may overflow, which C leaves undefined, is
 done on unsigned values. 16-bit floats are held in ``float``; float16 is rounded after each
-operation. A vector of bool is a vector of int with lanes 0 and -1, what comparisons give and
+operation. A vector of bool is a vector of int with lanes 0 and -1, what comparisons make and
 ``select`` takes.
 """
 
@@ -119,7 +119,7 @@ class OpenCLExpressions(Guarded):
         """Signed arithmetic that may overflow is done on unsigned values."""
         if d.kind != "int" or (d.lanes == 1 and d.bits < 32) or op not in _OVERFLOWS:
             return super().apply(op, d, operands)
-        if op is Op.ABS:  # what C gives is unsigned
+        if op is Op.ABS:  # C's result is unsigned
             return self._signed(self.join("abs({0})", operands, [d]), d)
         form = "-{0}" if op is Op.NEG else f"{{0}} {INFIX[op]} {{1}}"
         return self._signed(self._modular(form, operands, d), d)
@@ -156,15 +156,16 @@ class OpenCLExpressions(Guarded):
             form = f"({{0}} {INFIX[op]} {{1}})"
             return form if d.lanes == 1 or held_bits(d) == 32 else f"convert_int{d.lanes}{form}"
         if d.is_float:
-            if op is Op.TRUNCMOD:
-                return f"{'fmod' if d.lanes == 1 else self.function('fmod', d)}({{0}}, {{1}})"
-            return {Op.NEG: "(-{0})", Op.ABS: "fabs({0})"}.get(op) or f"({{0}} {INFIX[op]} {{1}})"
+            return self._float_operator(op, d)
         if op in (Op.MIN, Op.MAX):
             narrow = d.lanes == 1 and d.bits < 32  # C made int of them
             return f"{op.value}(({t}){{0}}, ({t}){{1}})" if narrow else f"{op.value}({{0}}, {{1}})"
-        if op in LOGIC:
-            return f"({{0}} {INFIX[op]} {{1}})"
-        return self._wrapping(op, d, t)
+        return f"({{0}} {INFIX[op]} {{1}})" if op in LOGIC else self._wrapping(op, d, t)
+
+    def _float_operator(self, op: Op, d: DType) -> str:
+        if op is Op.TRUNCMOD:
+            return f"{'fmod' if d.lanes == 1 else self.function('fmod', d)}({{0}}, {{1}})"
+        return {Op.NEG: "(-{0})", Op.ABS: "fabs({0})"}.get(op) or f"({{0}} {INFIX[op]} {{1}})"
 
     def _logic(self, op: Op, d: DType) -> str:
         if op is Op.NOT:
@@ -287,23 +288,25 @@ class OpenCLExpressions(Guarded):
                 one, zero = self.literal(1, d), self.literal(0, d)
                 return f"({{0}} ? {one} : {zero})"
             return f"convert_{t}({{0}} & 1)"
-        if d.is_int:
-            if s == d:
+        if s == d and (d.is_int or d.bits == 64):
+            return "{0}"
+        if d.is_int or d.bits == 64:
+            return f"convert_{t}{'_sat' if d.is_int and s.is_float else ''}({{0}})"
+        return self._to_float(s, d, f"convert_{t}({{0}})")
+
+    def _to_float(self, s: DType, d: DType, converted: str) -> str:
+        """The form of a number as a float of at most 32 bits, rounded to what ``d`` holds;
+        ``converted`` is the language's own conversion to the type that ``d`` is held in."""
+        exact = s.is_int and s.bits == 8  # in any of them
+        like = FLOAT32.with_lanes(s.lanes)
+        if d.kind == "float" and d.bits == 16 and not exact:
+            if s.kind == "float" and s.bits == 16:
                 return "{0}"
-            return f"convert_{t}_sat({{0}})" if s.is_float else f"convert_{t}({{0}})"
-        if d.bits == 64:
-            return "{0}" if s == d else f"convert_{t}({{0}})"
-        if d.kind == "float" and d.bits == 16:
-            if (s.kind == "float" and s.bits == 16) or (s.is_int and s.bits == 8):
-                return "{0}" if s.is_float else f"convert_{t}({{0}})"
-            if s.is_float:
-                like = s if s.bits == 64 else FLOAT32.with_lanes(s.lanes)
-                return f"{self.function('to_half', like)}({{0}})"
-            like = FLOAT32.with_lanes(s.lanes)
-            return f"{self.function('to_half', like)}(convert_{t}({{0}}))"
-        single = "{0}" if s.is_float and s.bits < 64 else f"convert_{t}({{0}})"
-        if d.kind == "bfloat" and not (s.is_int and s.bits == 8):
-            single = f"{self.function('to_bfloat', FLOAT32.with_lanes(s.lanes))}({single})"
+            to_half = self.function("to_half", s if s.is_float and s.bits == 64 else like)
+            return f"{to_half}({'{0}' if s.is_float else converted})"
+        single = "{0}" if s.is_float and s.bits < 64 else converted
+        if d.kind == "bfloat" and not exact:
+            return f"{self.function('to_bfloat', like)}({single})"
         return single
 
     def reinterpret(self, e: Reinterpret) -> Value:

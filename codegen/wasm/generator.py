@@ -42,8 +42,8 @@ def linker(target: Target) -> str:
 
 
 def link(codes: Mapping[str, bytes], target: Target) -> tuple[dict[str, bytes], dict[str, str]]:
-    """One module of all objects. Gives the code objects by name, and the name of the one that holds
-    each kernel.
+    """One module of all objects: the code objects by name, and the name of the one that holds each
+    kernel.
 
     Raises :class:`CodegenError` when Emscripten is missing, too old, or fails.
     """

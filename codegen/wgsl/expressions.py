@@ -55,6 +55,7 @@ class WGSLExpressions(Workgroup, Words):
         return super().kind(d)
 
     def native_half(self, d: DType) -> bool:
+        """Whether values of ``d`` are held in f16, which needs the device's extension."""
         return self.kind(d) == "half"
 
     def float_literal(self, x: float, d: DType) -> str:

@@ -3,7 +3,7 @@
 WGSL has no overloading, so each function is written for the type that it is needed for and named
 after it: ``floordiv_vec4i``. Tests for NaN and infinity look at the bits, since implementations may
 assume that neither exists; a float without a literal comes out of a function, because a constant
-expression that gives one is an error.
+expression whose value is one is an error.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _LETTERS = {"float": "f", "half": "h", "int": "i", "uint": "u"}
 
 
 def type_name(t: Type) -> str:
+    """WGSL's name of a type: ``f32``, ``vec4f``, ``vec4<bool>``."""
     kind, lanes = t
     if lanes == 1:
         return _ELEMENTS[kind]
@@ -25,6 +26,7 @@ def type_name(t: Type) -> str:
 
 
 def suffix(t: Type) -> str:
+    """What a helper's name ends with: WGSL has no overloading."""
     return type_name(t).replace("<", "_").rstrip(">")
 
 

@@ -1,5 +1,7 @@
 """Operands and results, by numpy, for the tests of operators and casts on every back-end."""
 
+from collections.abc import Callable
+
 import ml_dtypes
 import numpy as np
 from weft.ir.alu import COMPARE, INT_ONLY, LOGIC, SHIFT, UNARY, Op
@@ -53,40 +55,37 @@ def wide(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) if x.dtype == ml_dtypes.bfloat16 else x
 
 
+_NUMPY: dict[Op, Callable[..., np.ndarray]] = {
+    Op.ADD: np.add, Op.SUB: np.subtract, Op.MUL: np.multiply, Op.DIV: np.true_divide,
+    Op.FLOORDIV: np.floor_divide, Op.FLOORMOD: np.remainder, Op.MIN: np.minimum,
+    Op.MAX: np.maximum, Op.EQ: np.equal, Op.NE: np.not_equal, Op.LT: np.less,
+    Op.LE: np.less_equal, Op.AND: np.bitwise_and, Op.OR: np.bitwise_or, Op.XOR: np.bitwise_xor,
+}  # fmt: skip
+
+
+def _truncated_division(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Exact, then modulo 2^bits; 0 for a division by zero."""
+    bits = 8 * a.dtype.itemsize
+    exact = []
+    for x, y in zip(map(int, a), map(int, b)):
+        quotient = abs(x) // abs(y) if y else 0
+        exact.append((quotient if (x < 0) == (y < 0) else -quotient) % (1 << bits))
+    return np.array(exact, dtype=np.uint64).astype(f"u{a.dtype.itemsize}").view(a.dtype)
+
+
 def expected(op: Op, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = wide(a), wide(b)
     integer = a.dtype.kind in "iu"
     with np.errstate(all="ignore"):
-        match op:
-            case Op.ADD | Op.SUB | Op.MUL:
-                return {Op.ADD: np.add, Op.SUB: np.subtract, Op.MUL: np.multiply}[op](a, b)
-            case Op.DIV:
-                return a / b
-            case Op.FLOORDIV:
-                return a // b
-            case Op.FLOORMOD:
-                return a % b
-            case Op.TRUNCDIV:
-                safe = np.where(b == 0, 1, b)
-                exact = [abs(int(x)) // abs(int(y)) for x, y in zip(a, safe)]
-                sign = np.sign(a.astype(object)) * np.sign(safe.astype(object))
-                bits = 8 * a.dtype.itemsize
-                mask = [int(e * s) % (1 << bits) if y else 0 for e, s, y in zip(exact, sign, b)]
-                return np.array(mask, dtype=np.uint64).astype(f"u{a.dtype.itemsize}").view(a.dtype)
-            case Op.TRUNCMOD:
-                return np.where(b == 0, 0, np.fmod(a, b)) if integer else np.fmod(a, b)
-            case Op.MIN | Op.MAX:
-                return (np.minimum if op is Op.MIN else np.maximum)(a, b)
-            case Op.EQ | Op.NE | Op.LT | Op.LE:
-                f = {Op.EQ: np.equal, Op.NE: np.not_equal, Op.LT: np.less, Op.LE: np.less_equal}
-                return f[op](a, b)
-            case Op.AND | Op.OR | Op.XOR:
-                f = {Op.AND: np.bitwise_and, Op.OR: np.bitwise_or, Op.XOR: np.bitwise_xor}
-                return f[op](a, b)
-            case Op.SHL | Op.SHR:
-                count = b & (8 * a.dtype.itemsize - 1)
-                return (np.left_shift if op is Op.SHL else np.right_shift)(a, count)
-    raise AssertionError(op)
+        if op in _NUMPY:
+            return _NUMPY[op](a, b)
+        if op is Op.TRUNCDIV:
+            return _truncated_division(a, b)
+        if op is Op.TRUNCMOD:
+            return np.where(b == 0, 0, np.fmod(a, b)) if integer else np.fmod(a, b)
+        assert op in SHIFT, op
+        count = b & (8 * a.dtype.itemsize - 1)
+        return (np.left_shift if op is Op.SHL else np.right_shift)(a, count)
 
 
 def defined(op: Op, d: DType) -> bool:
