@@ -51,7 +51,7 @@ class Slot:
     the layout (empty: row major), ``layers`` how many layers of a texture it takes.
 
     On a CPU an extent of an input or output may be -1, which is known only per call: ``nbytes`` is
-    then 0, and the caller gives the memory.
+    then 0, and the caller brings the memory.
     """
 
     name: str

@@ -63,6 +63,7 @@ class DType:
 
     @property
     def is_float(self) -> bool:
+        """IEEE 754 or bfloat16."""
         return self.kind in ("float", "bfloat")
 
     @property
@@ -72,6 +73,7 @@ class DType:
 
     @property
     def is_bool(self) -> bool:
+        """A truth value, scalar or vector."""
         return self.kind == "bool"
 
     @property
@@ -81,9 +83,11 @@ class DType:
 
     @property
     def element(self) -> DType:
+        """The type of one lane; a scalar type is its own."""
         return self if self.lanes == 1 else DType(self.kind, self.bits)
 
     def with_lanes(self, lanes: int) -> DType:
+        """A vector of ``lanes`` elements of this type; 1: the scalar."""
         return self if lanes == self.lanes else DType(self.kind, self.bits, lanes)
 
     @property

@@ -59,6 +59,7 @@ class Executable:
 
     @property
     def name(self) -> str:
+        """The name of the program: the model's."""
         return self.program.name
 
     @property
@@ -87,7 +88,7 @@ class Executable:
         return self._storage.report()
 
     def prepare(self) -> Executable:
-        """Load the code and take the memory now, instead of at the first call; gives itself.
+        """Load the code and take the memory now, instead of at the first call; returns self.
 
         Raises :class:`DeviceError` as :attr:`runner` does.
         """
@@ -127,7 +128,7 @@ class Executable:
         self.close()
 
     def __call__(self, *arrays: Any, **by_name: Any) -> Any:
-        """Run on inputs by position or by name; gives the array of the only output, or a tuple.
+        """Run on inputs by position or by name; returns the array of the only output, or a tuple.
 
         Raises :class:`InputError` on wrong names, number, shapes or dtypes.
         """
@@ -136,7 +137,7 @@ class Executable:
         return results[0] if len(results) == 1 else tuple(results)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Run on inputs by name; gives outputs by name. For names that Python cannot spell."""
+        """Run on inputs by name; returns outputs by name. For names that Python cannot spell."""
         if not isinstance(inputs, Mapping):
             raise InputError(
                 f"run takes a mapping of names to arrays, not {type(inputs).__name__}.",

@@ -1,4 +1,4 @@
-"""Checks what a user gives to an executable: names, number, shapes, dtypes."""
+"""Checks what a user passes to an executable: names, number, shapes, dtypes."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ A zip archive without compression:
     params-00001-of-00002.safetensors     constants, as the kernels read them
     manifest.json                         size and SHA-256 of every part above
 
-The same program gives the same bytes. Reading unpickles nothing, extracts nothing and allocates
+The same program becomes the same bytes. Reading unpickles nothing, extracts nothing and allocates
 nothing that the file's own size does not bound; a part that is missing, damaged or foreign raises
 :class:`PackageError`. The hashes find damage, they are no signature: a package holds machine code,
 so load only those whose origin you trust.

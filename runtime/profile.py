@@ -24,6 +24,7 @@ class Profile:
 
     @property
     def total_ms(self) -> float:
+        """Milliseconds of all calls together."""
         return sum(r.ms for r in self.rows)
 
     def share(self, row: ProfileRow) -> float:
@@ -56,10 +57,12 @@ class Benchmark:
 
     @property
     def median_ms(self) -> float:
+        """The median, in milliseconds: what a call usually takes."""
         return statistics.median(self.times)
 
     @property
     def best_ms(self) -> float:
+        """The fastest call, in milliseconds: the least disturbed one."""
         return min(self.times)
 
     def __str__(self) -> str:

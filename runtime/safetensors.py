@@ -31,7 +31,7 @@ _TAGS = {_tag(d): d for d in ALL_DTYPES}
 
 
 def size(tensors: Mapping[str, np.ndarray]) -> int:
-    """Bytes of the file that :func:`chunks` gives."""
+    """Bytes of the file that :func:`chunks` yields."""
     return len(_header(tensors)[0]) + sum(a.nbytes for a in tensors.values())
 
 

@@ -71,6 +71,7 @@ class Storage:
         self._check_calls()
 
     def error(self, why: str) -> PackageError:
+        """What is raised for a program that contradicts itself: ``why`` says in what."""
         return PackageError(
             f"the program does not fit together: {why}.",
             where=self.program.name,
@@ -135,7 +136,7 @@ class Storage:
         given = set(places)
         for k, s in enumerate(self.slots):
             if s.kind == "input" and k not in given:
-                raise self.error(f"nothing gives the slot {s.name!r}")
+                raise self.error(f"no input fills the slot {s.name!r}")
 
     def _check_calls(self) -> None:
         kernels = {k.name: k for k in self.program.kernels}
@@ -159,6 +160,8 @@ class Storage:
         return math.prod(param.shape) * self.dtypes[k].bytes <= s.nbytes
 
     def report(self) -> MemoryReport:
+        """The bytes of the program's slots by kind."""
+
         def total(kind: str) -> int:
             return sum(s.nbytes for s in self.slots if s.kind == kind)
 

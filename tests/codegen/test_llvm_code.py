@@ -1,4 +1,4 @@
-"""The text and the machine code that the LLVM back-end gives: golden IR, registers, errors."""
+"""The text and the machine code that the LLVM back-end writes: golden IR, registers, errors."""
 
 import re
 

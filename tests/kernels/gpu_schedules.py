@@ -1,6 +1,6 @@
 """Kernels for workgroups, scheduled by hand: what code generators have to take.
 
-Each gives (schedule, parameters, shapes of the parameters' arrays are those of the tensors).
+Each returns the schedule and its parameters; arrays have the shapes of the tensors.
 Sizes do not divide the tiles.
 """
 
