@@ -133,7 +133,7 @@ def test_memory_is_bounded(monkeypatch):
     for name in "abc":
         cache.put(name, CompiledGroup.single("k", (), bytes(1000)))
     assert cache.get("a") is None and cache.get("c") is not None
-    cache.put("c", CompiledGroup.single("k", (), bytes(10)))  # replacing gives the bytes back
+    cache.put("c", CompiledGroup.single("k", (), bytes(10)))  # replacing frees the bytes
     cache.put("d", CompiledGroup.single("k", (), bytes(1000)))
     assert cache.get("b") is not None
 

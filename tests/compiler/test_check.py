@@ -16,6 +16,8 @@ from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.schedules.choices import Choices
 from weft.compiler.tune.records import Record, Records
 from weft.compiler.tune.task import tasks_of
+from weft.compiler.web.bundle import WEB
+from weft.compiler.web.remote import in_pages, place_of
 from weft.ir.target import Target
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import DeviceError, InputError, WeftError
@@ -191,6 +193,22 @@ def test_tolerances_follow_from_what_a_target_can_do(kinds, model, operator):
         assert of_operators(target) == (operator and Tolerance(*operator))
     unknown = Target("unknown")  # nothing is said of its floats
     assert of_models(unknown) == of_operators(unknown) == Tolerance(1e-3, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "pages"),
+    [
+        ("llvm", "here", False),
+        ("opencl", "here", False),
+        ("opengl", "here", False),
+        ("webgpu", "here", True),
+        ("webgl", "browser", True),
+        ("wasm", "node", True),
+    ],
+)
+def test_where_programs_run_follows_from_the_row_of_the_device(kind, place, pages):
+    assert (place_of(Target.parse(kind)), in_pages(Target.parse(kind))) == (place, pages)
+    assert (kind in WEB) == pages
 
 
 def test_half_floats_have_a_tolerance_of_their_own():

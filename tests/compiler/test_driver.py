@@ -40,7 +40,7 @@ def feed_of(graph: Graph) -> dict[str, np.ndarray]:
 
 
 def agree(graph: Graph, **options):
-    """Compile, run twice, compare with the references; gives the executable."""
+    """Compile, run twice, compare with the references; returns the executable."""
     exe = weft.compile(graph, **{"cache": False, **options})
     for _ in range(2):
         feed = feed_of(graph)

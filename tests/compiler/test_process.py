@@ -22,7 +22,7 @@ IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 
 
 
 def same(shape, dtype="float32", name="image", meta=None):
-    """A model that gives its input back."""
+    """A model that returns its input."""
     if dtype != "float32":
         b = GraphBuilder("same")
         return b.finish(b.add("identity", [b.input(name, dtype, shape)]))

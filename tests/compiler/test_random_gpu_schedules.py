@@ -1,5 +1,5 @@
 """Random schedules for workgroups compute what the default schedule computes: lowered, in the
-interpreter, whose threads run in lock step, and as kernels on the devices at hand."""
+interpreter, whose threads run in lock step, and as kernels on the devices of this machine."""
 
 import numpy as np
 import pytest

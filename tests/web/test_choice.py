@@ -179,7 +179,7 @@ def test_fastest_forgets_when_something_changes(lab: Page, site: Site) -> None:
 
 
 def test_a_remembered_back_end_that_is_gone(lab: Page) -> None:
-    """It is there, as it was, but gives no device any more."""
+    """It is there, as it was, but has no device any more."""
     script = """
         slow = { webgpu: 5, webgl: 20 };
         const first = await chosen('fastest');

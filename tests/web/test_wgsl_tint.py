@@ -95,7 +95,7 @@ def run(page, f: Function, args: list[np.ndarray], target: Target) -> list[np.nd
     }
     answer = page.evaluate(COMPILE, given)
     if not answer["adapter"]:
-        pytest.skip("this Chromium gives no WebGPU adapter")
+        pytest.skip("this Chromium has no WebGPU adapter")
     assert answer["said"] == [], answer["said"]
     with np.errstate(all="ignore"):
         return [
