@@ -42,7 +42,7 @@ from ..meaning import semantics
 from .interval import Interval
 from .linear import Linear
 from .nodes import Nodes
-from .ranges import Ranges, is_index
+from .ranges import LinearIntervals, is_index
 from .rules import Any_, Apply, Choose, Literal, Pattern, by_operator, domain_of
 from .sums import REWRITE, distance, negate
 from .vectors import vector_binary
@@ -50,7 +50,7 @@ from .vectors import vector_binary
 _RULES = by_operator()
 
 
-class Analyzer(Ranges, Nodes):
+class Analyzer(LinearIntervals, Nodes):
     """Simplifies expressions and proves facts about them, knowing the ranges of variables.
 
     int32 arithmetic on variables is index arithmetic: it is taken not to overflow when terms are
@@ -59,7 +59,7 @@ class Analyzer(Ranges, Nodes):
     """
 
     def __init__(self) -> None:
-        Ranges.__init__(self)
+        LinearIntervals.__init__(self)
         Nodes.__init__(self)
         self._values: dict[Var, Expr] = {}
 

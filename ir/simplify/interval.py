@@ -32,7 +32,7 @@ def of_dtype(d: DType) -> Interval:
 
 
 def fit(x: Interval, d: DType) -> Interval:
-    """``x`` if arithmetic that gives ``x`` cannot wrap in ``d``, else all that ``d`` holds."""
+    """``x`` if arithmetic whose result it is cannot wrap in ``d``, else all that ``d`` holds."""
     whole = of_dtype(d)
     if whole.lo is None or whole.hi is None:
         return x
@@ -88,7 +88,7 @@ def floordiv(a: Interval, b: Interval) -> Interval:
     if c is not None and c > 0:
         return Interval(None if a.lo is None else a.lo // c, None if a.hi is None else a.hi // c)
     if a.lo is not None and b.lo is not None and a.lo >= 0 and b.lo >= 0:
-        # By zero gives 0; by one gives a itself.
+        # By zero it is 0; by one, a itself.
         low = 0 if b.lo == 0 or b.hi is None else a.lo // b.hi
         return Interval(low, None if a.hi is None else a.hi // max(1, b.lo))
     return EVERYTHING

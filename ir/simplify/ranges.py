@@ -1,8 +1,8 @@
 """How large integer expressions can be: intervals, and bounds of linear forms.
 
-:class:`Intervals` computes bottom-up, from the bounds of variables; :class:`Ranges`, the half of
-the analyzer that asks and never rewrites, adds linear forms and facts about variables. Every answer
-is memoised by identity.
+:class:`Intervals` computes bottom-up, from the bounds of variables; :class:`LinearIntervals`, the
+half of the analyzer that asks and never rewrites, adds linear forms and facts about variables.
+Every answer is memoised by identity.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Intervals:
         return iv.of_dtype(d)
 
     def fit(self, x: Interval, d: DType) -> Interval:
-        """``x`` if arithmetic that gives ``x`` cannot wrap in ``d``, else all that is possible."""
+        """``x`` if arithmetic whose result it is cannot wrap in ``d``, else all that can be."""
         return iv.fit(x, d)
 
     def range_of(self, e: Expr) -> Interval:
@@ -113,7 +113,7 @@ Intervals.rules = {
 }
 
 
-class Ranges(Intervals):
+class LinearIntervals(Intervals):
     """Intervals of simplified expressions, by linear forms and by facts about variables too."""
 
     def __init__(self) -> None:
@@ -210,4 +210,4 @@ class Ranges(Intervals):
 
 
 _NO_WRAP = frozenset({Op.FLOORDIV, Op.FLOORMOD, Op.MIN, Op.MAX, Op.AND, Op.TRUNCDIV})
-Ranges.rules = {**Intervals.rules, Binary: Ranges._range_binary}
+LinearIntervals.rules = {**Intervals.rules, Binary: LinearIntervals._range_binary}

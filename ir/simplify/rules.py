@@ -146,7 +146,7 @@ def tmod(x: Any, y: Any) -> Pattern:
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class Rewrite:
     """``pattern`` becomes ``result``; ``domain`` is the type of ``x`` or of a Select's arms."""
 
     domain: str
@@ -157,106 +157,106 @@ class Rule:
 x, y, z, c = (Any_(n) for n in "xyzc")
 a, b = Any_("a", True), Any_("b", True)
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rewrite, ...] = (
     # Integers of any width: a ring modulo 2^bits.
-    Rule("int", x + 0, x),  # nothing added
-    Rule("int", x - 0, x),  # nothing taken away
-    Rule("int", x - x, Literal(0)),  # itself taken away
-    Rule("int", x * 1, x),  # once
-    Rule("int", x * 0, Literal(0)),  # never
-    Rule("int", (x + a) + b, x + (a + b)),  # constants meet
-    Rule("int", (x - a) - b, x - (a + b)),  # constants meet
-    Rule("int", (x + a) - b, x + (a - b)),  # constants meet
-    Rule("int", (x * a) * b, x * (a * b)),  # constants meet
-    Rule("int", x + -y, x - y),  # one operation less
-    Rule("int", x - -y, x + y),  # one operation less
-    Rule("int", (x + y) - y, x),  # added and taken away
-    Rule("int", (x - y) + y, x),  # taken away and added
-    Rule("int", -(-x), x),  # negated twice
-    Rule("int", ~(~x), x),  # complemented twice
-    Rule("int", mag(mag(x)), mag(x)),  # also for the lowest, which is its own magnitude
-    # Division: by zero it gives 0, so x // x and x % x are not rewritten to 1 and 0.
-    Rule("int", x // 1, x),  # one part
-    Rule("int", x % 1, Literal(0)),  # no remainder
-    Rule("int", 0 // x, Literal(0)),  # also for x = 0
-    Rule("int", 0 % x, Literal(0)),  # also for x = 0
-    Rule("int", x % x, Literal(0)),  # also for x = 0
-    Rule("int", tdiv(x, 1), x),  # one part
-    Rule("int", tmod(x, 1), Literal(0)),  # no remainder
-    Rule("int", tmod(x, x), Literal(0)),  # also for x = 0
-    Rule("int", (x % a) % a, x % a),  # a remainder is its own remainder
+    Rewrite("int", x + 0, x),  # nothing added
+    Rewrite("int", x - 0, x),  # nothing taken away
+    Rewrite("int", x - x, Literal(0)),  # itself taken away
+    Rewrite("int", x * 1, x),  # once
+    Rewrite("int", x * 0, Literal(0)),  # never
+    Rewrite("int", (x + a) + b, x + (a + b)),  # constants meet
+    Rewrite("int", (x - a) - b, x - (a + b)),  # constants meet
+    Rewrite("int", (x + a) - b, x + (a - b)),  # constants meet
+    Rewrite("int", (x * a) * b, x * (a * b)),  # constants meet
+    Rewrite("int", x + -y, x - y),  # one operation less
+    Rewrite("int", x - -y, x + y),  # one operation less
+    Rewrite("int", (x + y) - y, x),  # added and taken away
+    Rewrite("int", (x - y) + y, x),  # taken away and added
+    Rewrite("int", -(-x), x),  # negated twice
+    Rewrite("int", ~(~x), x),  # complemented twice
+    Rewrite("int", mag(mag(x)), mag(x)),  # also for the lowest, which is its own magnitude
+    # Division: by zero it is 0, so x // x and x % x are not rewritten to 1 and 0.
+    Rewrite("int", x // 1, x),  # one part
+    Rewrite("int", x % 1, Literal(0)),  # no remainder
+    Rewrite("int", 0 // x, Literal(0)),  # also for x = 0
+    Rewrite("int", 0 % x, Literal(0)),  # also for x = 0
+    Rewrite("int", x % x, Literal(0)),  # also for x = 0
+    Rewrite("int", tdiv(x, 1), x),  # one part
+    Rewrite("int", tmod(x, 1), Literal(0)),  # no remainder
+    Rewrite("int", tmod(x, x), Literal(0)),  # also for x = 0
+    Rewrite("int", (x % a) % a, x % a),  # a remainder is its own remainder
     # Bits.
-    Rule("int", x & x, x),  # both the same
-    Rule("int", x | x, x),  # either the same
-    Rule("int", x ^ x, Literal(0)),  # no difference
-    Rule("int", x & 0, Literal(0)),  # no bit
-    Rule("int", x | 0, x),  # no bit more
-    Rule("int", x ^ 0, x),  # no bit flipped
-    Rule("int", x << 0, x),  # not moved
-    Rule("int", x >> 0, x),  # not moved
+    Rewrite("int", x & x, x),  # both the same
+    Rewrite("int", x | x, x),  # either the same
+    Rewrite("int", x ^ x, Literal(0)),  # no difference
+    Rewrite("int", x & 0, Literal(0)),  # no bit
+    Rewrite("int", x | 0, x),  # no bit more
+    Rewrite("int", x ^ 0, x),  # no bit flipped
+    Rewrite("int", x << 0, x),  # not moved
+    Rewrite("int", x >> 0, x),  # not moved
     # Extrema of integers.
-    Rule("int", low(x, x), x),  # both the same
-    Rule("int", high(x, x), x),  # both the same
-    Rule("int", low(x, low(x, y)), low(x, y)),  # said twice
-    Rule("int", high(x, high(x, y)), high(x, y)),  # said twice
-    Rule("int", low(x, high(x, y)), x),  # absorption
-    Rule("int", high(x, low(x, y)), x),  # absorption
-    Rule("int", low(low(x, a), b), low(x, low(a, b))),  # constants meet
-    Rule("int", high(high(x, a), b), high(x, high(a, b))),  # constants meet
+    Rewrite("int", low(x, x), x),  # both the same
+    Rewrite("int", high(x, x), x),  # both the same
+    Rewrite("int", low(x, low(x, y)), low(x, y)),  # said twice
+    Rewrite("int", high(x, high(x, y)), high(x, y)),  # said twice
+    Rewrite("int", low(x, high(x, y)), x),  # absorption
+    Rewrite("int", high(x, low(x, y)), x),  # absorption
+    Rewrite("int", low(low(x, a), b), low(x, low(a, b))),  # constants meet
+    Rewrite("int", high(high(x, a), b), high(x, high(a, b))),  # constants meet
     # Comparisons of integers.
-    Rule("int", eq(x, x), Literal(True)),  # itself
-    Rule("int", ne(x, x), Literal(False)),  # itself
-    Rule("int", x < x, Literal(False)),  # itself
-    Rule("int", x <= x, Literal(True)),  # itself
-    Rule("int", ~(x < y), y <= x),  # total order
-    Rule("int", ~(x <= y), y < x),  # total order
-    Rule("int", ~eq(x, y), ne(x, y)),  # one operation less
-    Rule("int", ~ne(x, y), eq(x, y)),  # one operation less
+    Rewrite("int", eq(x, x), Literal(True)),  # itself
+    Rewrite("int", ne(x, x), Literal(False)),  # itself
+    Rewrite("int", x < x, Literal(False)),  # itself
+    Rewrite("int", x <= x, Literal(True)),  # itself
+    Rewrite("int", ~(x < y), y <= x),  # total order
+    Rewrite("int", ~(x <= y), y < x),  # total order
+    Rewrite("int", ~eq(x, y), ne(x, y)),  # one operation less
+    Rewrite("int", ~ne(x, y), eq(x, y)),  # one operation less
     # Floats: only what is exact for NaN, infinity and both zeros.
-    Rule("float", x * 1, x),  # once
-    Rule("float", x / 1, x),  # one part
-    Rule("float", -(-x), x),  # the sign flipped twice
-    Rule("float", x + -y, x - y),  # the definition of subtraction
-    Rule("float", x - -y, x + y),  # the definition of subtraction
-    Rule("float", mag(-x), mag(x)),  # the sign does not matter
-    Rule("float", mag(mag(x)), mag(x)),  # no sign left
-    Rule("float", low(x, x), x),  # both the same, NaN too
-    Rule("float", high(x, x), x),  # both the same, NaN too
-    Rule("float", ~eq(x, y), ne(x, y)),  # NE is true with NaN, EQ is false
-    Rule("float", ~ne(x, y), eq(x, y)),  # NE is true with NaN, EQ is false
-    Rule("float", x < x, Literal(False)),  # false with NaN too
+    Rewrite("float", x * 1, x),  # once
+    Rewrite("float", x / 1, x),  # one part
+    Rewrite("float", -(-x), x),  # the sign flipped twice
+    Rewrite("float", x + -y, x - y),  # the definition of subtraction
+    Rewrite("float", x - -y, x + y),  # the definition of subtraction
+    Rewrite("float", mag(-x), mag(x)),  # the sign does not matter
+    Rewrite("float", mag(mag(x)), mag(x)),  # no sign left
+    Rewrite("float", low(x, x), x),  # both the same, NaN too
+    Rewrite("float", high(x, x), x),  # both the same, NaN too
+    Rewrite("float", ~eq(x, y), ne(x, y)),  # NE is true with NaN, EQ is false
+    Rewrite("float", ~ne(x, y), eq(x, y)),  # NE is true with NaN, EQ is false
+    Rewrite("float", x < x, Literal(False)),  # false with NaN too
     # Boolean algebra.
-    Rule("bool", x & x, x),  # both the same
-    Rule("bool", x | x, x),  # either the same
-    Rule("bool", x ^ x, Literal(False)),  # no difference
-    Rule("bool", x & True, x),  # neutral
-    Rule("bool", x & False, Literal(False)),  # absorbing
-    Rule("bool", x | False, x),  # neutral
-    Rule("bool", x | True, Literal(True)),  # absorbing
-    Rule("bool", x ^ False, x),  # neutral
-    Rule("bool", x ^ True, ~x),  # flipped
-    Rule("bool", ~(~x), x),  # negated twice
-    Rule("bool", x & ~x, Literal(False)),  # contradiction
-    Rule("bool", x | ~x, Literal(True)),  # excluded middle
-    Rule("bool", (x & y) & y, x & y),  # said twice
-    Rule("bool", (x & y) & x, x & y),  # said twice
-    Rule("bool", (x | y) & x, x),  # absorption
-    Rule("bool", (x & y) | x, x),  # absorption
-    Rule("bool", eq(x, True), x),  # the truth of x
-    Rule("bool", eq(x, False), ~x),  # the falsehood of x
-    Rule("bool", ne(x, True), ~x),  # the falsehood of x
-    Rule("bool", ne(x, False), x),  # the truth of x
-    Rule("bool", eq(x, x), Literal(True)),  # itself
-    Rule("bool", ne(x, x), Literal(False)),  # itself
+    Rewrite("bool", x & x, x),  # both the same
+    Rewrite("bool", x | x, x),  # either the same
+    Rewrite("bool", x ^ x, Literal(False)),  # no difference
+    Rewrite("bool", x & True, x),  # neutral
+    Rewrite("bool", x & False, Literal(False)),  # absorbing
+    Rewrite("bool", x | False, x),  # neutral
+    Rewrite("bool", x | True, Literal(True)),  # absorbing
+    Rewrite("bool", x ^ False, x),  # neutral
+    Rewrite("bool", x ^ True, ~x),  # flipped
+    Rewrite("bool", ~(~x), x),  # negated twice
+    Rewrite("bool", x & ~x, Literal(False)),  # contradiction
+    Rewrite("bool", x | ~x, Literal(True)),  # excluded middle
+    Rewrite("bool", (x & y) & y, x & y),  # said twice
+    Rewrite("bool", (x & y) & x, x & y),  # said twice
+    Rewrite("bool", (x | y) & x, x),  # absorption
+    Rewrite("bool", (x & y) | x, x),  # absorption
+    Rewrite("bool", eq(x, True), x),  # the truth of x
+    Rewrite("bool", eq(x, False), ~x),  # the falsehood of x
+    Rewrite("bool", ne(x, True), ~x),  # the falsehood of x
+    Rewrite("bool", ne(x, False), x),  # the truth of x
+    Rewrite("bool", eq(x, x), Literal(True)),  # itself
+    Rewrite("bool", ne(x, x), Literal(False)),  # itself
     # Select: the arm that is dropped is never the one that would be evaluated.
-    Rule("any", Choose(True, x, y), x),  # decided
-    Rule("any", Choose(False, x, y), y),  # decided
-    Rule("any", Choose(c, x, x), x),  # no choice
-    Rule("any", Choose(~c, x, y), Choose(c, y, x)),  # one operation less
-    Rule("any", Choose(c, Choose(c, x, y), z), Choose(c, x, z)),  # asked twice
-    Rule("any", Choose(c, x, Choose(c, y, z)), Choose(c, x, z)),  # asked twice
-    Rule("bool", Choose(c, True, False), c),  # the condition itself
-    Rule("bool", Choose(c, False, True), ~c),  # its negation
+    Rewrite("any", Choose(True, x, y), x),  # decided
+    Rewrite("any", Choose(False, x, y), y),  # decided
+    Rewrite("any", Choose(c, x, x), x),  # no choice
+    Rewrite("any", Choose(~c, x, y), Choose(c, y, x)),  # one operation less
+    Rewrite("any", Choose(c, Choose(c, x, y), z), Choose(c, x, z)),  # asked twice
+    Rewrite("any", Choose(c, x, Choose(c, y, z)), Choose(c, x, z)),  # asked twice
+    Rewrite("bool", Choose(c, True, False), c),  # the condition itself
+    Rewrite("bool", Choose(c, False, True), ~c),  # its negation
 )
 
 Match = Callable[[Any, dict[str, Expr]], bool]
