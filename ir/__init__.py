@@ -48,11 +48,11 @@ never change, and two are the same only if they are one object. ::
     relation  = Split(IterVar parent, IterVar outer, IterVar inner, int? factor, int? nparts)
               | Fuse(IterVar outer, IterVar inner, IterVar fused)
     note      = Annotation(ForKind kind, str tag, hints pragmas)   -- of a loop in ``leaves``
-              | Ahead(Tensor tensor, IterVar axis, int distance, share* shares)
+              | PrefetchRequest(Tensor tensor, IterVar axis, int distance, share* shares)
     attach    = Attach(str kind, Stage? stage, IterVar? axis)      -- root, inline, at a loop
-    trace     = Trace(Step* steps)
-    step      = Step(str stage, str primitive, value* args)
+    trace     = Trace(TraceStep* steps)
+    step      = TraceStep(str stage, str primitive, value* args)
 
-A schedule and a stage are the only objects that change: by the primitives of ``stage.py`` and
-``schedule.py``, each of which adds a step to the trace.
+A schedule and a stage are the only objects that change: by the primitives of ``transforms.py``,
+``stage.py`` and ``schedule.py``, each of which adds a step to the trace.
 """

@@ -14,7 +14,7 @@ from ...runtime.errors import LoweringError, ScheduleError
 from ..alu import Op
 from ..builders import all_of
 from ..expr import ZERO, Expr, IterVar, Load, Read, Reduce, Var, as_int, binary, const, is_const
-from ..layout import Digit, Layout
+from ..layout import Layout
 from ..schedule.bounds import StageBounds, bind_extent, infer_bounds
 from ..schedule.loops import Annotation
 from ..schedule.schedule import Schedule
@@ -23,6 +23,7 @@ from ..simplify import Analyzer
 from ..stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Stmt, Store, seq
 from ..tensor import ComputeOp, Tensor
 from ..visit import Mutator, Node, substitute, walk
+from .boxes import box_layout
 from .prefetch import fetches
 from .tensorize import emit
 
@@ -44,7 +45,7 @@ class _Builder:
         self.schedule, self.args, self.layouts = schedule, args, dict(layouts)
         self.bounds = infer_bounds(schedule)
         for s in self.bounds:
-            layout = self._box_layout(s)
+            layout = box_layout(s, self.bounds[s].box)
             if layout is not None:
                 self.layouts.update(dict.fromkeys(s.op.outputs, layout))
         self.buffers: dict[Tensor, Buffer] = {}
@@ -114,15 +115,6 @@ class _Builder:
                 made.append(buffer)
         return made
 
-    def _box_layout(self, s: Stage) -> Layout | None:
-        """The layout of the stored box of a stage, where the schedule asks for one."""
-        shape = tuple(e for _, e in self.bounds[s].box)
-        if s.layout is None:
-            return _aligned_layout(s, shape)
-        sizes = [as_int(e) for e in shape]
-        known = [n for n in sizes if n is not None]
-        return s.layout.resized(known) if len(known) == len(sizes) else None
-
     # One stage --------------------------------------------------------------------------------
 
     def _nest(self, s: Stage) -> Stmt:
@@ -166,7 +158,7 @@ class _Builder:
 
     def _bound_outside(self, s: Stage, b: StageBounds) -> list[tuple[IterVar, Expr]]:
         """Loops of ``s`` bound to a hardware index that a loop around ``s`` is bound to already
-        are that loop: the variable is another name for it. Gives the guards of shorter loops."""
+        are that loop: the variable is another name for it. Returns the guards of shorter loops."""
         outer: dict[str, tuple[IterVar, Expr]] = {}
         for other in self.bounds:
             for a, ann in other.annotations.items():
@@ -357,43 +349,3 @@ class _ToLoad(Mutator):
 
 def _guarded(conditions: list[Expr], stmt: Stmt) -> Stmt:
     return If(all_of(conditions), stmt, likely=True) if conditions else stmt
-
-
-def _aligned_layout(s: Stage, shape: tuple[Expr, ...]) -> Layout | None:
-    """The padded layout that ``storage_align`` asks for."""
-    if not s.alignment:
-        return None
-    sizes = [as_int(e) for e in shape]
-    if any(n is None for n in sizes):
-        raise LoweringError(f"storage_align of {s.name} needs constant extents, not {shape}.")
-    extents = [n for n in sizes if n is not None]
-    padded = list(extents)
-    for k, (factor, offset) in sorted(s.alignment.items(), reverse=True):
-        if k < len(extents) - 1:  # the last axis always has stride 1
-            _pad_for_stride(padded, k, factor, offset)
-    return Layout(tuple(extents), tuple((Digit(a, 1, n),) for a, n in enumerate(padded)))
-
-
-def _pad_for_stride(padded: list[int], k: int, factor: int, offset: int) -> None:
-    """Lengthen the axes after ``k`` as little as possible so that the stride of axis ``k`` is
-    ``offset`` modulo ``factor``. An odd length of the last axis makes every stride reachable when
-    it shares no divisor with ``factor``, so the search ends."""
-    options = []
-    last = len(padded) - 1
-    for extra in range(factor if k + 1 < last else 1):
-        tail = [*padded[k + 2 : last], padded[last] + extra] if k + 1 < last else []
-        rest = 1
-        for n in tail:
-            rest *= n
-        for grown in range(padded[k + 1], padded[k + 1] + factor):
-            if grown * rest % factor == offset:
-                options.append((grown * rest, grown, extra))
-    if not options:
-        raise LoweringError(
-            f"storage_align: no padding of {padded[k + 1 :]} gives a stride of {offset} modulo "
-            f"{factor}."
-        )
-    _, grown, extra = min(options)
-    padded[k + 1] = grown
-    if k + 1 < last:
-        padded[last] += extra

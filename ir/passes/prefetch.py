@@ -9,7 +9,7 @@ import numpy as np
 
 from ..expr import ZERO, Expr, IterVar, Load, Read, Var, as_int, const
 from ..schedule.bounds import StageBounds
-from ..schedule.stage import Ahead, Stage
+from ..schedule.stage import PrefetchRequest, Stage
 from ..simplify import Analyzer, stride
 from ..stmt import Buffer, For, ForKind, Prefetch, Stmt
 from ..visit import substitute, walk
@@ -58,7 +58,7 @@ def _shares(
     s: Stage,
     place: int,
     b: StageBounds,
-    ahead: Ahead,
+    ahead: PrefetchRequest,
     to_load: Callable[[Expr], Expr],
     load: Load,
     where: list[Expr],

@@ -30,7 +30,7 @@ from ..tensor import ComputeOp, PlaceholderOp, Tensor
 from ..visit import children, substitute, walk
 
 if TYPE_CHECKING:
-    from .stage import Stage
+    from .transforms import ScheduledLoops
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,11 @@ class View:
         return tuple(substitute(e, where) for e in self.indices)
 
     def load(self, *index: ExprLike) -> Expr:
+        """The element of the window at ``index``, or a vector where that is a ramp."""
         return Load(self.buffer, self.at(*index))
 
     def store(self, value: Expr, *index: ExprLike) -> Stmt:
+        """The statement that writes ``value`` at ``index`` of the window."""
         return Store(self.buffer, self.at(*index), value)
 
 
@@ -60,7 +62,7 @@ Body = Callable[[Sequence[View], View], tuple[Stmt | None, Stmt]]
 @dataclass(frozen=True, eq=False)
 class TensorIntrin:
     """``op`` says what is computed from its placeholders, each of which is indexed by plain axes;
-    ``body(inputs, output)`` gives the statements (initialise, update); initialise is None when
+    ``body(inputs, output)`` returns the statements (initialise, update); initialise is None when
     ``op`` is no reduction."""
 
     name: str
@@ -110,13 +112,13 @@ def find_intrin(name: str) -> TensorIntrin:
     return _REGISTRY[name]
 
 
-def check_match(stage: Stage, axis: IterVar, intrin: TensorIntrin) -> None:
+def check_match(stage: ScheduledLoops, axis: IterVar, intrin: TensorIntrin) -> None:
     """Raise ScheduleError unless the loops from ``axis`` inwards are ``intrin``."""
     matched_reads(stage, axis, intrin, {a: a.extent for a in stage.leaves})
 
 
 def matched_reads(
-    stage: Stage, axis: IterVar, intrin: TensorIntrin, extents: Mapping[IterVar, Expr]
+    stage: ScheduledLoops, axis: IterVar, intrin: TensorIntrin, extents: Mapping[IterVar, Expr]
 ) -> dict[Tensor, Read]:
     """The read of the stage that each input of the intrinsic stands for."""
     inner = stage.leaves[stage.leaves.index(axis) :]

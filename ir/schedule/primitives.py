@@ -2,8 +2,8 @@
 
 A primitive is one function. It checks its arguments, changes the schedule, and is recorded when it
 has returned; :meth:`Trace.replay` calls it again. How its arguments are written into a
-:class:`Step` follows from their annotations (``_CODECS``): axes, stages and tensors by their names,
-which are deterministic, everything else as it is.
+:class:`TraceStep` follows from their annotations (``_CODECS``): axes, stages and tensors by their
+names, which are deterministic, everything else as it is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceStep:
     """One call: ``s[stage].primitive(*args)``, axes and tensors by name. A list argument is a
     tuple. A primitive of the schedule (``cache_read``) has the stage of its first argument."""
 
@@ -70,7 +70,7 @@ class _Reading:
 
 
 class _Codec(NamedTuple):
-    """``encode(value, receiver)`` gives the ``width`` values of a step that ``decode(reading,
+    """``encode(value, receiver)`` returns the ``width`` values of a step that ``decode(reading,
     *values)`` makes the argument from."""
 
     encode: Callable[[Any, Any], tuple[Value, ...]]
@@ -132,9 +132,9 @@ class Primitive:
         values = [v for c, a in zip(self.codecs, arguments) for v in c.encode(a, receiver)]
         stage = cast(str, values.pop(0)) if self.of_schedule else receiver.name
         schedule: Schedule = receiver if self.of_schedule else receiver.schedule
-        schedule.record(Step(stage, self.name, tuple(values)))
+        schedule.record(TraceStep(stage, self.name, tuple(values)))
 
-    def replay(self, schedule: Schedule, step: Step) -> None:
+    def replay(self, schedule: Schedule, step: TraceStep) -> None:
         """Carry a step out; raises ScheduleError where it does not fit."""
         stage = schedule.stage_named(step.stage)
         values = [step.stage, *step.args] if self.of_schedule else list(step.args)

@@ -19,7 +19,7 @@ from ..alu import Op
 from ..expr import TRUE, ZERO, Binary, Const, Expr, IterVar, Read, Reduce, Select, binary
 from ..tensor import ComputeOp, Operation, Tensor
 from ..visit import Mutator, substitute
-from .primitives import Step, dataflow_primitive
+from .primitives import TraceStep, dataflow_primitive
 from .stage import SCOPES, Stage
 from .trace import Trace
 
@@ -44,7 +44,7 @@ class Schedule:
         self.outputs = outputs
         self.stages: list[Stage] = []
         self._stage: dict[Operation, Stage] = {}
-        self._steps: list[Step] = []
+        self._steps: list[TraceStep] = []
         for op in _post_order([t.op for t in outputs]):
             self._add(op, len(self.stages))
         for t in outputs:
@@ -89,7 +89,7 @@ class Schedule:
         """Every primitive called so far; serialisable and replayable."""
         return Trace(tuple(self._steps))
 
-    def record(self, step: Step) -> None:
+    def record(self, step: TraceStep) -> None:
         """Note that a primitive was carried out."""
         self._steps.append(step)
 
@@ -127,7 +127,7 @@ class Schedule:
 
     @dataflow_primitive
     def cache_write(self, tensors: Results, scope: str) -> Tensor:
-        """Compute ``tensor`` in ``scope`` first, then copy; gives the copy's source. With several
+        """Compute ``tensor`` in ``scope`` first, then copy; returns the copy's source. With several
         tensors (all results of one operation) the first one's source is given.
 
             for i: C[i] = f(i)          ->      for i: C.local[i] = f(i)
@@ -163,7 +163,7 @@ class Schedule:
     @dataflow_primitive
     def rfactor(self, tensors: Results, axis: IterVar) -> Tensor:
         """Turn the reduce loop ``axis`` into a data axis of a partial reduction (Suriana et al.,
-        CGO'17); gives the tensor of partial results, whose first axis is ``axis``.
+        CGO'17); returns the tensor of partial results, whose first axis is ``axis``.
 
             for k: for j: C += A[k, j]   ->   for k: for j: C.rf[k] += A[k, j]
                                               for k:        C += C.rf[k]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...runtime.errors import ScheduleError
-from .primitives import PRIMITIVES, Step
+from .primitives import PRIMITIVES, TraceStep
 
 if TYPE_CHECKING:
     from .schedule import Schedule
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class Trace:
     """All steps of a schedule in order."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TraceStep, ...] = ()
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[TraceStep]:
         return iter(self.steps)
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Trace:
         try:
             return cls(
                 tuple(
-                    Step(
+                    TraceStep(
                         str(stage),
                         str(primitive),
                         tuple(tuple(map(str, a)) if isinstance(a, list) else a for a in args),

@@ -8,10 +8,10 @@ import pytest
 import weft.ir
 from weft.ir import expr, stmt, te, tensor
 from weft.ir.expr import Expr
-from weft.ir.schedule import loops, primitives, stage, trace
+from weft.ir.schedule import loops, primitives, stage, trace, transforms
 from weft.ir.schedule.schedule import create_schedule
 
-MODULES = (expr, stmt, tensor, loops, stage, trace, primitives)
+MODULES = (expr, stmt, tensor, loops, transforms, stage, trace, primitives)
 ABSTRACT = {"Operation", "_Reading", "Primitive"}  # a base; the machinery of primitives
 WORDS = {
     "bool | int | float": "number",

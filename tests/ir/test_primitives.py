@@ -2,7 +2,7 @@
 
 import pytest
 from weft.ir import te
-from weft.ir.schedule.primitives import PRIMITIVES, Step, primitive
+from weft.ir.schedule.primitives import PRIMITIVES, TraceStep, primitive
 from weft.ir.schedule.schedule import Schedule, create_schedule
 from weft.ir.schedule.stage import Stage
 from weft.ir.schedule.trace import Trace
@@ -124,7 +124,7 @@ def test_a_primitive_is_added_in_one_place():
         d = computation()
         s = create_schedule(d)
         halve(s[d], s[d].op.axes[1])
-        assert s.trace.steps == (Step("D", "halve", ("j", 1)),)
+        assert s.trace.steps == (TraceStep("D", "halve", ("j", 1)),)
         again = Trace.from_json(s.trace.to_json()).replay(create_schedule(d))
         assert again.trace == s.trace
     finally:
