@@ -8,7 +8,7 @@ import enum
 class Op(enum.Enum):
     """Operators of the arithmetic-logic unit, on scalars and lane by lane on vectors.
 
-    Integers wrap modulo 2^bits. Division and remainder of integers by zero give 0. Comparisons
+    Integers wrap modulo 2^bits. Division and remainder of integers by zero are 0. Comparisons
     with NaN are false, ``NE`` is true.
     """
 

@@ -176,7 +176,7 @@ class Unary(Expr):
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Binary(Expr):
-    """``a op b`` for operands of one type; comparisons give bool. See :class:`Op`."""
+    """``a op b`` for operands of one type; comparisons yield bool. See :class:`Op`."""
 
     op: Op
     a: Expr
@@ -208,7 +208,7 @@ class Binary(Expr):
 class Cast(Expr):
     """A value converted to another type.
 
-    Float to integer truncates towards zero, saturates at the limits of the type and gives 0 for
+    Float to integer truncates towards zero, saturates at the limits of the type and is 0 for
     NaN. Integer to integer keeps the low bits. Float to float rounds to nearest even and overflows
     to infinity. Anything to bool is ``value != 0``; bool to a number is 0 or 1.
     """
@@ -281,9 +281,9 @@ class Load(Expr):
     """Elements of a buffer, after lowering.
 
     Before the storage pass ``indices`` are logical coordinates, after it the physical ones that
-    the buffer's layout gives (one flat index in memory; x, y, layer, lane in a texture). The last
+    of the buffer's layout (one flat index in memory; x, y, layer, lane in a texture). The last
     index may be a vector, then so is the value. Lanes where ``predicate`` is false are not touched
-    and give 0.
+    and are 0.
     """
 
     buffer: Buffer
@@ -383,7 +383,7 @@ def const(value: ExprLike, dtype: DType | str | None = None) -> Const:
 
 
 def to_expr(value: ExprLike, like: DType | None = None) -> Expr:
-    """An expression for a Python or numpy number; ``like`` gives a plain number its type."""
+    """An expression for a Python or numpy number; ``like`` is the type of a plain number."""
     if isinstance(value, Expr):
         return value
     if isinstance(value, bool | np.bool_):

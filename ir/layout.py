@@ -56,6 +56,7 @@ class Layout:
 
     @classmethod
     def row_major(cls, shape: Sequence[int]) -> Layout:
+        """The logical axes as they come, each of one digit."""
         return cls(tuple(shape), tuple((Digit(a, 1, n),) for a, n in enumerate(shape)))
 
     @classmethod
@@ -112,6 +113,7 @@ class Layout:
 
     @cached_property
     def is_row_major(self) -> bool:
+        """Whether the physical axes are the logical ones, without padding."""
         return self.axes == Layout.row_major(self.shape).axes
 
     @cached_property
@@ -124,6 +126,7 @@ class Layout:
 
     @cached_property
     def physical_shape(self) -> tuple[int, ...]:
+        """Extents of the physical axes, padding included."""
         return tuple(int(np.prod([d.extent for d in ax], dtype=np.int64)) for ax in self.axes)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 ``PASSES`` is the whole pipeline, in order; :func:`run_passes` is the one runner, which logs, times,
 verifies and dumps each (``WEFT_DEBUG``, ``WEFT_DUMP``). A pass is a function
-``(Function, Target) -> Function`` and gives back the same object when it has nothing to do.
+``(Function, Target) -> Function`` and returns the same object when it has nothing to do.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ class Buffer:
 
 
 class ForKind(enum.Enum):
+    """How the iterations of a loop are carried out."""
+
     SERIAL = "serial"
     PARALLEL = "parallel"  # iterations on several CPU threads; they must not depend on each other
     VECTORIZED = "vectorized"  # one vector; the vectorise pass removes it
@@ -179,6 +181,7 @@ class Function:
 
     @property
     def buffers(self) -> tuple[Buffer, ...]:
+        """The parameters that are buffers, in calling order."""
         return tuple(p for p in self.params if isinstance(p, Buffer))
 
     def with_body(self, body: Stmt) -> Function:

@@ -35,7 +35,7 @@ from .visit import substitute, walk
 
 
 class Tensor:
-    """Result ``value_index`` of an operation; indexing gives one element as an expression."""
+    """Result ``value_index`` of an operation; indexing yields one element as an expression."""
 
     __slots__ = ("dtype", "op", "shape", "value_index")
 
@@ -44,11 +44,13 @@ class Tensor:
 
     @property
     def name(self) -> str:
+        """The operation's name, with ``.v0``, ``.v1``, … where that has several results."""
         many = isinstance(self.op, ComputeOp) and len(self.op.body) > 1
         return f"{self.op.name}.v{self.value_index}" if many else self.op.name
 
     @property
     def ndim(self) -> int:
+        """The number of axes; 0 for a scalar."""
         return len(self.shape)
 
     def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Expr:
@@ -106,6 +108,7 @@ class PlaceholderOp(Operation):
 
     @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
+        """The tensor itself, alone."""
         return (Tensor(self, 0, self.shape, self.dtype),)
 
 
@@ -132,16 +135,19 @@ class ComputeOp(Operation):
 
     @property
     def reduce_axes(self) -> tuple[IterVar, ...]:
+        """The axes that the computation reduces over; none where it is no reduction."""
         first = self.body[0]
         return first.axes if isinstance(first, Reduce) else ()
 
     @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
+        """One tensor for each expression of ``body``, all of the extents of ``axes``."""
         shape = tuple(a.extent for a in self.axes)
         return tuple(Tensor(self, k, shape, b.dtype) for k, b in enumerate(self.body))
 
     @cached_property
     def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that ``body`` reads, each once, in the order of their first use."""
         seen: dict[Tensor, None] = {}
         for n in itertools.chain.from_iterable(map(walk, self.body)):
             if isinstance(n, Read):
@@ -163,6 +169,7 @@ class Reducer:
     identity: tuple[Const, ...]
 
     def combine(self, a: Sequence[Expr], b: Sequence[Expr]) -> tuple[Expr, ...]:
+        """``result`` for accumulators ``a`` and elements ``b``, one of each per component."""
         mapping = dict(zip((*self.lhs, *self.rhs), (*a, *b)))
         return tuple(substitute(r, mapping) for r in self.result)
 
@@ -235,7 +242,7 @@ def comm_reducer(
 
     ``combine(x, y)`` takes two values (or two tuples) and ``identity(dtype, …)`` one dtype per
     component. The result is called as ``r(sources, axis=k, where=None)``; with a tuple of sources
-    it returns the tuple of components, to be given to one ``compute``.
+    it returns the tuple of components, to be passed to one ``compute``.
 
     >>> mul = comm_reducer(lambda x, y: x * y, lambda t: const(1, t), name="prod")
     """
@@ -251,7 +258,7 @@ def comm_reducer(
             results = (result,) if isinstance(result, Expr) else tuple(result)
             idents = (ident,) if isinstance(ident, Const) else tuple(ident)
             if [r.dtype for r in results] != list(dtypes) or len(idents) != len(dtypes):
-                raise ExprError(f"reducer {name} must give one value of {dtypes} per component")
+                raise ExprError(f"reducer {name} must return one value of {dtypes} per component")
             made[dtypes] = Reducer(name, lhs, rhs, results, idents)
         return made[dtypes]
 

@@ -1,6 +1,6 @@
 """Walking and rewriting expressions and statements.
 
-``Mutator`` gives back the *same object* when nothing below it changed, so that a pass which does
+``Mutator`` returns the *same object* when nothing below it changed, so that a pass which does
 nothing costs no memory and identity can be used as "unchanged". Dispatch is one dictionary look-up
 on the node's type.
 """
@@ -94,6 +94,7 @@ class Mutator:
         return method(node)
 
     def rebuild(self, node: Any) -> Any:
+        """``node`` with its children rewritten; the same object where none of them changed."""
         return _REBUILD[type(node)](node, self)
 
 

@@ -35,9 +35,9 @@ from ..stmt import (
 )
 from ..visit import walk
 from . import semantics
-from .interp_expr import Env, Expressions
+from .interp_expr import Env, ExpressionClosures
 
-Step = Callable[[Env], None]
+Action = Callable[[Env], None]
 Thread = Callable[[Env], Iterator[None]]
 _WORKGROUP = "shared buffers of the workgroup"  # key of the environment inside of thread loops
 
@@ -109,13 +109,13 @@ def poison(shape: tuple[int, ...], d: DType) -> np.ndarray:
     return np.full(shape, pattern, d.numpy)
 
 
-class _Compiler(Expressions):
+class _Compiler(ExpressionClosures):
     """Turns statements into closures, too."""
 
-    def statement(self, s: Stmt) -> Step:
+    def statement(self, s: Stmt) -> Action:
         return _STMT[type(s)](self, s)
 
-    def store(self, s: Store) -> Step:
+    def store(self, s: Store) -> Action:
         at, buffer, d = self.index(s), s.buffer, s.buffer.dtype
         value = self.expr(s.value)
         n = max((i.dtype.lanes for i in s.indices), default=1)
@@ -138,7 +138,7 @@ class _Compiler(Expressions):
 
         return plain if p is None else predicated
 
-    def loop(self, s: For) -> Step:
+    def loop(self, s: For) -> Action:
         if s.kind is ForKind.BOUND and s.tag.startswith("threadIdx") and _has_barrier(s.body):
             thread = self.thread(s)
 
@@ -160,7 +160,7 @@ class _Compiler(Expressions):
 
         return loop
 
-    def branch(self, s: If) -> Step:
+    def branch(self, s: If) -> Action:
         cond, then = self.expr(s.cond), self.statement(s.then)
         otherwise = self.statement(s.otherwise) if s.otherwise is not None else None
 
@@ -172,7 +172,7 @@ class _Compiler(Expressions):
 
         return branch
 
-    def seq(self, s: Seq) -> Step:
+    def seq(self, s: Seq) -> Action:
         steps = [self.statement(c) for c in s.stmts]
 
         def seq(env: Env) -> None:
@@ -181,7 +181,7 @@ class _Compiler(Expressions):
 
         return seq
 
-    def let(self, s: Let) -> Step:
+    def let(self, s: Let) -> Action:
         value, body, var = self.expr(s.value), self.statement(s.body), s.var
 
         def let(env: Env) -> None:
@@ -190,7 +190,7 @@ class _Compiler(Expressions):
 
         return let
 
-    def alloc(self, s: Alloc) -> Step:
+    def alloc(self, s: Alloc) -> Action:
         body, b = self.statement(s.body), s.buffer
 
         def alloc(env: Env) -> None:
@@ -199,10 +199,10 @@ class _Compiler(Expressions):
 
         return alloc
 
-    def barrier(self, s: Barrier) -> Step:
+    def barrier(self, s: Barrier) -> Action:
         return lambda env: None  # no other thread: outside of every threadIdx loop
 
-    def prefetch(self, s: Prefetch) -> Step:
+    def prefetch(self, s: Prefetch) -> Action:
         return lambda env: None  # a hint
 
     # ------------------------------------------------------------------ lock step
@@ -310,7 +310,7 @@ def _has_barrier(s: Stmt) -> bool:
     return any(isinstance(n, Barrier) for n in walk(s))
 
 
-_STMT: dict[type, Callable[[_Compiler, Any], Step]] = {
+_STMT: dict[type, Callable[[_Compiler, Any], Action]] = {
     Store: _Compiler.store,
     For: _Compiler.loop,
     If: _Compiler.branch,

@@ -35,20 +35,21 @@ Mask = Any  # lanes whose value is wanted; None: all
 Eval = Callable[[Env, Mask], Any]
 
 
-class Expressions:
+class ExpressionClosures:
     """Turns expressions into closures; ``where`` names the kernel in errors."""
 
     def __init__(self, where: str):
         self.where = where
 
     def expr(self, e: Expr) -> Eval:
+        """The closure that computes ``e``."""
         return _EXPR[type(e)](self, e)
 
-    def const(self, e: Const) -> Eval:
+    def _const(self, e: Const) -> Eval:
         value = semantics.work_dtype(e.dtype).type(e.value)
         return lambda env, mask: value
 
-    def var(self, e: Var) -> Eval:
+    def _var(self, e: Var) -> Eval:
         def var(env: Env, mask: Mask) -> Any:
             try:
                 return env[e]
@@ -59,27 +60,27 @@ class Expressions:
 
         return var
 
-    def unary(self, e: Unary) -> Eval:
+    def _unary(self, e: Unary) -> Eval:
         f, a = semantics.UNARY[e.op], self.expr(e.a)
         return lambda env, mask: f(a(env, mask))
 
-    def binary(self, e: Binary) -> Eval:
+    def _binary(self, e: Binary) -> Eval:
         f, a, b = semantics.BINARY[e.op], self.expr(e.a), self.expr(e.b)
         return lambda env, mask: f(a(env, mask), b(env, mask))
 
-    def cast(self, e: Cast) -> Eval:
+    def _cast(self, e: Cast) -> Eval:
         a, source, target = self.expr(e.value), e.value.dtype, e.dtype
         return lambda env, mask: semantics.cast(a(env, mask), source, target)
 
-    def reinterpret(self, e: Reinterpret) -> Eval:
+    def _reinterpret(self, e: Reinterpret) -> Eval:
         a, source, target = self.expr(e.value), e.value.dtype, e.dtype
         return lambda env, mask: semantics.reinterpret(a(env, mask), source, target)
 
-    def call(self, e: Call) -> Eval:
+    def _call(self, e: Call) -> Eval:
         args, name, d = [self.expr(a) for a in e.args], e.name, e.args[0].dtype
         return lambda env, mask: semantics.intrinsic(name, [a(env, mask) for a in args], d)
 
-    def select(self, e: Select) -> Eval:
+    def _select(self, e: Select) -> Eval:
         c, t, f = self.expr(e.cond), self.expr(e.if_true), self.expr(e.if_false)
         if e.cond.dtype.lanes == 1:
             return lambda env, mask: t(env, mask) if c(env, mask) else f(env, mask)
@@ -95,7 +96,7 @@ class Expressions:
 
         return lanes
 
-    def load(self, e: Load) -> Eval:
+    def _load(self, e: Load) -> Eval:
         at, buffer, d, n = self.index(e), e.buffer, e.buffer.dtype, e.dtype.lanes
         p = None if e.predicate is None else self.expr(e.predicate)
         zero = semantics.work_dtype(d).type(0)
@@ -123,12 +124,12 @@ class Expressions:
 
         return vector
 
-    def ramp(self, e: Ramp) -> Eval:
+    def _ramp(self, e: Ramp) -> Eval:
         base, stride = self.expr(e.base), self.expr(e.stride)
         steps = np.arange(e.lanes).astype(e.dtype.numpy)
         return lambda env, mask: base(env, None) + stride(env, None) * steps
 
-    def broadcast(self, e: Broadcast) -> Eval:
+    def _broadcast(self, e: Broadcast) -> Eval:
         value, n = self.expr(e.value), e.lanes
         return lambda env, mask: np.full(n, value(env, None))
 
@@ -180,17 +181,17 @@ class Expressions:
         return scalar if lanes == 1 and layout is None else at
 
 
-_EXPR: dict[type, Callable[[Expressions, Any], Eval]] = {
-    Const: Expressions.const,
-    Var: Expressions.var,
-    IterVar: Expressions.var,
-    Unary: Expressions.unary,
-    Binary: Expressions.binary,
-    Cast: Expressions.cast,
-    Reinterpret: Expressions.reinterpret,
-    Call: Expressions.call,
-    Select: Expressions.select,
-    Load: Expressions.load,
-    Ramp: Expressions.ramp,
-    Broadcast: Expressions.broadcast,
+_EXPR: dict[type, Callable[[ExpressionClosures, Any], Eval]] = {
+    Const: ExpressionClosures._const,
+    Var: ExpressionClosures._var,
+    IterVar: ExpressionClosures._var,
+    Unary: ExpressionClosures._unary,
+    Binary: ExpressionClosures._binary,
+    Cast: ExpressionClosures._cast,
+    Reinterpret: ExpressionClosures._reinterpret,
+    Call: ExpressionClosures._call,
+    Select: ExpressionClosures._select,
+    Load: ExpressionClosures._load,
+    Ramp: ExpressionClosures._ramp,
+    Broadcast: ExpressionClosures._broadcast,
 }

@@ -50,7 +50,7 @@ def loaded(value: Value, d: DType) -> Value:
 def _truncdiv(a: Value, b: Value) -> Value:
     q = a // b
     # Floor and truncation differ where the signs differ and something is left over; q * b == a
-    # also where b is 0 and numpy gives q = 0, so that is excluded by `b != 0`.
+    # also where b is 0 and q is 0 in numpy, so that is excluded by `b != 0`.
     up = (q * b != a) & ((a < 0) != (b < 0)) & (b != 0)
     return q + up.astype(q.dtype)
 
@@ -123,7 +123,7 @@ def reinterpret(value: Value, source: DType, target: DType) -> Value:
 # ---------------------------------------------------------------------- intrinsics
 
 # These are exact in any precision; the others are computed in double precision and rounded once,
-# which gives an oracle that is closer than any back-end.
+# which makes an oracle that is closer than any back-end.
 _EXACT = frozenset({"floor", "ceil", "trunc", "round", "isnan", "isinf", "popcount", "sqrt"})
 
 

@@ -82,7 +82,7 @@ class _Partition(ScopedMutator):
         if n == 0:
             return Seq(())
         if n == 1 and s.kind is not ForKind.PARALLEL:
-            return self(_Place({s.var: s.minimum})(s.body))
+            return self(_SubstituteAndFold({s.var: s.minimum})(s.body))
         if s.kind in (ForKind.SERIAL, ForKind.PARALLEL) and self.copies * 2 <= MAX_COPIES:
             plan = self._plan(s)
             if plan:
@@ -290,7 +290,7 @@ class _Partition(ScopedMutator):
         return s if new is s else seq(*new.stmts)
 
 
-class _Place(Mutator):
+class _SubstituteAndFold(Mutator):
     """Replaces variables and folds the constants that come together."""
 
     def __init__(self, values: dict[Var, Expr]):

@@ -91,7 +91,7 @@ class _Unroll(ScopedMutator):
         count = _statements(s, serial_too=False)
         if count is not None and count > MAX_STATEMENTS:
             raise LoweringError(
-                f"unrolling the loop {s.var.name} gives {count} statements; the limit is "
+                f"unrolling the loop {s.var.name} makes {count} statements; the limit is "
                 f"{MAX_STATEMENTS}:\n{s}",
                 where="unroll_loops",
                 hint="unroll a smaller tile: split the axis and unroll the inner part only",

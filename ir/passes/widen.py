@@ -178,7 +178,7 @@ class Widener(ScopedMutator):
         with self.where(Unary(Op.NOT, c)):
             f = self.vector(self(e.if_false))
         if isinstance(t, Load) and t.predicate is c and _is_positive_zero(f):
-            return t  # lanes that are off give 0 anyway
+            return t  # lanes that are off are 0 anyway
         return Select(c, t, f)
 
     def visit_Load(self, e: Load) -> Expr:
@@ -291,7 +291,7 @@ def some_lane(mask: Expr) -> Expr | None:
     """The scalar condition that some lane of a vector condition is true, or None.
 
     Known where the true lanes are a prefix of the vector (then lane 0 tells) or a suffix (then the
-    last lane does): what comparisons of a ramp with a scalar give, and their conjunctions.
+    last lane does): what comparisons of a ramp with a scalar come to, and their conjunctions.
     """
     first, last = _ends(mask)
     return first if first is not None else last

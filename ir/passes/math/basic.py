@@ -51,7 +51,7 @@ def isinf(x: Expr) -> Expr:
     return equal(_magnitude(x), _format(x.dtype).infinity)
 
 
-class _Parts(NamedTuple):
+class _WholeAndRest(NamedTuple):
     """``|x| = whole + rest`` where ``x`` may have a fraction (``small``); elsewhere they are 0."""
 
     small: Expr
@@ -66,14 +66,14 @@ class _Parts(NamedTuple):
         return choose(self.small, value, x)
 
 
-def _parts(x: Expr) -> _Parts:
+def _parts(x: Expr) -> _WholeAndRest:
     f, bits = _format(x.dtype), _magnitude(x)
     small = bits < f.whole
     inside = Select(small, bits, to_expr(0, f.int))
     size = Reinterpret(inside, x.dtype)
     number = cast(size, f.int)
     whole = Cast(number, x.dtype)
-    return _Parts(small, number, whole, size - whole, Reinterpret(x, f.int) & f.int.min)
+    return _WholeAndRest(small, number, whole, size - whole, Reinterpret(x, f.int) & f.int.min)
 
 
 def trunc(x: Expr) -> Expr:
@@ -89,7 +89,7 @@ def floor(x: Expr) -> Expr:
 
 
 def ceil(x: Expr) -> Expr:
-    """Towards infinity; what is above -1 and below 0 gives -0.0."""
+    """Towards infinity; what is above -1 and below 0 becomes -0.0."""
     p = _parts(x)
     return p.signed(choose((p.rest > 0.0) & equal(p.sign, 0), p.whole + 1.0, p.whole), x)
 

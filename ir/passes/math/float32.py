@@ -3,7 +3,7 @@
 Each function maps expressions of type float32 (any number of lanes) to the expression of the
 result, made of ``+ - * /``, comparisons, selects, integer operations on the bits, ``fma``,
 ``floor``, ``round`` and ``sqrt``. Nodes that are used several times are shared by identity; the
-pass (``math.py``) binds them to variables. NaN gives NaN; infinities, signed zeros and subnormals
+pass (``math.py``) binds them to variables. NaN stays NaN; infinities, signed zeros and subnormals
 are right as in C's libm unless a docstring says otherwise.
 
 The polynomials were fitted for this file: weighted least squares at 4000 Chebyshev nodes,
@@ -134,7 +134,7 @@ def _reduce_log(x: Expr) -> tuple[Expr, Expr]:
 
 
 def _log_special(x: Expr, value: Expr) -> Expr:
-    value = choose(x < INF, value, x)  # infinity and NaN give themselves
+    value = choose(x < INF, value, x)  # infinity and NaN are their own logarithms
     value = choose(equal(x, 0.0), -INF, value)
     return choose(x < 0.0, NAN, value)
 

@@ -1,7 +1,7 @@
 """float64 expansions of the transcendental intrinsics, as ``float32.py`` has them for float32.
 
 The same rules hold: only arithmetic, bits, selects, ``fma`` (which may round twice), ``round``,
-``floor`` and ``sqrt``; NaN gives NaN; infinities, signed zeros and subnormals as in C's libm. The
+``floor`` and ``sqrt``; NaN stays NaN; infinities, signed zeros and subnormals as in C's libm. The
 errors are in the table of ``math.py``.
 
 Sources. Argument reductions: Cody and Waite, *Software Manual for the Elementary Functions* (1980).
@@ -227,7 +227,7 @@ def _reduce_log(x: Expr) -> tuple[Expr, Expr]:
 
 
 def _log_special(x: Expr, value: Expr) -> Expr:
-    value = choose(x < INF, value, x)  # infinity and NaN give themselves
+    value = choose(x < INF, value, x)  # infinity and NaN are their own logarithms
     value = choose(equal(x, 0.0), -INF, value)
     return choose(x < 0.0, NAN, value)
 

@@ -92,7 +92,7 @@ class _LowerMath(Mutator):
     # -- statements -----------------------------------------------------------------------------
 
     def _around(self, rewrite) -> Stmt:
-        """The statement that ``rewrite()`` gives, inside the lets that it asked for."""
+        """The statement that ``rewrite()`` returns, inside the lets that it asked for."""
         outer, self.bindings, self.done = (self.bindings, self.done), [], {}
         result = rewrite()
         for var, value in reversed(self.bindings):

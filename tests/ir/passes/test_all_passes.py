@@ -1,5 +1,5 @@
 """Random schedules through all passes: every stage of lowering is well formed, and the last one
-gives the numbers that numpy gives."""
+computes what numpy does."""
 
 import contextlib
 import random

@@ -105,7 +105,7 @@ def test_limits(passes):
     A, n = buf("A", 1 << 20), Var("n")
     body = Store(A, (i * 128 + j,), const(0.0))
     f = Function("f", (A,), loop(i, 64, loop(j, 128, body, U), U), frozenset({A}))
-    with pytest.raises(LoweringError, match="gives 8192 statements; the limit is 4096"):
+    with pytest.raises(LoweringError, match="makes 8192 statements; the limit is 4096"):
         unroll_loops(f, passes.target)
     f = Function("f", (A, n), loop(i, n, Store(A, (i,), const(0.0)), U), frozenset({A}))
     with pytest.raises(LoweringError, match="extent n of the unrolled loop i is not a constant"):

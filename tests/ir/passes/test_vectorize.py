@@ -138,7 +138,7 @@ def test_lazy_select_masks_its_loads(passes):
     A, B = buf("A", 8), buf("B", 10)
     pad = if_then_else((i >= 1) & (i < 9), Load(A, (i - 1,)), 0.0)
     g = check(passes, function([A, B], loop(i, 10, Store(B, (i,), pad), V)))
-    assert "select" not in str(g)  # a masked load gives 0 already
+    assert "select" not in str(g)  # a masked load is 0 already
     pad = if_then_else((i < 1) | (i >= 9), -1.5, Load(A, (i - 1,)))
     check(passes, function([A, B], loop(i, 10, Store(B, (i,), pad), V)))
     minus = Select(i < 8, Load(A, (minimum(i, 7),)), const(-0.0))
