@@ -126,6 +126,14 @@ def _sample_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     return [stage(out[0].shape, body, "grid_sample", {"kind": "sample"})]
 
 
+def _reflected(i: np.ndarray, m: int, corners: bool) -> np.ndarray:
+    """Positions brought into an axis of ``m`` by reflection, at the middles of its first and last
+    element (``corners``) or at their outer edges."""
+    if corners and m > 1:
+        return (m - 1) - np.abs((m - 1) - i % (2 * (m - 1)))
+    return np.where(i % (2 * m) < m, i % (2 * m), 2 * m - 1 - i % (2 * m))
+
+
 def _sample_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
     x, grid = inputs
     size = x.shape[2:]
@@ -161,10 +169,7 @@ def _sample_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
             if padding == "zeros":
                 weight = np.where((i >= 0) & (i < m), weight, 0)
             elif padding == "reflection":
-                if corners and m > 1:
-                    i = (m - 1) - np.abs((m - 1) - i % (2 * (m - 1)))
-                else:
-                    i = np.where(i % (2 * m) < m, i % (2 * m), 2 * m - 1 - i % (2 * m))
+                i = _reflected(i, m, corners)
             key.append(np.clip(i, 0, max(m - 1, 0)))
         if total.size:
             total += wide[(batch, *key)] * weight[..., None]

@@ -34,19 +34,12 @@ class _Scores:
 
 
 def _visit(r: Rewrite, n: Node) -> str | None:
-    if n.op != "matmul":
-        return None
-    softmax = r.producer(n.inputs[0], "softmax")
-    if softmax is None or not r.sole(n.inputs[0]):
-        return None
-    shape = r.type(n.inputs[0]).shape
-    if softmax.attrs["axis"] not in (-1, len(shape) - 1):
-        return None
-    found = _scores(r, softmax.inputs[0])
+    rows = _softmax_rows(r, n.inputs[0]) if n.op == "matmul" else None
+    found = None if rows is None else _scores(r, rows)
     if found is None:
         return None
     q, k = found.product.inputs
-    v = n.inputs[1]
+    v, shape = n.inputs[1], r.type(n.inputs[0]).shape
     types = [r.type(t) for t in (q, k, v)]
     same = len({(t.dtype, len(t.shape), t.shape[:-2]) for t in types}) == 1
     if not same or len(shape) < 2 or not types[0].dtype.is_float or 0 in shape:
@@ -55,6 +48,16 @@ def _visit(r: Rewrite, n: Node) -> str | None:
     if mask and (r.type(found.mask).dtype != types[0].dtype or not r.type(found.mask).shape):
         return None
     return r.add(n, "attention", [q, k, v, *mask], {"scale": found.scale})
+
+
+def _softmax_rows(r: Rewrite, name: str) -> str | None:
+    """What ``name`` is the softmax of along its last axis; None where it is something else, or
+    where others read it."""
+    softmax = r.producer(name, "softmax")
+    if softmax is None or not r.sole(name):
+        return None
+    last = softmax.attrs["axis"] in (-1, len(r.type(name).shape) - 1)
+    return softmax.inputs[0] if last else None
 
 
 def _scores(r: Rewrite, name: str) -> _Scores | None:

@@ -8,6 +8,7 @@ becomes a multiplication and an addition, which fuse into what is around them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,14 @@ from ..ops import get
 from ..ops.facts import Rescale
 from .rewrite import Rewrite
 
-_ARITHMETIC = ("add", "sub", "mul", "div")
+# ``x op v`` by operator ("rsub": ``v - x``): the scale and the shift of x, from v, ones and zeros.
+_ARITHMETIC: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
+    "add": lambda v, one, zero: (one, v),
+    "sub": lambda v, one, zero: (one, -v),
+    "rsub": lambda v, one, zero: (-one, v),
+    "mul": lambda v, one, zero: (v, zero),
+    "div": lambda v, one, zero: (one / v, zero),
+}
 
 
 @dataclass(frozen=True)
@@ -62,30 +70,21 @@ def _arithmetic(r: Rewrite, n: Node) -> _Affine | None:
     """``n`` as an affine map of one input, its other one being constant along a channel axis."""
     if n.op not in _ARITHMETIC:
         return None
-    x, other = n.inputs
+    op, (x, other) = n.op, n.inputs
     value = r.const(other)
-    swapped = value is None
-    if swapped:
-        if n.op == "div":
-            return None
-        x, other, value = other, x, r.const(x)
+    if value is None and op != "div":
+        op = "rsub" if op == "sub" else op
+        x, value = other, r.const(x)
     producer = r.producer(x)
     if value is None or producer is None or _rescaled(producer) is None:
         return None
     out = r.type(n.outputs[0])
-    if r.type(x).shape != out.shape:
-        return None
     channel = _channel_axis(producer, len(out.shape))
     at = value.ndim - (len(out.shape) - channel)  # the channel's axis in ``value``
-    if any(d != 1 for k, d in enumerate(value.shape) if k != at):
+    if r.type(x).shape != out.shape or any(d != 1 for k, d in enumerate(value.shape) if k != at):
         return None
     v = value.reshape(-1).astype(np.float64)
-    one, zero = np.ones_like(v), np.zeros_like(v)
-    if n.op == "add":
-        return _Affine(x, one, v)
-    if n.op == "sub":
-        return _Affine(x, -one, v) if swapped else _Affine(x, one, -v)
-    return _Affine(x, v if n.op == "mul" else one / v, zero)
+    return _Affine(x, *_ARITHMETIC[op](v, np.ones_like(v), np.zeros_like(v)))
 
 
 def _rescaled(node: Node) -> Rescale | None:

@@ -126,17 +126,13 @@ class _Fusion:
         masters = [m for m in members if self.kinds[m] >= Kind.REDUCTION]
         if len(masters) > 1:
             return False
-        if not masters:
-            points = self._size(root)
-        elif self.kinds[masters[0]] == Kind.REDUCTION:
-            if masters[0] != root:
-                return False
+        points = self._size(root)
+        if masters and self.kinds[masters[0]] == Kind.REDUCTION:
+            sound = masters[0] == root
             points = max((self._type(i).size for i in self.nodes[root].inputs if i), default=0)
         else:
-            if not self._is_epilogue(members, masters[0]):
-                return False
-            points = self._size(root)
-        return self._worthwhile(members, set(masters), points)
+            sound = not masters or self._is_epilogue(members, masters[0])
+        return sound and self._worthwhile(members, set(masters), points)
 
     def _buffers(self, group: Iterable[Node]) -> int:
         made = {o for n in group for o in n.outputs}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from ...ir.target import Target
 from ..graph.graph import Graph, Node
-from ..ops import Contraction, Kind, get
+from ..ops import Kind, get
 from ..schedules.measured import (
     CROSS,
     FUSED,
@@ -54,21 +54,13 @@ def read_cost(
     lanes = max(1, target.lanes(out.dtype))
     kind, facts = get(node.op).kind, get(node.op).facts
     if facts.contraction is not None and facts.contraction.has_images:
-        if at > 0:
-            return 0.0
-        factor = _convolution(node, facts.contraction, x, blocks, made)
-        w = types[node.inputs[1]]
-        products = facts.contraction.products(x.shape, w.shape, out.shape, 1)
-        if factor is None:
-            return _elements(products, lanes, blocks, made, _steps(node))
-        return factor * products / (2 * lanes)
+        return 0.0 if at > 0 else _convolution(node, types, lanes, blocks, made)
     if facts.channel_wise and x.shape[:2] == out.shape[:2]:
         work = out.size * math.prod(facts.window(node.attrs))
         return _elements(work, lanes, blocks, made, _steps(node))
     if kind <= Kind.BROADCAST:
-        if x.shape != out.shape:
-            return 0.0
-        return _elements(out.size, lanes, blocks, made) * (1.0 if blocks == made else FUSED)
+        cycles = _elements(out.size, lanes, blocks, made) * (1.0 if blocks == made else FUSED)
+        return cycles if x.shape == out.shape else 0.0
     if facts.joins is not None:
         along = facts.joins(node.attrs) == 1
         before = sum(types[i].shape[1] for i in node.inputs[:at]) if along else 0
@@ -87,12 +79,20 @@ def _axes(node: Node, rank: int) -> set[int]:
 
 
 def _convolution(
-    node: Node, c: Contraction, x: TensorType, blocks: bool, made: bool
-) -> float | None:
-    """How many times as long as from blocks to blocks a convolution takes; None for one of several
-    groups, whose results are made element by element."""
-    if c.groups(node.attrs) > 1:
-        return None
+    node: Node, types: Mapping[str, TensorType], lanes: int, blocks: bool, made: bool
+) -> float:
+    """Of the data of a convolution."""
+    c = get(node.op).facts.contraction
+    assert c is not None
+    x, w, out = (types[t] for t in (*node.inputs[:2], node.outputs[0]))
+    products = c.products(x.shape, w.shape, out.shape, 1)
+    if c.groups(node.attrs) > 1:  # the results are made element by element
+        return _elements(products, lanes, blocks, made, _steps(node))
+    return _times_blocked(x, blocks, made) * products / (2 * lanes)
+
+
+def _times_blocked(x: TensorType, blocks: bool, made: bool) -> float:
+    """How many times as long as from blocks to blocks a convolution of one group takes."""
     if made:
         short = x.shape[-1] * x.dtype.bytes < HALF_LINE
         return 1.0 if blocks else SHORT_LINES if short else LONG_LINES

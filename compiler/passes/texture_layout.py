@@ -90,18 +90,21 @@ def _result(node: Node, types: dict[str, TensorType], target: Target) -> Layout 
     op, images = get(node.op), len(shape) >= 3
     c = op.facts.contraction
     if c is not None and c.has_images and images:
-        return tiled(shape, 1, len(shape) - 1, target) if shape[1] > 1 else None
+        return _channels_tiled(shape, target)
     if c is not None and not c.has_images:
         return tiled(shape, len(shape) - 1, len(shape) - 2, target) if shape[-1] > 1 else None
     first = types[node.inputs[0]] if node.inputs and node.inputs[0] else None
     joins = op.facts.joins
     if op.facts.channel_wise or (joins is not None and joins(node.attrs) == 1):
-        if first is None or first.layout is None or not images or first.layout.lane.axis != 1:
-            return None
-        return tiled(shape, 1, len(shape) - 1, target) if shape[1] > 1 else None
-    if op.kind <= Kind.BROADCAST:
-        for i in node.inputs:
-            t = types.get(i)
-            if t is not None and t.layout is not None and t.shape == shape:
-                return t.layout
-    return None
+        layout = None if first is None or not images else first.layout
+        by_channel = layout is not None and layout.lane.axis == 1
+        return _channels_tiled(shape, target) if by_channel else None
+    if op.kind > Kind.BROADCAST:
+        return None
+    operands = (types[i] for i in node.inputs if i in types)
+    return next((t.layout for t in operands if t.layout is not None and t.shape == shape), None)
+
+
+def _channels_tiled(shape: Sequence[int], target: Target) -> Layout | None:
+    """Blocks of channels (axis 1) and neighbouring columns; None where there is one channel."""
+    return tiled(shape, 1, len(shape) - 1, target) if shape[1] > 1 else None

@@ -21,7 +21,7 @@ from .measured import FETCH_BYTES, LINE_BYTES, MOST_LINES, PANEL_SHARE
 
 
 @dataclass(frozen=True)
-class Ahead:
+class ReadAhead:
     """What an operand is when the data axis of this number is ``distance`` further on. ``parts``
     tiles share the work: ``shares`` has their axes, and how many neighbouring elements they are."""
 
@@ -40,35 +40,31 @@ def panels_ahead(
     ahead: tuple[int, int] | None,
     later: Mapping[int, int],
     row: int | None,
-) -> Ahead | None:
+) -> ReadAhead | None:
     """The operand that is read panel of vectors after panel, if it comes from far away: it is read
     only once. The next weights lie ``ahead``: (axis, how far), by default the next panel.
     ``later``: axes whose loops run before they are needed, and how many of their elements then do.
     """
-    if not ctx.target.has_prefetch:
-        return None
     v, panel = acc.axes[vector], tile.vectors * tile.lanes
-    for r in acc.reads():
-        inside = [i for i in r.indices if any(n is v for n in walk(i))]
-        if inside != [v] or not _comes_from_afar(r):
-            continue
-        reusing = {k: size([a]) for k, a in enumerate(acc.axes) if a not in _used(r)}
-        if math.prod(reusing.values()) == 1:
-            return None  # one stream from its begin to its end: the processor sees that itself
-        if any(n > later.get(k, 1) for k, n in reusing.items()):
-            return None  # it is read again and again, and closer from the second time on
-        depth = size([a for a in acc.reduce_axes if a in _used(r)])
-        if depth * panel * r.tensor.dtype.bytes > PANEL_SHARE * ctx.target.cache_bytes:
-            return None  # it would drive out what is in use
-        if ahead is None and size([v]) <= panel:
-            return None
-        shares = {acc.axes[k]: n for k, n in later.items() if k in reusing}
-        parts = (-(-n // tile.rows) if k == row else n for k, n in later.items() if k in reusing)
-        return Ahead(r, *(ahead or (vector, panel)), shares, math.prod(parts))
-    return None
+    r = next((r for r in acc.reads() if _indexed_by(r, v) and _comes_from_afar(r)), None)
+    if r is None or not ctx.target.has_prefetch or (ahead is None and size([v]) <= panel):
+        return None
+    reusing = {k: size([a]) for k, a in enumerate(acc.axes) if a not in _used(r)}
+    if math.prod(reusing.values()) == 1:
+        return None  # one stream from its begin to its end: the processor sees that itself
+    if any(n > later.get(k, 1) for k, n in reusing.items()):
+        return None  # it is read again and again, and closer from the second time on
+    depth = size([a for a in acc.reduce_axes if a in _used(r)])
+    if depth * panel * r.tensor.dtype.bytes > PANEL_SHARE * ctx.target.cache_bytes:
+        return None  # it would drive out what is in use
+    shares = {acc.axes[k]: n for k, n in later.items() if k in reusing}
+    parts = (-(-n // tile.rows) if k == row else n for k, n in later.items() if k in reusing)
+    return ReadAhead(r, *(ahead or (vector, panel)), shares, math.prod(parts))
 
 
-def rows_ahead(ctx: Context, acc: Stage, row: int | None, vector: int, tile: Tile) -> Ahead | None:
+def rows_ahead(
+    ctx: Context, acc: Stage, row: int | None, vector: int, tile: Tile
+) -> ReadAhead | None:
     """The operand that the next tile of rows reads, if there is one."""
     if not ctx.target.has_prefetch or row is None or tile.lines > 1:
         return None
@@ -76,11 +72,11 @@ def rows_ahead(ctx: Context, acc: Stage, row: int | None, vector: int, tile: Til
     for r in acc.reads():
         used = _used(r)
         if rows in used and v not in used and _comes_from_afar(r) and size([rows]) > tile.rows:
-            return Ahead(r, row, tile.rows)
+            return ReadAhead(r, row, tile.rows)
     return None
 
 
-def fetch_panel(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar], tile: Tile) -> None:
+def fetch_panel(acc: Stage, ahead: ReadAhead, reduction: Sequence[IterVar], tile: Tile) -> None:
     """Ask for it in front of the outermost loop of the ``reduction`` where it is not too much at a
     time."""
     lengths = acc.extents()
@@ -94,7 +90,7 @@ def fetch_panel(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar], tile: Ti
     _fetch(acc, ahead, reduction[place])
 
 
-def fetch_rows(acc: Stage, ahead: Ahead, reduction: Sequence[IterVar]) -> None:
+def fetch_rows(acc: Stage, ahead: ReadAhead, reduction: Sequence[IterVar]) -> None:
     """Ask for it in front of the innermost loop of the ``reduction`` that reads new lines."""
     columns = beside(acc, acc.axes[ahead.axis])
     place = len(reduction) - 1
@@ -109,9 +105,14 @@ def beside(acc: Stage, axis: IterVar) -> set[object]:
     return {v for used in indices if axis in used for v in used}
 
 
-def _fetch(acc: Stage, ahead: Ahead, loop: IterVar) -> None:
+def _fetch(acc: Stage, ahead: ReadAhead, loop: IterVar) -> None:
     moved = acc.axes[ahead.axis]
     acc.prefetch(ahead.read.tensor, loop, moved, ahead.distance, ahead.shares)
+
+
+def _indexed_by(r: Read, v: IterVar) -> bool:
+    """Whether ``v`` is one index of ``r`` by itself, and in no other."""
+    return [i for i in r.indices if any(n is v for n in walk(i))] == [v]
 
 
 def _comes_from_afar(r: Read) -> bool:

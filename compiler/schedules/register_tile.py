@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ...ir.expr import IterVar, as_int
 from ...ir.schedule.stage import Stage
-from .ahead import Ahead, beside, fetch_panel, fetch_rows, panels_ahead, rows_ahead
+from .ahead import ReadAhead, beside, fetch_panel, fetch_rows, panels_ahead, rows_ahead
 from .blocking import (
     Tile,
     blocked_reduce_axis,
@@ -205,7 +205,9 @@ def _innermost_outer(
     return at, outer[-2] if outer[-2] in leaves else parallel
 
 
-def _ahead(ctx: Context, c: TiledContraction, loops: _Loops) -> tuple[Ahead | None, Ahead | None]:
+def _ahead(
+    ctx: Context, c: TiledContraction, loops: _Loops
+) -> tuple[ReadAhead | None, ReadAhead | None]:
     """The panel of weights and the tile of rows to ask for before they are needed."""
     acc, order = c.acc, loops.order
     moved = c.ahead[0] if c.ahead is not None else c.vector

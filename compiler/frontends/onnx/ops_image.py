@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,30 +26,51 @@ class _Axis:
 
     def positions(self, n: NodeContext, mode: str) -> np.ndarray:
         """The position in the input, a real number, of each output, by ONNX's formulas."""
-        o = np.arange(self.out, dtype=np.float64)
-        half = (o + 0.5) / self.scale - 0.5
-        length = self.size * self.scale
-        match mode:
-            case "half_pixel":
-                return half
-            case "half_pixel_symmetric":
-                # The output is cut from a resized image of fractional extent, at its middle.
-                return self.size / 2 * (1 - self.out / length) + half
-            case "pytorch_half_pixel":
-                return half if length > 1 else np.zeros_like(o)
-            case "align_corners":
-                return o * (self.size - 1) / (length - 1) if length != 1 else np.zeros_like(o)
-            case "asymmetric":
-                return o / self.scale
-            case "tf_half_pixel_for_nn":
-                return (o + 0.5) / self.scale
-            case "tf_crop_and_resize":
-                low, high = self.roi
-                if length <= 1:
-                    return o * 0 + 0.5 * (low + high) * (self.size - 1)
-                span = (high - low) * (self.size - 1)
-                return low * (self.size - 1) + o * span / (length - 1)
-        return n.unsupported(f"the coordinate_transformation_mode is {mode!r}")
+        if mode not in _POSITIONS:
+            n.unsupported(f"the coordinate_transformation_mode is {mode!r}")
+        return _POSITIONS[mode](self, np.arange(self.out, dtype=np.float64))
+
+    @property
+    def length(self) -> float:
+        """The extent of the whole resized image, which may be fractional."""
+        return self.size * self.scale
+
+
+def _half_pixel(a: _Axis, o: np.ndarray) -> np.ndarray:
+    return (o + 0.5) / a.scale - 0.5
+
+
+def _half_pixel_symmetric(a: _Axis, o: np.ndarray) -> np.ndarray:
+    """The output is cut from a resized image of fractional extent, at its middle."""
+    return a.size / 2 * (1 - a.out / a.length) + _half_pixel(a, o)
+
+
+def _pytorch_half_pixel(a: _Axis, o: np.ndarray) -> np.ndarray:
+    return _half_pixel(a, o) if a.length > 1 else np.zeros_like(o)
+
+
+def _align_corners(a: _Axis, o: np.ndarray) -> np.ndarray:
+    return o * (a.size - 1) / (a.length - 1) if a.length != 1 else np.zeros_like(o)
+
+
+def _crop_and_resize(a: _Axis, o: np.ndarray) -> np.ndarray:
+    low, high = a.roi
+    if a.length <= 1:
+        return o * 0 + 0.5 * (low + high) * (a.size - 1)
+    span = (high - low) * (a.size - 1)
+    return low * (a.size - 1) + o * span / (a.length - 1)
+
+
+# coordinate_transformation_mode -> (axis, indices of the output) -> positions in the input
+_POSITIONS: dict[str, Callable[[_Axis, np.ndarray], np.ndarray]] = {
+    "half_pixel": _half_pixel,
+    "half_pixel_symmetric": _half_pixel_symmetric,
+    "pytorch_half_pixel": _pytorch_half_pixel,
+    "align_corners": _align_corners,
+    "asymmetric": lambda a, o: o / a.scale,
+    "tf_half_pixel_for_nn": lambda a, o: (o + 0.5) / a.scale,
+    "tf_crop_and_resize": _crop_and_resize,
+}
 
 
 def _nearest(n: NodeContext, at: np.ndarray, rounding: str, size: int) -> np.ndarray:
@@ -129,26 +150,13 @@ def _axes(n: NodeContext) -> dict[int, _Axis]:
         n.error(f"{len(wanted)} scales or sizes and {len(roi)} region bounds for {count} axes.")
     extents = [x.shape[a] for a in axes]
     if scales is None:
-        policy = n.attr("keep_aspect_ratio_policy", "stretch")
-        outs = [int(v) for v in wanted]
-        ratio = [o / e if e else 1.0 for o, e in zip(outs, extents)]
-        if policy != "stretch":
-            if policy not in ("not_larger", "not_smaller"):
-                n.unsupported(f"the keep_aspect_ratio_policy is {policy!r}")
-            one = min(ratio) if policy == "not_larger" else max(ratio)
-            ratio = [one] * count
-            outs = [math.floor(one * e + 0.5) for e in extents]
+        outs, ratio = _by_sizes(n, extents, [int(v) for v in wanted])
     else:
         ratio = wanted
         if any(not (0 < s < math.inf) for s in ratio):
             n.error(f"the scales are {ratio}; they must be positive.")
-        if crop:
-            outs = [
-                math.floor(e * (roi[count + k] - roi[k]) * s)
-                for k, (e, s) in enumerate(zip(extents, ratio))
-            ]
-        else:
-            outs = [math.floor(e * s) for e, s in zip(extents, ratio)]
+        kept = [roi[count + k] - roi[k] if crop else 1 for k in range(count)]
+        outs = [math.floor(e * part * s) for e, part, s in zip(extents, kept, ratio)]
     if any(o < 0 or o > MAX_TABLE for o in outs):
         n.error(f"the result would have the extents {outs}.")
     found = {}
@@ -159,6 +167,20 @@ def _axes(n: NodeContext) -> dict[int, _Axis]:
                 n.error(f"an empty axis cannot be resized to {outs[k]}.")
             found[a] = _Axis(x.shape[a], outs[k], ratio[k], (roi[k], roi[count + k]))
     return found
+
+
+def _by_sizes(
+    n: NodeContext, extents: Sequence[int], outs: list[int]
+) -> tuple[list[int], list[float]]:
+    """The extents of the result and the scales, of a Resize that asks for the extents ``outs``."""
+    policy = n.attr("keep_aspect_ratio_policy", "stretch")
+    ratio = [o / e if e else 1.0 for o, e in zip(outs, extents)]
+    if policy == "stretch":
+        return outs, ratio
+    if policy not in ("not_larger", "not_smaller"):
+        n.unsupported(f"the keep_aspect_ratio_policy is {policy!r}")
+    one = min(ratio) if policy == "not_larger" else max(ratio)
+    return [math.floor(one * e + 0.5) for e in extents], [one] * len(extents)
 
 
 def _pick(n: NodeContext, name: str, picks: dict[int, np.ndarray]) -> str:
