@@ -15,7 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from .. import compile as compile_model
-from ..compiler.kernels.roofline import Row, measure_peaks, rows_of
+from ..compiler.kernels.roofline import KernelTime, measure_peaks, rows_of
 from ..ir.target import Target
 from ..runtime.devices.cpu.cpu import CPUDevice
 from ..runtime.profile import Profile
@@ -82,7 +82,7 @@ def measure(threads: int, rounds: int, cases: tuple[Case, ...] = CASES) -> dict[
     try:
         programs = [compile_model(c.build(), "llvm", accuracy="strict") for c in cases]
         target = Target.parse(programs[0].program.target)
-        found: dict[str, list[Row]] = {c.name: [] for c in cases}
+        found: dict[str, list[KernelTime]] = {c.name: [] for c in cases}
         shares: dict[str, list[float]] = {c.name: [] for c in cases}
         flops, bandwidth = [], []
         for _ in range(rounds):

@@ -57,6 +57,7 @@ class Emitter:
         return b.add(op, inputs, full, outputs=names, source=source)
 
     def constant(self, array: np.ndarray, hint: str) -> str:
+        """Add a constant; returns its name, made of ``hint``."""
         name = self.builder.constant(array, self.fresh(hint))
         self.made.add(name)
         return name

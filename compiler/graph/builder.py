@@ -52,13 +52,13 @@ class GraphBuilder:
                 return name
 
     def input(self, name: str, dtype: DType | str, shape: Sequence[int]) -> str:
-        """Declare an input of the graph; gives its name."""
+        """Declare an input of the graph; returns its name."""
         self.types[name] = TensorType(dtype_of(dtype), tuple(shape))
         self.inputs.append(name)
         return name
 
     def constant(self, array: np.ndarray, hint: str = "const") -> str:
-        """A constant tensor; gives its name."""
+        """A constant tensor; returns its name."""
         name = self.fresh(hint)
         value = np.asarray(array)  # ascontiguousarray would turn 0-d into 1-d
         self.constants[name] = value
@@ -74,7 +74,7 @@ class GraphBuilder:
         outputs: Sequence[str] | None = None,
         source: Source | None = None,
     ) -> tuple[str, ...]:
-        """Append a node of operator ``op`` and give the names of its outputs.
+        """Append a node of operator ``op``; returns the names of its outputs.
 
         Attributes are checked against the operator's schema and completed with its defaults, and
         the types of the outputs are inferred. Raises :class:`GraphError`, with ``source`` as its

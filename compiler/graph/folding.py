@@ -65,5 +65,5 @@ def evaluate(
     made = [np.asarray(r, order="C") for r in results]  # no views with strides; 0-d stays 0-d
     got = [(r.dtype, r.shape) for r in made]
     want = [(t.dtype.numpy, t.shape) for t in outputs]
-    assert got == want, f"the reference of {op.name} gave {got}, inferred {want}"
+    assert got == want, f"the reference of {op.name} returned {got}, inferred {want}"
     return made

@@ -136,7 +136,7 @@ def _literal(value: np.ndarray, t: TensorType) -> Tensor:
 
 
 def _copy(tensor: Tensor) -> Tensor:
-    """A tensor of its own with the same elements: a kernel must write what it gives."""
+    """A tensor of its own with the same elements: a kernel must write its results."""
     made = te.compute(tensor.shape, lambda *i: tensor[i], name="copy")
     assert isinstance(made, Tensor)
     return made

@@ -125,18 +125,22 @@ class KernelModule:
 
     @property
     def function(self) -> Function:
+        """The first (on a CPU: the only) loop nest, lowered."""
         return self.functions[0]
 
     @property
     def source(self) -> str:
+        """What the generator wrote for all launches: LLVM IR, or text in the target's language."""
         return "\n".join(c.source for c in self._codes)
 
     @property
     def assembly(self) -> str:
+        """The assembly of all launches, where the target has one; see ``KernelCode.assembly``."""
         return "\n".join(c.assembly for c in self._codes)
 
     @property
     def object(self) -> bytes:
+        """What a package stores of all launches: object code, or the text again."""
         return b"\n".join(c.object for c in self._codes)
 
     @cached_property

@@ -128,6 +128,7 @@ class KernelCache:
             self._told = True
 
     def stats(self) -> CacheStats:
+        """How full it is, and how often a kernel was found since this process began."""
         sizes = [size for _, size, _ in self._files()]
         with self._lock:
             return CacheStats(
@@ -142,7 +143,7 @@ class KernelCache:
             )
 
     def clear(self) -> int:
-        """Drop everything, on disk, too; gives the number of files removed."""
+        """Drop everything, on disk, too; returns the number of files removed."""
         with self._lock:
             self._memory.clear()
             self._memory_bytes = 0
@@ -281,7 +282,7 @@ _shared_lock = threading.Lock()
 
 
 def kernel_cache() -> KernelCache:
-    """The cache of this process for the folder and limit that the environment gives now."""
+    """The cache of this process for the folder and limit that the environment names now."""
     folder = knobs.cache_dir() / "kernels" if knobs.cache_enabled() else None
     limit = knobs.cache_limit_bytes()
     with _shared_lock:

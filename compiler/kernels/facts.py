@@ -30,7 +30,7 @@ def facts_of(
 
 
 def trace_hash(*schedules: Schedule) -> str:
-    """16 hexadecimal digits: equal for configurations that give the same schedules."""
+    """16 hexadecimal digits: equal for configurations that lead to the same schedules."""
     digest = hashlib.sha256()
     for s in schedules:
         digest.update(s.trace.to_json().encode())

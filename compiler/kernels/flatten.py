@@ -1,7 +1,7 @@
 """Pointwise convolutions over positions: a kernel that works on every place alike sees one axis of
 places instead of several.
 
-A register tile of rows is then cut from all places of a picture, not from one line of it: 7 × 7
+A register tile of rows is then cut from all places of an image, not from one line of it: 7 × 7
 places are 49 rows, where lines of 7 would leave half of a tile empty. Storage stays as it is, so
 the kernel's parameters do, and nothing outside of the kernel knows.
 """

@@ -47,6 +47,7 @@ class Lowered:
 
     @property
     def functions(self) -> tuple[Function, ...]:
+        """The loop nests in the order of the launches."""
         return tuple(p.function for p in self.pieces)
 
     def overlapping(self, numbers: frozenset[int]) -> Lowered:

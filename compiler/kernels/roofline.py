@@ -113,7 +113,7 @@ def _best_time(s: Schedule, args: list[Tensor], target: Target, name: str, n: in
 
 
 @dataclass(frozen=True)
-class Row:
+class KernelTime:
     """One kernel call, or all calls of one kernel: milliseconds, operations, bytes moved."""
 
     name: str
@@ -124,23 +124,25 @@ class Row:
 
     @property
     def gflops(self) -> float:
+        """10^9 operations a second; 0 where no time was measured."""
         return self.flops / self.ms * 1e-6 if self.ms else 0.0
 
     @property
     def gbytes(self) -> float:
+        """10^9 bytes a second; 0 where no time was measured."""
         return self.bytes / self.ms * 1e-6 if self.ms else 0.0
 
 
-def rows_of(program: Program, profile: Profile, by_kernel: bool = False) -> list[Row]:
+def rows_of(program: Program, profile: Profile, by_kernel: bool = False) -> list[KernelTime]:
     """A row per kernel call, or per kernel, slowest first."""
     kernels = {k.name: k for k in program.kernels}
     facts = kernel_facts(program)
-    rows: dict[Any, Row] = {}
+    rows: dict[Any, KernelTime] = {}
     for number, p in enumerate(profile.rows):
         flops = int(facts.get(p.kernel, {}).get("flops", 0))
         key, label = (p.kernel, "") if by_kernel else (number, p.label)
-        old = rows.get(key, Row(p.kernel, label, 0.0, 0, 0))
-        rows[key] = Row(
+        old = rows.get(key, KernelTime(p.kernel, label, 0.0, 0, 0))
+        rows[key] = KernelTime(
             p.kernel, label, old.ms + p.ms, old.flops + flops,
             old.bytes + bytes_moved(kernels[p.kernel]),
         )  # fmt: skip
@@ -160,7 +162,7 @@ def bytes_moved(kernel: Kernel) -> int:
     )
 
 
-def table(rows: list[Row], peaks: Peaks) -> str:
+def table(rows: list[KernelTime], peaks: Peaks) -> str:
     """The rows as text, with their shares of the total time and of the peaks."""
     total = sum(r.ms for r in rows)
     wide = max([len(r.name) for r in rows], default=6)
@@ -178,7 +180,7 @@ def table(rows: list[Row], peaks: Peaks) -> str:
             f"  {r.bytes * 1e-6:8.3f}  {r.gbytes:7.1f}"
             f"  {_share(r.gbytes * 1e9, peaks.bandwidth):6.1%}  {r.name:<{wide}}  {label}".rstrip()
         )
-    whole = Row("", "", total, sum(r.flops for r in rows), sum(r.bytes for r in rows))
+    whole = KernelTime("", "", total, sum(r.flops for r in rows), sum(r.bytes for r in rows))
     lines.append(
         f"{total:9.4f}  100.0%  {'':6}  {whole.gflops:8.1f}"
         f"  {_share(whole.gflops * 1e9, peaks.flops):6.1%}  {whole.bytes * 1e-6:8.3f}"

@@ -73,7 +73,7 @@ def _binary(
 
 
 def _div(x: Expr, y: Expr) -> Expr:
-    """Integers round towards zero; by zero gives 0."""
+    """Integers round towards zero; by zero is 0."""
     return x / y if x.dtype.is_float else truncdiv(x, y)
 
 

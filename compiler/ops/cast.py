@@ -64,7 +64,7 @@ OPS: tuple[OpDef, ...] = (
         _np_cast,
         _TO,
         facts=Facts(cheap=True, channel_wise=True),
-        doc="As ir.expr.Cast: float to integer truncates and saturates, NaN gives 0.",
+        doc="As ir.expr.Cast: float to integer truncates and saturates, NaN becomes 0.",
     ),
     OpDef(
         "bitcast",

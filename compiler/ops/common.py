@@ -92,7 +92,7 @@ def convert_array(a: np.ndarray, to: DType) -> np.ndarray:
 
 
 def np_truncdiv(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Integer division as :data:`~weft.ir.alu.Op.TRUNCDIV`: towards zero, by zero gives 0."""
+    """Integer division as :data:`~weft.ir.alu.Op.TRUNCDIV`: towards zero, by zero is 0."""
     with np.errstate(all="ignore"):
         q = np.floor_divide(x, y)  # 0 for division by zero
         inexact = (y != 0) & ((x < 0) != (y < 0)) & (q * y != x)
@@ -147,7 +147,7 @@ def stretch(t: Tensor, index: Sequence[Expr], shape: Sequence[int]) -> Expr:
 
 
 def one_output(value: Any) -> Tensor:
-    """The tensor that ``te.compute`` of one result gave."""
+    """The tensor that ``te.compute`` of one result returned."""
     assert isinstance(value, Tensor)
     return value
 

@@ -72,6 +72,16 @@ def product_count(x: Shape, w: Shape, out: Shape, channel: int) -> float:
     return _size(out) * _size(w) / max(1, out[channel])
 
 
+def not_pointwise(w: Shape, attrs: Attrs) -> bool:
+    """``Contraction.pointwise`` of an operator whose results need data of other places, too."""
+    return False
+
+
+def one_group(attrs: Attrs) -> int:
+    """``Contraction.groups`` of an operator where each result needs all channels."""
+    return 1
+
+
 @dataclass(frozen=True)
 class Contraction:
     """Sums of products of data (input 0) and weights (input 1), and a bias (input 2) if any.
@@ -93,8 +103,8 @@ class Contraction:
     columns: Callable[[Shape, Attrs], int | None]
     channel_axis: int = -1
     stream: Stream = Stream.PLACE
-    pointwise: Callable[[Shape, Attrs], bool] = lambda w, attrs: False
-    groups: Callable[[Attrs], int] = lambda attrs: 1
+    pointwise: Callable[[Shape, Attrs], bool] = not_pointwise
+    groups: Callable[[Attrs], int] = one_group
     products: Callable[[Shape, Shape, Shape, int], float] = product_count
     rescale: Rescale | None = None
 
@@ -102,6 +112,16 @@ class Contraction:
     def has_images(self) -> bool:
         """Whether data and results are [N, C, …]."""
         return self.channel_axis == 1
+
+
+def no_numbers(attrs: Attrs) -> Sequence[int]:
+    """``Facts.window`` and ``Facts.steps`` of an operator without a window."""
+    return ()
+
+
+def all_axes(attrs: Attrs) -> Sequence[int] | None:
+    """``Facts.reduced`` of an operator that sums over all axes: None."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -137,10 +157,10 @@ class Facts:
     neutral: Neutral | None = None
     reinterprets: bool = False
     channel_wise: bool = False
-    window: Axes = lambda attrs: ()
-    steps: Axes = lambda attrs: ()
+    window: Axes = no_numbers
+    steps: Axes = no_numbers
     joins: Callable[[Attrs], int] | None = None
-    reduced: Callable[[Attrs], Sequence[int] | None] = lambda attrs: None
+    reduced: Callable[[Attrs], Sequence[int] | None] = all_axes
     affine: Callable[[Sequence[np.ndarray], Attrs], tuple[np.ndarray, np.ndarray]] | None = None
     contraction: Contraction | None = None
 
@@ -149,7 +169,7 @@ NO_FACTS = Facts()
 
 
 def attribute(name: str) -> Axes:
-    """A function that gives the numbers of an attribute, none where it is None."""
+    """A function of attributes: the numbers of the one called ``name``, none where it is None."""
     return lambda attrs: attrs[name] or ()
 
 

@@ -194,7 +194,7 @@ def _check_zero(zero: TensorType, t: TensorType, side: str) -> None:
 
 
 def _zero_shape(shape: Sequence[int], per_row: bool) -> tuple[int, ...]:
-    """As it broadcasts against the matrix: ONNX gives one per row as a vector."""
+    """As it broadcasts against the matrix: in ONNX one per row is a vector."""
     if per_row and len(shape) == 1 and shape[0] != 1:
         return (shape[0], 1)
     return tuple(shape) if len(shape) != 1 or shape[0] != 1 else ()

@@ -32,7 +32,7 @@ from .reduce import reduce_over
 
 
 def _params_checked(name: str, types: Types, a: Attrs) -> TensorType:
-    """Raise GraphError unless scale and zero point fit the first input; gives its type."""
+    """Raise GraphError unless scale and zero point fit the first input; returns its type."""
     t, scale = some(types[0]), some(types[1])
     zero = types[2] if len(types) > 2 else None
     check_domain(name, "float", scale, 1)
@@ -219,6 +219,6 @@ OPS: tuple[OpDef, ...] = (
     ),
     OpDef(
         "dynamic_quantize_linear", Kind.OPAQUE, _dynamic_infer, _dynamic, _np_dynamic,
-        doc="Gives y, scale and zero point; the scale of zeros alone is 1.",
+        doc="Results are y, scale and zero point; the scale of zeros alone is 1.",
     ),
 )  # fmt: skip

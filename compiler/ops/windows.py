@@ -36,6 +36,7 @@ class Window:
 
     @property
     def padded(self) -> bool:
+        """Whether any axis has padding."""
         return any(self.before) or any(self.after)
 
 

@@ -6,7 +6,7 @@
                                           /
                                          v
 
-What front-ends give is rewritten where nothing but the last product needs what lies between. Scale
+What front-ends make is rewritten where nothing but the last product needs what lies between. Scale
 and mask may be missing. The same sums are made in the same types as before.
 """
 

@@ -37,7 +37,7 @@ class GraphPass(NamedTuple):
     """A row of the pipeline.
 
     ``run`` is given the graph, the target (None where no target is decided yet) and the options;
-    it gives back the same graph when it has nothing to do. ``when`` says which targets want the
+    it returns the same graph when it has nothing to do. ``when`` says which targets want the
     pass; None: no target decides it.
     """
 

@@ -3,7 +3,7 @@
 conv(x, w) -> y   ->   conv(x, w) -> t,  identity(t) -> y
 
 Results are row major: a convolution that wrote one would have its vectors along a line of the
-picture, and read blocked data element by element. The copy is the change of layout, a kernel of its
+image, and read blocked data element by element. The copy is the change of layout, a kernel of its
 own: ``fuse`` leaves an ``identity`` between two layouts alone.
 """
 

@@ -1,7 +1,7 @@
 """The frame of a pass that goes through a graph once, in order, and replaces nodes.
 
 The new graph has the same inputs and outputs, under the same names. A pass that changes nothing
-gives the same graph object back.
+returns the same graph object.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Rewrite:
             self._reads[o] = self._reads.get(o, 0) + 1
 
     def run(self, visit: Callable[[Rewrite, Node], str | None]) -> Graph:
-        """``visit(self, node)`` for each node, whose inputs are names in the new graph; it gives
+        """``visit(self, node)`` for each node, whose inputs are names in the new graph; it returns
         the tensor to use for the node's (only) output, or None to keep the node."""
         for n in self.old.nodes:
             mapped = tuple(self._new.get(i, i) for i in n.inputs)
@@ -70,7 +70,7 @@ class Rewrite:
         return self._reads.get(name, 1) == 1
 
     def constant(self, array: np.ndarray, hint: str) -> str:
-        """Add a constant; gives its name."""
+        """Add a constant; returns its name."""
         return self.builder.constant(array, hint)
 
     def add(
@@ -80,7 +80,7 @@ class Rewrite:
         inputs: Sequence[str],
         attrs: Mapping[str, Any] | None = None,
     ) -> str:
-        """Add an operator in the place of ``node``; gives its output, which has the old name if
+        """Add an operator in the place of ``node``; returns its output, which has the old name if
         its type is the old one's and the name is free."""
         name = node.outputs[0] if node.outputs[0] not in self._producer else ""
         kept = self.builder.types.get(name)

@@ -1,9 +1,9 @@
 """Algebraic simplification: a table of rules, each exact for every value (NaN, infinities and the
 sign of zero included).
 
-A rule gets the new graph so far and a node, and gives the tensor that stands for the node's output,
-or None. Rules look back at producers that are simplified already, so one run through the graph
-reaches a fixed point but for rare cases; dead nodes remain for the next pass.
+A rule takes the new graph so far and a node, and returns the tensor that stands for the node's
+output, or None. Rules look back at producers that are simplified already, so one run through the
+graph reaches a fixed point but for rare cases; dead nodes remain for the next pass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..graph.group import attrs_key
 from ..ops import get
 from .rewrite import Rewrite
 
-Rule = Callable[[Rewrite, Node], "str | None"]
+GraphRule = Callable[[Rewrite, Node], "str | None"]
 
 
 def simplify(graph: Graph) -> Graph:
@@ -256,8 +256,8 @@ def _pad_into_window(r: Rewrite, n: Node) -> str | None:
 
 
 # Rules of what operators state, and of one operator's own algebra.
-FACT_RULES: tuple[Rule, ...] = (_neutral, _twice)
-RULES: dict[str, tuple[Rule, ...]] = {
+FACT_RULES: tuple[GraphRule, ...] = (_neutral, _twice)
+RULES: dict[str, tuple[GraphRule, ...]] = {
     "identity": (_identity,),
     "cast": (_same_type, _cast_cast),
     "reshape": (_same_type, _reshape_reshape),

@@ -1,7 +1,7 @@
 """Schedule rules: from a computation and a target's capabilities to a schedule.
 
 ``schedule(outputs, target)`` is the entry. It inlines what is cheap to recompute (``inline.py``)
-and then gives every stage with a reduction to the first of ``RULES`` that takes it, and
+and then hands every stage with a reduction to the first of ``RULES`` that takes it, and
 ``injective.py`` everything else. Rules look at the structure of the computation and at layouts,
 never at operator or target names.
 """
@@ -30,10 +30,10 @@ from .reduction import schedule_reduction
 from .rows import join_rows
 from .winograd import keeps_registers, schedule_winograd
 
-__all__ = ["RULES", "Rule", "schedule"]
+__all__ = ["RULES", "ScheduleRule", "schedule"]
 
 
-class Rule(NamedTuple):
+class ScheduleRule(NamedTuple):
     """A rule for stages with a reduction.
 
     ``apply`` schedules the stage, and others that belong to it, and says which; an empty set where
@@ -53,13 +53,13 @@ def _workgroups(target: Target) -> bool:
     return target.max_threads > 0
 
 
-RULES: tuple[Rule, ...] = (
-    Rule("winograd", schedule_winograd, _processor),
-    Rule("attention", schedule_attention, _processor),
-    Rule("contraction", schedule_contraction, _processor),
-    Rule("reduction", schedule_reduction, _processor),
-    Rule("contraction in blocks", bind_contraction, _workgroups),
-    Rule("reduction in blocks", bind_reduction, _workgroups),
+RULES: tuple[ScheduleRule, ...] = (
+    ScheduleRule("winograd", schedule_winograd, _processor),
+    ScheduleRule("attention", schedule_attention, _processor),
+    ScheduleRule("contraction", schedule_contraction, _processor),
+    ScheduleRule("reduction", schedule_reduction, _processor),
+    ScheduleRule("contraction in blocks", bind_contraction, _workgroups),
+    ScheduleRule("reduction in blocks", bind_reduction, _workgroups),
 )
 
 
@@ -73,7 +73,7 @@ def schedule(
 
     Parameters
     ----------
-    outputs : the results; the same call with the same computation gives the same schedule.
+    outputs : the results; the same call with the same computation returns the same schedule.
     layouts : how inputs and results lie in storage, row major where not given.
     choices : answers the open questions of the rules, and is told what they were.
     """

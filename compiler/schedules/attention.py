@@ -35,7 +35,7 @@ class _Parts:
 
 
 def schedule_attention(ctx: Context, stage: Stage) -> set[Stage]:
-    """Schedule all stages of the attention that ``stage`` is the scores of; gives them, none for
+    """Schedule all stages of the attention that ``stage`` is the scores of; returns them, none for
     any other stage."""
     if part_of(stage, "attention") != "scores":
         return set()
@@ -91,7 +91,7 @@ def _block(ctx: Context, p: _Parts, rows: int, keys: int, lanes: int) -> int:
 
 
 def _tiled(ctx: Context, stage: Stage, rows: int, lanes: int) -> Stage:
-    """Register tiles for one of the products; gives the stage of its accumulators."""
+    """Register tiles for one of the products; returns the stage of its accumulators."""
     column = len(stage.axes) - 1
     columns = as_int(stage.axes[column].extent) or 1
     accumulate = ctx.schedule[ctx.schedule.cache_write(stage.op.outputs[0], "local")]

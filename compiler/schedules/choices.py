@@ -1,7 +1,7 @@
 """Open questions of schedule rules: what a tuner may decide.
 
-A rule asks ``ctx.choose("conv.tile", options, default)`` where more than one answer gives a right
-schedule. Without a tuner the answer is the rule's own, analytical ``default``; a tuner or a record
+A rule asks ``ctx.choose("conv.tile", options, default)`` where several answers lead to right
+schedules. Without a tuner the answer is the rule's own, analytical ``default``; a tuner or a record
 answers through a configuration, a plain mapping of names to values that survives JSON. The space of
 a computation is thus defined by running its rules: which questions come up may depend on earlier
 answers.

@@ -123,7 +123,7 @@ def lane_axis(stage: Stage, layout: Layout | None) -> int | None:
 
 def vectorize_along(stage: Stage, axis: int, block: int, layout: Layout | None) -> list[IterVar]:
     """Put the loops of a result in the order of its storage and run the innermost, of at most
-    ``block`` iterations, as a vector; gives all its data loops, outermost first."""
+    ``block`` iterations, as a vector; returns all its data loops, outermost first."""
     loop = stage.axes[axis]
     others = [a for a in stage.axes if a is not loop]
     if (as_int(loop.extent) or 0) > block:
@@ -141,8 +141,8 @@ def vectorize_along(stage: Stage, axis: int, block: int, layout: Layout | None) 
 def run_parallel(
     ctx: Context, stage: Stage, loops: Sequence[IterVar], operations: int
 ) -> IterVar | None:
-    """Fuse outer loops (neighbours, outermost first) into one parallel loop, if it pays; gives that
-    loop."""
+    """Fuse outer loops (neighbours, outermost first) into one parallel loop, if it pays;
+    returns that loop."""
     long = [a for a in loops if as_int(a.extent) != 1]
     if operations < PARALLEL_WORK or not long:
         return None

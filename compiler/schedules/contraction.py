@@ -24,7 +24,7 @@ from .register_tile import TiledContraction, tile_contraction
 
 
 def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
-    """Schedule ``stage`` (and its epilogue) if it is a sum of products worth tiling; gives the
+    """Schedule ``stage`` (and its epilogue) if it is a sum of products worth tiling; returns the
     stages that are scheduled, none if it is not."""
     operands = operands_of(stage)
     if operands is None or len(stage.axes) < 1:

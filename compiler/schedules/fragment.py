@@ -1,6 +1,6 @@
 """Schedules for fragment shaders: a group of stages becomes a list of draws.
 
-Texture memory has no pointers to write through: a fragment gives the ``4 * layers`` neighbouring
+Texture memory has no pointers to write through: a fragment writes the ``4 * layers`` neighbouring
 elements of one result that belong to its position, and nothing else. So every stage that is stored
 is one draw (one for each of its results), and its computation is rewritten over the axes that the
 hardware has:
@@ -191,7 +191,7 @@ def _inner_digits(digits: Sequence[Digit], layers: int) -> int | None:
 class _Rewrite(Mutator):
     """The body of a stage in terms of ``axes``; collects the placeholders of what it reads."""
 
-    def __init__(self, kernel: _Kernel, stage: Stage, axes: _Axes):
+    def __init__(self, kernel: _DrawKernel, stage: Stage, axes: _Axes):
         super().__init__()
         self.kernel, self.stage, self.axes = kernel, stage, axes
         self.index: dict[Var, Expr] = dict(zip(stage.axes, axes.index))
@@ -209,7 +209,10 @@ class _Rewrite(Mutator):
         return Read(self.kernel.parameter(r.tensor, None), indices)
 
 
-class _Kernel:
+class _DrawKernel:
+    """What one draw reads and makes, as it is gathered: its parameters, the layouts of these, and
+    what is held in registers (``local``)."""
+
     def __init__(self, ctx: Context, result: Tensor):
         self.ctx, self.result = ctx, result
         self.shape = tuple(as_int(e) or 0 for e in result.shape)
@@ -254,7 +257,7 @@ def _draw(
     bodies: Mapping[Stage, tuple[Expr, ...]],
 ) -> Draw:
     result = stage.op.outputs[k]
-    kernel = _Kernel(ctx, result)
+    kernel = _DrawKernel(ctx, result)
     for producer in inside:
         kernel.accumulate(producer, bodies[producer])
     body = bodies[stage]
@@ -279,7 +282,7 @@ def _draw(
     return Draw(result, reads, schedule, (*kernel.parameters.values(), out), kernel.layouts)
 
 
-def _schedule_accumulator(kernel: _Kernel, acc: Stage, last: Stage, at: IterVar) -> None:
+def _schedule_accumulator(kernel: _DrawKernel, acc: Stage, last: Stage, at: IterVar) -> None:
     acc.set_scope("local")
     acc.compute_at(last, at)
     f, *layers, lane = acc.axes
@@ -306,7 +309,7 @@ def _schedule_accumulator(kernel: _Kernel, acc: Stage, last: Stage, at: IterVar)
     acc.vectorize(lane)
 
 
-def _contiguous(kernel: _Kernel, acc: Stage, a: IterVar) -> bool:
+def _contiguous(kernel: _DrawKernel, acc: Stage, a: IterVar) -> bool:
     """Whether steps of a reduce axis are neighbours in the storage of something that is read."""
     for r in acc.reads():
         layout = kernel.layouts.get(r.tensor)

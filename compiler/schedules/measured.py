@@ -120,7 +120,7 @@ DEPTH_BLOCK_BYTES = _number(
 )  # fmt: skip
 FEW_TILES = _number(
     "FEW_TILES", 16, "tiles", "panels for more of them arrive seldom enough to stay whole",
-    f"{_STEPS}: 7×7 pictures gain 8 to 18 %, larger ones lose 3 to 10 %",
+    f"{_STEPS}: 7×7 images gain 8 to 18 %, larger ones lose 3 to 10 %",
 )  # fmt: skip
 CHUNKS = _number("CHUNKS", 16, "iterations", "that a parallel loop should have at least", ESTIMATE)
 PARALLEL_WORK = _number(

@@ -24,7 +24,7 @@ def schedule_reduction(ctx: Context, stage: Stage, parallel: bool = True) -> set
     """Vectorise along a data axis that is contiguous in the operand, else along the reduction; run
     in parallel where that pays, unless the stage is to be part of a loop that does.
 
-    Gives the stages that are scheduled.
+    Returns the stages that are scheduled.
     """
     s, target = ctx.schedule, ctx.target
     layout = ctx.layout(stage)

@@ -142,7 +142,7 @@ def _block_rows(ctx: Context, c: TiledContraction, loops: _Loops) -> None:
 
 
 def _parallel(ctx: Context, c: TiledContraction, loops: _Loops, operations: int) -> IterVar | None:
-    """Run outer loops in parallel; gives their one loop. With few panels and lines of rows the
+    """Run outer loops in parallel; returns their one loop. With few panels and lines of rows the
     innermost loop has to be cut for many threads, too."""
     lengths = c.result.extents()
     outer = loops.outer
@@ -159,7 +159,7 @@ def _accumulate(
     ctx: Context, c: TiledContraction, loops: _Loops, parallel: IterVar | None
 ) -> list[IterVar]:
     """The accumulators: the same tile, the reduction outside of it, what comes from afar asked for
-    ahead; gives the loops of the reduction, outermost first."""
+    ahead; returns the loops of the reduction, outermost first."""
     acc, outer = c.acc, loops.outer
     wide, lane = split_axis(acc, acc.axes[c.vector], c.tile.lanes)
     tile_axes = (c.row, c.second_row, c.vector)

@@ -50,8 +50,8 @@ class Record:
 
     ``seconds`` of one call, None unless ``state`` is ``"ok"``; ``winner`` marks the configuration
     that won the last comparison of the best ones. ``trace`` is the hash of the schedule that the
-    configuration gave: where it gives another today the measurement is out of date. ``task``, the
-    readable name of the kernel, ``flops``, ``message`` (what failed), ``weft``, ``machine`` and
+    configuration led to: where it leads to another today the measurement is out of date. ``task``,
+    the readable name of the kernel, ``flops``, ``message`` (what failed), ``weft``, ``machine`` and
     ``made`` (UTC) are for people.
     """
 
@@ -239,7 +239,7 @@ class Records:
             raise RecordError(f"a record is damaged: {e}.", where=str(self.path)) from None
 
     def merge(self, others: Iterable[Record]) -> int:
-        """Take over records, the faster one where both have a measurement; gives how many changed
+        """Take over records, the faster one where both have a measurement; returns how many changed
         something."""
         changed = 0
         with self._errors(), self._db:
@@ -253,7 +253,7 @@ class Records:
         return changed
 
     def export(self, path: Path) -> int:
-        """Write all records as JSON lines; gives their number."""
+        """Write all records as JSON lines; returns their number."""
         lines = [r.to_json() + "\n" for r in self]
         try:
             path.write_text("".join(lines), encoding="utf-8")

@@ -20,7 +20,7 @@ SAMPLES = 200  # random candidates that seeds are chosen from
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration with every answer written out, the hash of the schedule that it gives, the
+    """A configuration with every answer written out, the hash of the schedule that it leads to, the
     features of its loop nest, the questions that have more than one answer, and the cycles that
     the analytical model estimates."""
 
@@ -47,7 +47,7 @@ class Space:
 
     def candidate(self, config: Config, pick: Callable[[Choice], Value] | None = None) -> Candidate:
         """The candidate of a configuration; ``pick`` answers what it leaves open. Configurations
-        that give one schedule are one candidate. A schedule that cannot be lowered has features
+        that lead to one schedule are one candidate. A schedule that cannot be lowered has features
         of zero: measuring it says why."""
         choices = Choices(config, pick)
         expr, s, layouts = self.task.schedule(choices)

@@ -78,7 +78,7 @@ class TaskState:
 
 
 @dataclass
-class Progress:
+class TuneProgress:
     """What a view shows. ``history`` holds, after each round, the seconds since the start and the
     geometric mean of all gains."""
 
@@ -98,6 +98,10 @@ class Progress:
         return math.exp(sum(logs) / len(logs)) if logs else 1.0
 
 
+def ignore_progress(progress: TuneProgress) -> None:
+    """What is told of a search where nobody looks on: nothing happens."""
+
+
 @dataclass(frozen=True)
 class TuneSettings:
     """How long and with what a search goes on; see :func:`tune`.
@@ -111,7 +115,7 @@ class TuneSettings:
     timeout: float = 20.0
     seed: int = 0
     measure: Measure = measure
-    tell: Callable[[Progress], None] = lambda progress: None
+    tell: Callable[[TuneProgress], None] = ignore_progress
 
     def __post_init__(self) -> None:
         if self.trials is None and self.seconds is None:
@@ -137,8 +141,8 @@ def tune(
     seed: int = 0,
     accuracy: str = "fast",
     measure: Measure = measure,
-    tell: Callable[[Progress], None] = lambda progress: None,
-) -> Progress:
+    tell: Callable[[TuneProgress], None] = ignore_progress,
+) -> TuneProgress:
     """Search for better schedules of a model's kernels and store what was measured.
 
     Parameters
@@ -164,7 +168,7 @@ def tune(
 
 def search(
     model: Any, options: CompileOptions, records: Records, settings: TuneSettings
-) -> Progress:
+) -> TuneProgress:
     """As :func:`tune`, for the one target of ``options``."""
     (target,) = options.targets
     goal = llvm.resolve(target)
@@ -176,7 +180,7 @@ def search(
     begin = time.monotonic()
     cost, rng = CostModel(settings.seed), random.Random(settings.seed)
     states = [TaskState(t, Space(t, rng, settings.workers)) for t in tasks_of(model, goal, options)]
-    progress = Progress(states, trials=settings.trials, limit=settings.seconds)
+    progress = TuneProgress(states, trials=settings.trials, limit=settings.seconds)
     with Worker() as worker:
         job = _Search(settings, records, progress, worker, cost, rng, begin)
         settings.tell(progress)
@@ -194,7 +198,7 @@ class _Search:
 
     settings: TuneSettings
     records: Records
-    progress: Progress
+    progress: TuneProgress
     worker: Worker
     cost: CostModel
     rng: random.Random
@@ -354,4 +358,4 @@ def describe(config: Mapping[str, Any]) -> str:
     return config_text(config).strip("{}").replace('"', "")
 
 
-__all__ = ["Measure", "Progress", "TaskState", "TuneError", "WeftError", "describe", "tune"]
+__all__ = ["Measure", "TaskState", "TuneError", "TuneProgress", "WeftError", "describe", "tune"]

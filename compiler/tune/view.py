@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
 
-from .tuner import Progress, TaskState
+from .tuner import TaskState, TuneProgress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +19,7 @@ SHOWN = 18  # tasks in the live table
 
 
 @contextmanager
-def live(peak: float) -> Iterator[Callable[[Progress], None]]:
+def live(peak: float) -> Iterator[Callable[[TuneProgress], None]]:
     """A callback for the tuner. ``peak`` is the measured peak in FLOP/s."""
     if not sys.stderr.isatty():
         yield _Lines(peak)
@@ -37,7 +37,7 @@ class _Lines:
     def __init__(self, peak: float):
         self.peak, self.last, self.rounds = peak, 0.0, 0
 
-    def __call__(self, p: Progress) -> None:
+    def __call__(self, p: TuneProgress) -> None:
         now = time.monotonic()
         if p.current is None or len(p.history) == self.rounds or now - self.last < 2:
             return
@@ -45,7 +45,7 @@ class _Lines:
         print(f"{head(p)}; {row(p.current, self.peak)}", file=sys.stderr, flush=True)
 
 
-def head(p: Progress) -> str:
+def head(p: TuneProgress) -> str:
     """Time, measurements and gain so far, in one line."""
     parts = [f"{clock(p.elapsed)} gone"]
     if p.limit is not None:
@@ -65,7 +65,7 @@ def row(s: TaskState, peak: float) -> str:
     return f"{s.task.name}: {s.gflops:.1f} GFLOP/s, {share:.0%} of peak, {s.gain:.3f} times"
 
 
-def table(p: Progress, peak: float) -> Table:
+def table(p: TuneProgress, peak: float) -> Table:
     """The live table: the tasks that take most of the model's time."""
     from rich.table import Table
 
@@ -115,7 +115,7 @@ def sparkline(history: Sequence[tuple[float, float]], width: int = 60) -> str:
 
 
 def svg(history: Sequence[tuple[float, float]], title: str) -> str:
-    """The gain over time as a picture: an SVG document of 640 × 320 units."""
+    """The gain over time as an image: an SVG document of 640 × 320 units."""
     left, top, right, bottom = 60.0, 40.0, 620.0, 270.0
     points = [(0.0, 1.0), *history]
     end = points[-1][0] or 1.0

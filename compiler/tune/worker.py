@@ -1,6 +1,6 @@
 """A process that may die: candidates are compiled and run in it, never in the tuner itself.
 
-The parent sends a function and its arguments, the child answers with what it gave. A child that is
+The parent sends a function and its arguments, the child answers with its result. A child that is
 silent for too long is killed, one that dies is replaced at the next call; both are answers, too.
 A child whose parent is gone ends itself.
 """

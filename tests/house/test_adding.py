@@ -19,7 +19,7 @@ from weft.compiler.frontends.table import register_frontend
 from weft.compiler.ops import Kind, OpDef
 from weft.compiler.passes import pipeline
 from weft.compiler.passes.pipeline import GraphPass
-from weft.compiler.schedules import Rule
+from weft.compiler.schedules import ScheduleRule
 from weft.ir import te
 from weft.ir.target import Target
 from weft.runtime.devices.table import Device, register_device
@@ -145,7 +145,7 @@ def test_a_schedule_rule_is_one_row(monkeypatch):
                                   Target.parse("llvm -mcpu=haswell"))  # fmt: skip
 
     plain = str(nest("others").trace)
-    rule = Rule("along rows", along_rows, lambda target: not target.max_threads)
+    rule = ScheduleRule("along rows", along_rows, lambda target: not target.max_threads)
     monkeypatch.setattr(schedules, "RULES", (rule, *schedules.RULES))
     assert [str(step) for step in nest("rows").trace] == ["s['rows'].parallel('i')"]
     assert str(nest("others").trace) == plain and taken == ["rows"]

@@ -95,7 +95,7 @@ class Case:
         return list(get(self.op).infer_checked(self.types(), self.full_attrs()))
 
     def expected(self) -> list[np.ndarray]:
-        """What the operator's numpy reference gives."""
+        """What the operator's numpy reference returns."""
         with np.errstate(all="ignore"):
             return list(get(self.op).reference(self.arrays(), self.full_attrs()))
 

@@ -1,6 +1,6 @@
 """What a converter of one ONNX operator sees of the model: :class:`NodeContext`.
 
-A converter reads inputs, attributes and types through it, adds weft operators, and gives the
+A converter reads inputs, attributes and types through it, adds weft operators, and returns the
 names of the tensors that are the node's outputs. It never sees symbolic shapes: every type is
 static when a node is converted.
 """
@@ -75,6 +75,7 @@ class NodeContext:
     # -- attributes
 
     def has_attr(self, name: str) -> bool:
+        """Whether the node states the attribute, rather than leaving it to its default."""
         return name in self._attributes
 
     def attr(self, name: str, default: Any = REQUIRED) -> Any:
@@ -135,14 +136,14 @@ class NodeContext:
     # -- results
 
     def add(self, op: str, inputs: Sequence[str], **attrs: Any) -> str:
-        """Add an operator of one output; gives its name. Constant at once if its inputs are."""
+        """Add an operator of one output; returns its name. Constant at once if its inputs are."""
         (name,) = self.add_many(op, inputs, 1, **attrs)
         return name
 
     def add_many(
         self, op: str, inputs: Sequence[str], n_outputs: int, **attrs: Any
     ) -> tuple[str, ...]:
-        """Add an operator of ``n_outputs`` outputs; gives their names."""
+        """Add an operator of ``n_outputs`` outputs; returns their names."""
         names = self._emitter.add(op, inputs, attrs, self._hint, self.source)
         assert len(names) == n_outputs, f"{op} has {len(names)} outputs, not {n_outputs}"
         return names

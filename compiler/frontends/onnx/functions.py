@@ -38,7 +38,7 @@ class FunctionCall:
 def with_attributes(node: NodeProto, call: FunctionCall, where: str) -> NodeProto:
     """``node`` of a function's body with references to the call's attributes replaced.
 
-    A reference to an attribute that the call does not give is left out, by the standard.
+    A reference to an attribute that the call does not have is left out, by the standard.
     """
     if not any(a.ref_attr_name for a in node.attribute) and not any(subgraphs(node)):
         return node

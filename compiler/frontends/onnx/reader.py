@@ -88,7 +88,7 @@ def _fields(descriptor: Any) -> tuple[tuple[str, bool, bool], ...]:
 def _check_text(proto: Message, file: str) -> None:
     """Raise :class:`ModelError` unless all text is UTF-8 and the nesting is bounded.
 
-    protobuf does not check text in messages of this version, and gives ``bytes`` for what is not.
+    protobuf does not check text in messages of this version, and returns ``bytes`` for what is not.
     It bounds the nesting when it parses, but a message built in memory may be deeper.
     """
     stack = [(proto, 0)]

@@ -23,16 +23,19 @@ class Scope:
         return name in self.values or (self.parent is not None and name in self.parent)
 
     def get(self, name: str) -> str | None:
+        """The tensor of ``name``, here or around; None where nothing has defined it."""
         found = self.values.get(name)
         return self.parent.get(name) if found is None and self.parent else found
 
     def define(self, name: str, tensor: str, where: str) -> None:
+        """Let ``name`` be ``tensor`` from here on. Raises :class:`ModelError` when it is taken."""
         if name in self.values:
             raise ModelError(f"the value {name!r} is defined twice.", where=where)
         self.values[name] = tensor
 
 
 def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs in the attributes of ``node``: branches and bodies of loops."""
     for a in node.attribute:
         if a.type == AttributeProto.GRAPH:
             yield a.g
@@ -51,6 +54,7 @@ def reads(node: NodeProto) -> set[str]:
 
 
 def all_names(nodes: Iterable[NodeProto]) -> set[str]:
+    """What ``nodes`` read and make, without their subgraphs."""
     return {name for n in nodes for name in (*n.input, *n.output)}
 
 

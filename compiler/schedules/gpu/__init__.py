@@ -1,6 +1,6 @@
 """Schedules for devices with workgroups: blocks of threads, registers, shared memory.
 
-``bind_stages`` gives every stage that is stored a nest of loops of its own, bound to ``blockIdx``
+``bind_stages`` makes every stage that is stored a nest of loops of its own, bound to ``blockIdx``
 and ``threadIdx``: one launch each. ``contraction.py`` has register tiles for sums of products,
 ``reduction.py`` one thread a result or one workgroup a result, ``injective.py`` everything else.
 """

@@ -16,7 +16,7 @@ LANES = 4  # of the vectors that all these devices load at once
 def bind_flat(
     ctx: Context, stage: Stage, loops: Sequence[IterVar], threads: int = THREADS
 ) -> IterVar:
-    """Fuse neighbouring ``loops``, outermost first, and spread them over blocks of threads; gives
+    """Fuse neighbouring ``loops``, outermost first, and spread them over blocks of threads; returns
     the loop of the threads."""
     total = size(loops)
     flat = fused(stage, loops)

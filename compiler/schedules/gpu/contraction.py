@@ -30,7 +30,7 @@ READ = {1: SCALAR_READ, LANES: VECTOR_READ}
 
 
 def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
-    """Schedule ``stage`` and its epilogue if it is a sum of products with results to tile; gives
+    """Schedule ``stage`` and its epilogue if it is a sum of products with results to tile; returns
     the stages that are scheduled, none if it is not."""
     operands = operands_of(stage)
     epilogue = ctx.takes_epilogue(stage)
@@ -106,7 +106,7 @@ def _apply(
     vector: int,
     tile: tuple[int, int, int],
 ) -> IterVar | None:
-    """Carry the tile out; gives the unrolled reduce loop."""
+    """Carry the tile out; returns the unrolled reduce loop."""
     rows, vectors, lanes = tile
     wide, lane = split_axis(result, result.axes[vector], lanes)
     outer_v, inner_v = split_axis(result, wide, vectors) if wide is not None else (None, None)

@@ -19,7 +19,7 @@ from .bind import LANES, bind_blocks, bind_flat, fused
 
 
 def bind_reduction(ctx: Context, stage: Stage) -> set[Stage]:
-    """Schedule a reduction; gives the stages that are scheduled."""
+    """Schedule a reduction; returns the stages that are scheduled."""
     if (
         reduce_source(stage) is not None
         and size(stage.axes) < MANY

@@ -56,7 +56,7 @@ def test_the_next_tile_of_rows_in_blocks_of_channels():
     "side, again", [(7, False), (56, True)], ids=["once", "for-each-block-of-rows"]
 )
 def test_weights_that_are_read_once(side, again):
-    """Places of a small picture stay in the cache for all panels of weights; a large one is taken
+    """Places of a small image stay in the cache for all panels of weights; a large one is taken
     in blocks, and from the second block on the weights are not far away."""
     assert (1 in fetched(chain(512, 256, side, 1))) is not again
 

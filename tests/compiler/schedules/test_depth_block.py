@@ -16,7 +16,7 @@ SMALL = replace(pinned("haswell"), vector_bits=128)
 
 
 def convolution(channels, filters, size, kernel):
-    """A 1×1 convolution gives blocked channels to the one in question; a pool takes its result."""
+    """A 1×1 convolution hands blocked channels to the one in question; a pool takes its result."""
     rng = np.random.default_rng(1)
     b = GraphBuilder("conv")
     x = b.input("x", "float32", (1, 4, *size))
