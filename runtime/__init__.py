@@ -6,6 +6,7 @@ numpy, ml_dtypes, llvmlite). ``weft.runtime.load("m.weft")`` is the entry.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ __all__ = ["Executable", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    # lazily: the compiler imports runtime.dtype and errors, and needs no executor for that
+    # At first use, for start-up time: who imports runtime.errors needs no numpy for that.
     if name in __all__:
-        from . import executor
-
-        return getattr(executor, name)
+        return getattr(import_module(".executor", __name__), name)
     raise AttributeError(f"module 'weft.runtime' has no attribute {name!r}")

@@ -229,11 +229,12 @@ def flag(options: Mapping[str, str], name: str) -> bool:
 
 def launch(kernel: Kernel) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """Workgroups and threads of each along x, y, z."""
-    workgroups, threads = (
-        tuple(int(kernel.launch.get(f"{tag}.{axis}", 1)) for axis in AXES)
-        for tag in ("blockIdx", "threadIdx")
-    )
-    return workgroups, threads  # type: ignore[return-value]
+
+    def extents(tag: str) -> tuple[int, int, int]:
+        x, y, z = (int(kernel.launch.get(f"{tag}.{axis}", 1)) for axis in AXES)
+        return x, y, z
+
+    return extents("blockIdx"), extents("threadIdx")
 
 
 def dtypes_of(kernels: Iterable[Kernel]) -> set[str]:

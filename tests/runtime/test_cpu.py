@@ -53,7 +53,7 @@ def device():
     d.set_num_threads(before)
 
 
-class Call:
+class KernelCall:
     """One kernel, its arrays and its argument table."""
 
     def __init__(self, library, name: str, *args: np.ndarray | int):
@@ -63,7 +63,7 @@ class Call:
         self.row = (library.address(name), self.table.ctypes.data)
 
 
-def run(*calls: Call, times: np.ndarray | None = None) -> None:
+def run(*calls: KernelCall, times: np.ndarray | None = None) -> None:
     CPUDevice().run(CPUDevice.steps([k.row[0] for k in calls], [k.row[1] for k in calls]), times)
 
 
@@ -80,7 +80,7 @@ def test_every_iteration_runs_once(device, code, threads: int):
     library = device.load({"a": code})
     for n in (0, 1, 2, threads - 1, threads, threads + 1, 100, 1001):
         out = ints(SIZE)
-        run(Call(library, "fill", out, n, 5))
+        run(KernelCall(library, "fill", out, n, 5))
         np.testing.assert_array_equal(out[:n], np.arange(n) + 5)
         assert not out[n:].any()
 
@@ -90,7 +90,7 @@ def test_many_launches_in_one_call(device, code):
     device.set_num_threads(4)
     library = device.load({"a": code})
     outs = [ints(SIZE) for _ in range(8)]
-    calls = [Call(library, "fill", outs[k % 8], 1 + k % 37, k) for k in range(4000)]
+    calls = [KernelCall(library, "fill", outs[k % 8], 1 + k % 37, k) for k in range(4000)]
     times = np.zeros(len(calls) + 1, np.int64)
     run(*calls, times=times)
     assert (np.diff(times) >= 0).all() and times[0] > 0
@@ -104,7 +104,7 @@ def test_workers_wake_up_after_sleep(device, code):
     library, out = device.load({"a": code}), ints(SIZE)
     for k in range(20):
         time.sleep(0.005)
-        run(Call(library, "fill", out, 500, k))
+        run(KernelCall(library, "fill", out, 500, k))
         np.testing.assert_array_equal(out[:500], np.arange(500) + k)
 
 
@@ -115,7 +115,7 @@ def test_callers_from_several_threads(device, code):
     def work(seed: int) -> None:
         out = ints(SIZE)
         for k in range(300):
-            run(Call(library, "fill", out, 200 + seed, k))
+            run(KernelCall(library, "fill", out, 200 + seed, k))
             if not np.array_equal(out[: 200 + seed], np.arange(200 + seed) + k):
                 wrong.append((seed, k))
 
@@ -135,7 +135,8 @@ def test_the_gil_is_released(device, code):
     # A held lock leaves this thread one step before the kernel and one after, however long it runs.
     counts = []
     for work in (2000 << k for k in range(8)):
-        runner, count = threading.Thread(target=run, args=(Call(library, "slow", out, work),)), 0
+        call, count = KernelCall(library, "slow", out, work), 0
+        runner = threading.Thread(target=run, args=(call,))
         runner.start()
         while runner.is_alive():
             count += 1
@@ -169,7 +170,7 @@ def test_idle_workers_sleep():
         "code = t.llvm.emit([t.fill()], t.Target.parse('llvm')).object\n"
         "device = t.CPUDevice(); device.set_num_threads(4)\n"
         "library = device.load({'a': code})\n"
-        "t.run(t.Call(library, 'fill', t.ints(t.SIZE), 100, 1))\n"
+        "t.run(t.KernelCall(library, 'fill', t.ints(t.SIZE), 100, 1))\n"
         "before = {}\n"
         "while len(before) < 3 or any(state != 'S' for state, _ in before.values()) "
         "or t.naps() != before:\n"
@@ -185,19 +186,19 @@ def test_idle_workers_sleep():
 def test_fork(device, code):
     device.set_num_threads(3)
     library, out = device.load({"a": code}), ints(SIZE)
-    run(Call(library, "fill", out, 500, 1))
+    run(KernelCall(library, "fill", out, 500, 1))
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            run(Call(library, "fill", out, 700, 2))
+            run(KernelCall(library, "fill", out, 700, 2))
             right = np.array_equal(out[:700], np.arange(700) + 2)
             status = 0 if right and device.num_threads == 3 else 2
         finally:
             os._exit(status)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-    run(Call(library, "fill", out, 300, 3))
+    run(KernelCall(library, "fill", out, 300, 3))
     np.testing.assert_array_equal(out[:300], np.arange(300) + 3)
 
 
@@ -239,7 +240,7 @@ def test_nested_parallel_loops_inside_a_serial_one(device):
     body = For(k, c(0), c(200), ForKind.SERIAL, seq(first, second))
     f = Function("two", (out,), Alloc(s, body), frozenset({out}))
     library, result = device.load({"a": llvm.emit([f], Target.parse("llvm")).object}), ints(64)
-    run(Call(library, "two", result))
+    run(KernelCall(library, "two", result))
     np.testing.assert_array_equal(result, (63 - np.arange(64)) * 2 + 199)
 
 
