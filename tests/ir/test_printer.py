@@ -5,7 +5,7 @@ import textwrap
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from weft.ir import reducers, tensor
+from weft.ir import printer, reducers, tensor, visit
 from weft.ir.alu import Op
 from weft.ir.builders import equal, maximum
 from weft.ir.expr import (
@@ -239,3 +239,8 @@ def test_names_of_buffers_and_variables_do_not_collide() -> None:
         A[0] = int8(A_1[i, j])
         """
     )
+
+
+def test_every_node_has_a_text() -> None:
+    """The printer knows nodes by name; what walks over them knows them by type."""
+    assert {*printer._EXPR, *printer._STMT} == {node.__name__ for node in visit._CHILDREN}

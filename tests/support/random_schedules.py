@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 from weft.ir import te
+from weft.ir.expr import IterVar
 from weft.ir.schedule.schedule import Schedule, create_schedule
+from weft.ir.schedule.stage import Stage
 from weft.ir.tensor import ComputeOp, Tensor
 from weft.runtime.errors import ScheduleError
 
@@ -101,8 +103,8 @@ def inputs_for(tensors: list[Tensor], seed: int) -> list[np.ndarray]:
 
 
 def scramble(s: Schedule, rng: random.Random, steps: int, threads: bool = False) -> int:
-    """Call ``steps`` random primitives; those that are refused are passed over. Gives how many
-    were taken."""
+    """Call ``steps`` random primitives; those that are refused are passed over. Returns how
+    many were taken."""
     taken = 0
     for _ in range(steps):
         try:
@@ -123,43 +125,54 @@ def _one(s: Schedule, rng: random.Random, threads: bool) -> None:
          "cache_read", "rfactor", "set_scope", "storage_align", "tile", "pragma"]
         + ["bind"] * (3 if threads else 0)
     )  # fmt: skip
-    if what == "split":
-        stage.split(axis, factor=rng.choice([1, 2, 3, 4, 5, 8]))
-    elif what == "nparts":
-        stage.split(axis, nparts=rng.choice([1, 2, 3, 5]))
-    elif what == "fuse":
-        at = stage.leaves.index(axis)
-        stage.fuse(*stage.leaves[at : at + rng.randint(2, 3)])
-    elif what == "reorder":
-        chosen = rng.sample(stage.leaves, rng.randint(1, len(stage.leaves)))
-        stage.reorder(*chosen)
-    elif what == "tile":
-        other = rng.choice(stage.leaves)
-        if other is not axis:
-            stage.tile(axis, other, rng.randint(1, 4), rng.randint(1, 4))
-    elif what == "compute_at":
-        consumer = rng.choice(s.consumers(stage) or [stage])
-        stage.compute_at(consumer, rng.choice(consumer.leaves))
-    elif what in ("compute_inline", "compute_root"):
-        getattr(stage, what)()
-    elif what == "cache_write":
-        s.cache_write(stage.op.outputs, rng.choice(["local", "global"]))
-    elif what == "cache_read":
-        producer = rng.choice(stage.producers())
-        tensor = rng.choice(producer.op.outputs)
-        s.cache_read(tensor, rng.choice(["local", "global"]), [stage])
-    elif what == "rfactor":
-        s.rfactor(stage.op.outputs[0], axis)
-    elif what == "set_scope":
-        stage.set_scope(rng.choice(["local", "global"]))
-    elif what == "storage_align":
-        stage.storage_align(rng.choice(stage.axes), rng.choice([2, 4]), rng.randint(0, 1))
-    elif what == "pragma":
-        stage.pragma(axis, "partition", True)
-    elif what == "bind":
-        stage.bind(axis, te.thread_axis(rng.choice(["blockIdx.x", "threadIdx.x", "threadIdx.y"])))
-    else:
-        getattr(stage, what)(axis)
+    _CALLS[what](stage, axis, rng)
+
+
+def _fuse(stage: Stage, axis: IterVar, rng: random.Random) -> None:
+    at = stage.leaves.index(axis)
+    stage.fuse(*stage.leaves[at : at + rng.randint(2, 3)])
+
+
+def _tile(stage: Stage, axis: IterVar, rng: random.Random) -> None:
+    other = rng.choice(stage.leaves)
+    if other is not axis:
+        stage.tile(axis, other, rng.randint(1, 4), rng.randint(1, 4))
+
+
+def _compute_at(stage: Stage, axis: IterVar, rng: random.Random) -> None:
+    consumer = rng.choice(stage.schedule.consumers(stage) or [stage])
+    stage.compute_at(consumer, rng.choice(consumer.leaves))
+
+
+def _cache_read(stage: Stage, axis: IterVar, rng: random.Random) -> None:
+    tensor = rng.choice(rng.choice(stage.producers()).op.outputs)
+    stage.schedule.cache_read(tensor, rng.choice(_SCOPES), [stage])
+
+
+_SCOPES = ["local", "global"]
+_TAGS = ["blockIdx.x", "threadIdx.x", "threadIdx.y"]
+_CALLS: dict[str, Callable[[Stage, IterVar, random.Random], object]] = {
+    "split": lambda s, a, rng: s.split(a, factor=rng.choice([1, 2, 3, 4, 5, 8])),
+    "nparts": lambda s, a, rng: s.split(a, nparts=rng.choice([1, 2, 3, 5])),
+    "fuse": _fuse,
+    "reorder": lambda s, a, rng: s.reorder(*rng.sample(s.leaves, rng.randint(1, len(s.leaves)))),
+    "vectorize": lambda s, a, rng: s.vectorize(a),
+    "unroll": lambda s, a, rng: s.unroll(a),
+    "parallel": lambda s, a, rng: s.parallel(a),
+    "tile": _tile,
+    "compute_at": _compute_at,
+    "compute_inline": lambda s, a, rng: s.compute_inline(),
+    "compute_root": lambda s, a, rng: s.compute_root(),
+    "cache_write": lambda s, a, rng: s.schedule.cache_write(s.op.outputs, rng.choice(_SCOPES)),
+    "cache_read": _cache_read,
+    "rfactor": lambda s, a, rng: s.schedule.rfactor(s.op.outputs[0], a),
+    "set_scope": lambda s, a, rng: s.set_scope(rng.choice(_SCOPES)),
+    "storage_align": lambda s, a, rng: s.storage_align(
+        rng.choice(s.axes), rng.choice([2, 4]), rng.randint(0, 1)
+    ),
+    "pragma": lambda s, a, rng: s.pragma(a, "partition", True),
+    "bind": lambda s, a, rng: s.bind(a, te.thread_axis(rng.choice(_TAGS))),
+}
 
 
 def build(kind: str, seed: int, steps: int = 8, threads: bool = False):
