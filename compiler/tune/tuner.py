@@ -127,7 +127,7 @@ class TuneSettings:
         return self.threads or knobs.num_threads()
 
 
-def tune(
+def tune(  # noqa: PLR0913 - public: keywords of compile and of TuneSettings
     model: Any,
     target: str | Target = "llvm",
     shapes: Mapping[str, Any] | None = None,
