@@ -21,7 +21,7 @@ def _one(shape, fn, name: str) -> list[Tensor]:
     return [stage(shape, fn, name, {"kind": "injective"})]
 
 
-def _picture(op: str, types: Types) -> TensorType:
+def _image(op: str, types: Types) -> TensorType:
     x = types[0]
     assert x is not None
     if len(x.shape) != 4:
@@ -33,7 +33,7 @@ def _picture(op: str, types: Types) -> TensorType:
 
 
 def _to_space_infer(types: Types, attrs: Attrs) -> list[TensorType]:
-    x, b = _picture("depth_to_space", types), attrs["block"]
+    x, b = _image("depth_to_space", types), attrs["block"]
     n, c, h, w = x.shape
     if b < 1 or c % (b * b):
         raise GraphError(f"depth_to_space: {c} channels are not a multiple of {b} * {b}.")
@@ -63,7 +63,7 @@ def _to_space_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
 
 
 def _to_depth_infer(types: Types, attrs: Attrs) -> list[TensorType]:
-    x, b = _picture("space_to_depth", types), attrs["block"]
+    x, b = _image("space_to_depth", types), attrs["block"]
     n, c, h, w = x.shape
     if b < 1 or h % b or w % b:
         raise GraphError(f"space_to_depth: {h} x {w} is not a multiple of {b}.")

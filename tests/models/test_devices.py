@@ -9,7 +9,7 @@ from weft.compiler.check.tolerances import of_models
 from weft.ir.target import Target
 from weft.runtime.devices.probe import probe
 
-# Here WebAssembly is not at hand for what a compute shader cannot do.
+# No WebAssembly here takes what a compute shader cannot do.
 TARGETS = ("opencl", "opengl", "webgpu -fallback=none")
 ARCHITECTURES = ("resnet18", "mobilenet_v2", "encoder")
 
