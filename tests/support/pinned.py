@@ -7,10 +7,12 @@ A test that runs kernels compiles for ``llvm``, and what it claims is true on an
 
 from __future__ import annotations
 
+import os
 import platform
 from functools import cache
 
 import pytest
+from llvmlite import binding
 from weft.codegen.llvm import generator as llvm
 from weft.ir.target import Target
 
@@ -37,3 +39,19 @@ RUNNING = ("llvm", pytest.param(PLAIN, marks=ON_X86))
 def pinned(name: str) -> Target:
     """The resolved target of one of ``PROCESSORS``."""
     return llvm.resolve(Target.parse(f"llvm -mtriple={PROCESSORS[name]} -mcpu={name}"))
+
+
+class _Features(dict[str, bool]):
+    """What this machine has, so that only what it can run is run; the processor's name says what
+    code is made for."""
+
+    def flatten(self, sort: bool = True) -> str:
+        return ""
+
+
+def pretend() -> None:
+    """Make ``llvm`` mean the processor that ``WEFT_TEST_CPU`` names, in this process."""
+    if cpu := os.environ.get("WEFT_TEST_CPU"):
+        features = _Features(binding.get_host_cpu_features())
+        binding.get_host_cpu_name = lambda: cpu
+        binding.get_host_cpu_features = lambda: features

@@ -168,7 +168,7 @@ def test_a_killed_search_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNE_HOOKS_LOG", str(log))
     code = (
         "import sys; sys.path[:] = eval(sys.argv[1])\n"
-        "import importlib.util as u; from support import tune_hooks\n"
+        "import importlib.util as u; from support import pinned, tune_hooks; pinned.pretend()\n"
         "spec = u.spec_from_file_location('t', sys.argv[2]); t = u.module_from_spec(spec)\n"
         "spec.loader.exec_module(t)\n"
         "from pathlib import Path; from weft.compiler.tune.records import Records\n"
