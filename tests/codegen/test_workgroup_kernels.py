@@ -69,12 +69,14 @@ def check(f: Function, target: str, rtol: float = 0, atol: float = 0) -> None:
 @pytest.mark.parametrize("target", SUFFIX)
 @pytest.mark.parametrize("make", [injective, matmul, convolution], ids=lambda m: m.__name__)
 @pytest.mark.parametrize("dtype", ["float32", "int32", "int8", "uint16"])
+@pytest.mark.slow
 def test_exact_results(make, dtype, target):
     check(kernel(make, Target.parse(target), dtype=dtype), target)
 
 
 @pytest.mark.parametrize("make", [injective, matmul, convolution], ids=lambda m: m.__name__)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int64"])
+@pytest.mark.slow
 def test_exact_results_of_other_types(make, dtype):
     check(kernel(make, Target.parse("opencl"), dtype=dtype), "opencl")
     if dtype == "float16":
@@ -84,6 +86,7 @@ def test_exact_results_of_other_types(make, dtype):
 
 @pytest.mark.parametrize("target", SUFFIX)
 @pytest.mark.parametrize("lanes", [2, 3, 5, 8, 16])
+@pytest.mark.slow
 def test_wide_vectors(lanes, target):
     """Lengths that are no multiple of the lanes: the last vector is read and written in part."""
     for n in (1000, 16 * lanes, 7):

@@ -36,6 +36,7 @@ def task_of(channels, filters, size, kernel, target):
 @pytest.mark.parametrize("kernel", [1, 5])
 @pytest.mark.parametrize("block", [2, 4])
 @pytest.mark.parametrize("tile", [(4, 2), (3, 1)], ids=str)
+@pytest.mark.slow
 def test_any_size_is_right(kernel, block, tile):
     """Rows that no tile divides, sums that no block divides."""
     task = task_of(20, 20, (3, 13), kernel, SMALL)
