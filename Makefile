@@ -16,7 +16,7 @@ test: ## the whole test suite
 	@$(python) -m weft.benchmarks.zoo.packages
 	@tools/test.sh $(ARGS)
 
-quick: ## the tests that need no browser and no graphics, without the slow ones (under two minutes)
+quick: ## the tests that need no browser and no graphics, without the slow ones
 	@tools/setup.sh test
 	@tools/test.sh -m "not slow" --ignore=tests/web --ignore=tests/js --ignore-glob='*opengl*' --ignore-glob='*opencl*' --ignore-glob='*webgpu*' $(ARGS)
 
