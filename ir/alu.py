@@ -44,4 +44,3 @@ LOGIC = frozenset({Op.AND, Op.OR, Op.XOR})
 SHIFT = frozenset({Op.SHL, Op.SHR})
 INT_ONLY = frozenset({Op.FLOORDIV, Op.FLOORMOD, Op.TRUNCDIV}) | SHIFT
 COMMUTATIVE = frozenset({Op.ADD, Op.MUL, Op.MIN, Op.MAX, Op.EQ, Op.NE, Op.AND, Op.OR, Op.XOR})
-ASSOCIATIVE = frozenset({Op.ADD, Op.MUL, Op.MIN, Op.MAX, Op.AND, Op.OR, Op.XOR})

@@ -113,7 +113,7 @@ def _check_arguments(schedule: Schedule, args: Collection[Tensor]) -> None:
     """Raises :class:`LoweringError` unless the arguments are the inputs and results, as the loop
     nest of a whole schedule would."""
     for s in schedule.stages:
-        for t in s.op.outputs:  # type: ignore[attr-defined]
+        for t in s.op.outputs:
             if t in args and isinstance(s.op, ComputeOp) and t not in schedule.outputs:
                 raise LoweringError(
                     f"the argument {t.name} is neither an input nor a result of the schedule."
