@@ -7,12 +7,12 @@ import inspect
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..ir.stmt import Function
 from ..ir.target import Target
+from ..runtime.forks import load_module
 from .text import Text, TextGenerator
 
 
@@ -80,10 +80,19 @@ def for_target(target: Target) -> Generator:
     return _load(found) if isinstance(found, str) else found
 
 
+def resolve(target: str | Target) -> Target:
+    """``target``, or the one that a text describes, with every capability filled in.
+
+    Raises :class:`TargetError` for one that does not exist.
+    """
+    goal = Target.parse(target)
+    return for_target(goal).resolve(goal)
+
+
 @cache
 def _load(row: str) -> Generator:
     name, _, kind = row.partition(":")
-    module = import_module(f".{name}", __name__)
+    module = load_module(f".{name}", __name__)
     return cast(Generator, getattr(module, kind)() if kind else module)
 
 
@@ -121,4 +130,5 @@ __all__ = [
     "for_target",
     "identity",
     "register_generator",
+    "resolve",
 ]

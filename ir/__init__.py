@@ -7,8 +7,8 @@ has it: ``*`` is a tuple, ``?`` may be None. The meaning of a node stands in its
 never change, and two are the same only if they are one object. ::
 
     expr = Const(number value)
-         | Var(str name)
-         | IterVar(str name, expr minimum, expr extent, str kind, str tag)
+         | Var(str name, bool nonnegative)
+         | IterVar(str name, bool nonnegative, expr minimum, expr extent, str kind, str tag)
          | Unary(Op op, expr a)
          | Binary(Op op, expr a, expr b)
          | Cast(expr value)
@@ -30,6 +30,7 @@ never change, and two are the same only if they are one object. ::
          | Alloc(Buffer buffer, stmt body)
          | Barrier(str scope)
          | Prefetch(Buffer buffer, expr* indices)
+         | ForeignCall(Foreign function, expr* args, str* modes)     -- on processors only
 
     function  = Function(str name, param* params, stmt body, Buffer* writes, Attrs attrs)
     param     = Buffer | Var
@@ -39,6 +40,8 @@ never change, and two are the same only if they are one object. ::
     tensor    = Tensor(Operation op, int value_index, expr* shape, DType dtype)
     operation = PlaceholderOp(expr* shape, DType dtype)
               | ComputeOp(IterVar* axes, expr* body)
+              | ScanOp(IterVar scan_axis, Tensor* init, Tensor* update, Tensor* state)
+              | ExternOp(Tensor* reads, Buffer* ins, Buffer* outs, stmt body)
               attributes (str name, hints attrs)
     reducer   = Reducer(str name, Var* lhs, Var* rhs, expr* result, Const* identity)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import operator
+from collections.abc import Callable
 
 
 class Op(enum.Enum):
@@ -44,3 +46,23 @@ LOGIC = frozenset({Op.AND, Op.OR, Op.XOR})
 SHIFT = frozenset({Op.SHL, Op.SHR})
 INT_ONLY = frozenset({Op.FLOORDIV, Op.FLOORMOD, Op.TRUNCDIV}) | SHIFT
 COMMUTATIVE = frozenset({Op.ADD, Op.MUL, Op.MIN, Op.MAX, Op.EQ, Op.NE, Op.AND, Op.OR, Op.XOR})
+UFUNCS: dict[str, Callable] = {  # what numpy calls where one operand is a number of its own
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul,
+    "divide": operator.truediv, "floor_divide": operator.floordiv, "remainder": operator.mod,
+    "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt,
+    "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge,
+    "bitwise_and": operator.and_, "bitwise_or": operator.or_, "bitwise_xor": operator.xor,
+    "left_shift": operator.lshift, "right_shift": operator.rshift,
+}  # fmt: skip
+_INTEGERS: dict[Op, Callable[[int, int], int]] = {
+    Op.ADD: operator.add, Op.SUB: operator.sub, Op.MUL: operator.mul,
+    Op.FLOORDIV: operator.floordiv, Op.FLOORMOD: operator.mod, Op.MIN: min, Op.MAX: max,
+}  # fmt: skip
+
+
+def of_integers(op: Op, x: int, y: int) -> int | None:
+    """``x op y`` without limits, for the operators of indices; None for others and for divisions
+    by zero."""
+    f = _INTEGERS.get(op)
+    by_zero = y == 0 and op in (Op.FLOORDIV, Op.FLOORMOD)
+    return None if f is None or by_zero else f(x, y)

@@ -5,22 +5,28 @@ A dozen node types serve both levels of the IR. Tensor expressions (``tensor.py`
 vectorisation brings in :class:`Ramp` and :class:`Broadcast`. The meaning of every node is written
 on the node, and ``ir/meaning/interp.py`` is that meaning as a program.
 
-Equality: ``==`` is identity. ``structural_equal`` (``visit.py``) compares trees; ``equal(a, b)``
-(``builders.py``) builds the expression that compares two values.
+Equality: ``==`` and ``!=`` build the expression that compares two values, and hashing is by
+identity. So weft's own code asks ``is`` (``identity.py``: of sequences) where it means the same
+object, ``structural_equal`` (``visit.py``) where it means the same tree, and never ``==``, ``in``
+or ``list.index`` of expressions. Dictionaries and sets of expressions are fine, as keys or inside
+of tuples: Python looks at the whole hash and at identity first, and no two live objects have one
+hash.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
 from ..runtime.dtype import BOOL, FLOAT32, INT32, DType, dtype_of
 from ..runtime.errors import ExprError
-from .alu import COMPARE, INT_ONLY, LOGIC, UNARY, Op
+from .alu import COMPARE, INT_ONLY, LOGIC, UFUNCS, UNARY, Op, of_integers
+from .operators import Operators
 from .printer import expr_text
+from .refusals import no_number, no_truth, no_ufunc, not_an_expression, not_iterable, undefined
 
 if TYPE_CHECKING:
     from .stmt import Buffer
@@ -29,92 +35,60 @@ if TYPE_CHECKING:
 ExprLike = Union["Expr", int, float, bool, np.generic]
 
 
-class Expr:
+class Expr(Operators):
     """Base of all expressions; ``dtype`` is the type of the value."""
 
     __slots__ = ("__weakref__",)
     dtype: DType
 
-    def __add__(self, o: ExprLike) -> Expr:
-        return binary(Op.ADD, self, o)
+    @staticmethod
+    def _binary(op: Op, a: ExprLike, b: ExprLike) -> Expr:
+        return binary(op, a, b)
 
-    def __radd__(self, o: ExprLike) -> Expr:
-        return binary(Op.ADD, o, self)
+    @staticmethod
+    def _unary(op: Op, a: Expr) -> Expr:
+        return Unary(op, a)
 
-    def __sub__(self, o: ExprLike) -> Expr:
-        return binary(Op.SUB, self, o)
+    def __eq__(self, o: object) -> Any:
+        return binary(Op.EQ, self, o) if isinstance(o, _COMPARABLE) else NotImplemented
 
-    def __rsub__(self, o: ExprLike) -> Expr:
-        return binary(Op.SUB, o, self)
+    def __ne__(self, o: object) -> Any:
+        return binary(Op.NE, self, o) if isinstance(o, _COMPARABLE) else NotImplemented
 
-    def __mul__(self, o: ExprLike) -> Expr:
-        return binary(Op.MUL, self, o)
-
-    def __rmul__(self, o: ExprLike) -> Expr:
-        return binary(Op.MUL, o, self)
-
-    def __truediv__(self, o: ExprLike) -> Expr:
-        return binary(Op.DIV, self, o)
-
-    def __rtruediv__(self, o: ExprLike) -> Expr:
-        return binary(Op.DIV, o, self)
-
-    def __floordiv__(self, o: ExprLike) -> Expr:
-        return binary(Op.FLOORDIV, self, o)
-
-    def __rfloordiv__(self, o: ExprLike) -> Expr:
-        return binary(Op.FLOORDIV, o, self)
-
-    def __mod__(self, o: ExprLike) -> Expr:
-        return binary(Op.FLOORMOD, self, o)
-
-    def __rmod__(self, o: ExprLike) -> Expr:
-        return binary(Op.FLOORMOD, o, self)
-
-    def __and__(self, o: ExprLike) -> Expr:
-        return binary(Op.AND, self, o)
-
-    def __or__(self, o: ExprLike) -> Expr:
-        return binary(Op.OR, self, o)
-
-    def __xor__(self, o: ExprLike) -> Expr:
-        return binary(Op.XOR, self, o)
-
-    def __lshift__(self, o: ExprLike) -> Expr:
-        return binary(Op.SHL, self, o)
-
-    def __rshift__(self, o: ExprLike) -> Expr:
-        return binary(Op.SHR, self, o)
-
-    def __lt__(self, o: ExprLike) -> Expr:
-        return binary(Op.LT, self, o)
-
-    def __le__(self, o: ExprLike) -> Expr:
-        return binary(Op.LE, self, o)
-
-    def __gt__(self, o: ExprLike) -> Expr:
-        return binary(Op.LT, o, self)
-
-    def __ge__(self, o: ExprLike) -> Expr:
-        return binary(Op.LE, o, self)
-
-    def __neg__(self) -> Expr:
-        return Unary(Op.NEG, self)
-
-    def __invert__(self) -> Expr:
-        return Unary(Op.NOT, self)
-
-    def __abs__(self) -> Expr:
-        return Unary(Op.ABS, self)
+    __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
-        raise ExprError(
-            f"the truth of {self} is known only when the kernel runs, not while it is built.",
-            hint="use te.if_then_else(cond, a, b), and & | ~ in place of and, or, not",
-        )
+        """The truth where it is known already: of a constant, of two constants compared, and of an
+        integer compared with itself (``A.shape[0] == B.shape[0]``)."""
+        known = _truth(self)
+        if known is None:
+            raise no_truth(self)
+        return known
 
     def __iter__(self):  # `for x in expr` and `a, b = expr` must not loop over __getitem__
-        raise ExprError(f"{self} is one value and cannot be iterated.")
+        raise not_iterable(self)
+
+    def __index__(self) -> int:
+        """The value of an integer constant, such as an extent."""
+        n = as_int(self)
+        if n is None:
+            raise no_number(self)
+        return n
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        if not isinstance(self, Const):
+            raise no_number(self)
+        return float(self.value)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **_: Any) -> Any:
+        """numpy's numbers come here: ``np.float32(2) * expr``. numpy's functions are refused."""
+        f = UFUNCS.get(ufunc.__name__)
+        plain: list[Any] = [a[()] if isinstance(a, np.ndarray) and a.ndim == 0 else a for a in args]
+        if f is None or method != "__call__":
+            raise no_ufunc(ufunc.__name__)
+        return f(*(to_expr(a, self.dtype) for a in plain))
 
     def astype(self, dtype: DType | str) -> Expr:
         """This value converted, see :class:`Cast`."""
@@ -138,10 +112,12 @@ class Const(Expr):
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Var(Expr):
-    """A scalar variable, by default an int32 index. Two variables of one name are two variables."""
+    """A scalar variable, by default an int32 index. Two variables of one name are two variables.
+    What is passed for a ``nonnegative`` one is never below 0."""
 
     name: str
     dtype: DType = INT32
+    nonnegative: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -170,7 +146,7 @@ class Unary(Expr):
         assert self.op in UNARY, self.op
         d = self.a.dtype
         if (self.op is Op.NOT and d.is_float) or (self.op is not Op.NOT and d.is_bool):
-            raise ExprError(f"{self.op.value} is not defined on {d}: {self.a}")
+            raise undefined(self.op.value, d, str(self.a))
         object.__setattr__(self, "dtype", d)
 
 
@@ -200,7 +176,7 @@ class Binary(Expr):
             or logic_on_float
             or arithmetic_on_bool
         ):
-            raise ExprError(f"{op.value} is not defined on {d}: {self.a} {op.value} {self.b}")
+            raise undefined(op.value, d, f"{self.a} {op.value} {self.b}")
         object.__setattr__(self, "dtype", BOOL.with_lanes(d.lanes) if op in COMPARE else d)
 
 
@@ -248,9 +224,14 @@ class Select(Expr):
     def __post_init__(self) -> None:
         c, t, f = self.cond.dtype, self.if_true.dtype, self.if_false.dtype
         if not c.is_bool:
-            raise ExprError(f"the condition of a select is {c}, not bool: {self.cond}")
+            raise ExprError(
+                f"the condition of a select is {c}, not bool: {self.cond}", hint="write x != 0"
+            )
         if t != f:
-            raise ExprError(f"the arms of a select differ in type: {t} and {f}")
+            raise ExprError(
+                f"the arms of a select differ in type: {t} and {f}",
+                hint="convert one of them with .astype(dtype)",
+            )
         assert c.lanes in (1, t.lanes)
         object.__setattr__(self, "dtype", t)
 
@@ -361,7 +342,8 @@ def const(value: ExprLike, dtype: DType | str | None = None) -> Const:
     if isinstance(value, np.generic):
         dtype = dtype or dtype_of(value.dtype)
         value = value.item()
-    assert isinstance(value, bool | int | float), f"not a constant: {value!r}"
+    if not isinstance(value, bool | int | float):
+        raise not_an_expression(value)
     if dtype is None:
         fits = isinstance(value, bool) or not isinstance(value, int) or -(2**31) <= value < 2**31
         kind = BOOL if isinstance(value, bool) else FLOAT32 if isinstance(value, float) else INT32
@@ -373,7 +355,10 @@ def const(value: ExprLike, dtype: DType | str | None = None) -> Const:
         return shared(bool(value), d)
     if d.is_int:
         if isinstance(value, float) and not value.is_integer():
-            raise ExprError(f"the constant {value} is not an integer, but {d} is wanted")
+            raise ExprError(
+                f"the constant {value} is not an integer, but {d} is wanted",
+                hint='write a whole number, or convert what it meets: x.astype("float32")',
+            )
         number = int(value)
         if not d.min <= number <= d.max:
             raise ExprError(f"the constant {number} does not fit into {d}")
@@ -391,7 +376,7 @@ def to_expr(value: ExprLike, like: DType | None = None) -> Expr:
     if isinstance(value, int | float | np.generic):
         scalar = const(value, like.element if like is not None else None)
         return scalar if like is None or like.lanes == 1 else Broadcast(scalar, like.lanes)
-    raise ExprError(f"{value!r} ({type(value).__name__}) is not an expression or a number")
+    raise not_an_expression(value)
 
 
 def fold_integers(op: Op, a: Const, b: Const) -> Const | None:
@@ -399,25 +384,8 @@ def fold_integers(op: Op, a: Const, b: Const) -> Const | None:
     They are folded at once: printed IR stays readable."""
     if a.dtype != b.dtype or not a.dtype.is_int:
         return None
-    x, y = int(a.value), int(b.value)
-    match op:
-        case Op.ADD:
-            r = x + y
-        case Op.SUB:
-            r = x - y
-        case Op.MUL:
-            r = x * y
-        case Op.FLOORDIV if y:
-            r = x // y
-        case Op.FLOORMOD if y:
-            r = x % y
-        case Op.MIN:
-            r = min(x, y)
-        case Op.MAX:
-            r = max(x, y)
-        case _:
-            return None
-    return shared(r, a.dtype) if a.dtype.min <= r <= a.dtype.max else None
+    r = of_integers(op, int(a.value), int(b.value))
+    return shared(r, a.dtype) if r is not None and a.dtype.min <= r <= a.dtype.max else None
 
 
 def binary(op: Op, a: ExprLike, b: ExprLike) -> Expr:
@@ -450,6 +418,20 @@ def as_int(e: ExprLike) -> int | None:
         return int(e.value)
     return e if isinstance(e, int) else None
 
+
+def _truth(e: Expr) -> bool | None:
+    if isinstance(e, Const):
+        return bool(e.value)
+    if isinstance(e, Binary) and e.op in COMPARE:
+        if e.a is e.b and e.a.dtype.is_int:
+            return e.op in (Op.EQ, Op.LE)
+        if isinstance(e.a, Const) and isinstance(e.b, Const):
+            x, y = e.a.value, e.b.value
+            return {Op.EQ: x == y, Op.NE: x != y, Op.LT: x < y, Op.LE: x <= y}[e.op]
+    return None
+
+
+_COMPARABLE = (Expr, int, float, np.generic)
 
 TRUE = shared(True, BOOL)
 FALSE = shared(False, BOOL)

@@ -14,12 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..runtime.errors import ExprError
+from ..runtime.lazy import lazy
 
 if TYPE_CHECKING:
     from .expr import Expr
@@ -111,12 +111,12 @@ class Layout:
             raise ExprError(f"the layout {text!r} is malformed.")
         return made
 
-    @cached_property
+    @lazy
     def is_row_major(self) -> bool:
         """Whether the physical axes are the logical ones, without padding."""
         return self.axes == Layout.row_major(self.shape).axes
 
-    @cached_property
+    @lazy
     def padded(self) -> tuple[int, ...]:
         """Logical extents including padding: indices below these are inside the storage."""
         reach = [1] * len(self.shape)
@@ -124,12 +124,12 @@ class Layout:
             reach[d.axis] = max(reach[d.axis], d.stride * d.extent)
         return tuple(reach)
 
-    @cached_property
+    @lazy
     def physical_shape(self) -> tuple[int, ...]:
         """Extents of the physical axes, padding included."""
         return tuple(int(np.prod([d.extent for d in ax], dtype=np.int64)) for ax in self.axes)
 
-    @cached_property
+    @lazy
     def size(self) -> int:
         """Number of physical elements, padding included."""
         return int(np.prod(self.physical_shape, dtype=np.int64))
@@ -164,7 +164,7 @@ class Layout:
         )
         return Layout(tuple(shape), axes, self.layers)
 
-    @cached_property
+    @lazy
     def _digits(self) -> tuple[Digit, ...]:
         return tuple(d for ax in self.axes for d in ax)
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..runtime import knobs
-from .expr import Load, Var, as_int
+from ..runtime.errors import LoweringError
+from .expr import Expr, Load, Var
 from .layout import Layout
 from .passes.barriers import insert_barriers
 from .passes.hoist import hoist_invariants
@@ -22,17 +24,20 @@ from .passes.loopnest import build_loop_nest
 from .passes.math.math import lower_math
 from .passes.partition import partition_loops
 from .passes.reuse import reuse_storage
+from .passes.share import share_values
 from .passes.split import split_host_device
 from .passes.storage import flatten_storage, physical_shape
 from .passes.unroll import unroll_loops
 from .passes.vectorize import vectorize_loops
+from .passes.vthread import interleave_vthreads
 from .schedule.schedule import Schedule
+from .schedule.serial import without_threads
 from .simplify import simplify
-from .stmt import Alloc, Buffer, Function, Seq, Stmt, Store, seq
+from .stmt import Alloc, Buffer, Function, Seq, Stmt, Store, allocated, seq
 from .target import Target
 from .tensor import Tensor
 from .verify import verify
-from .visit import walk
+from .visit import variables, walk, written_by
 
 Pass = Callable[[Function, Target], Function]
 
@@ -43,6 +48,8 @@ def simplify_body(f: Function, target: Target) -> Function:
 
 
 PASSES: tuple[tuple[str, Pass], ...] = (
+    ("virtual threads", interleave_vthreads),  # before anything splits or names a statement
+    ("share", share_values),  # early: from here on the code of a value is as long as its graph
     ("simplify", simplify_body),
     ("hoist", hoist_invariants),  # guards leave the vector loops that they do not read
     ("partition", partition_loops),  # before flattening: guards are still about logical indices
@@ -78,8 +85,25 @@ def lower(
     ------
     ScheduleError, LoweringError : when the schedule cannot be carried out, with the loop nest.
     """
-    f = build_loop_nest(schedule, args, name, layouts)
-    return run_passes(f, Target.parse(target))
+    with _not_too_deep(name):
+        goal = Target.parse(target)
+        if not goal.max_threads and not goal.texture_memory:
+            schedule = without_threads(schedule)
+        return run_passes(build_loop_nest(schedule, args, name, layouts), goal)
+
+
+@contextmanager
+def _not_too_deep(name: str) -> Iterator[None]:
+    """Passes recur, and Python's stack has an end: expressions that are nested too deep for it are
+    refused. (Inlined stages are not: what they come to is cut into variables.)"""
+    try:
+        yield
+    except RecursionError:
+        raise LoweringError(
+            "an expression of a stage is nested too deep to be lowered.",
+            where=name,
+            hint="write it as several te.compute, the results of which are stored",
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +117,9 @@ class KernelFunction:
     scratch: tuple[Buffer, ...]
 
     @staticmethod
-    def shape(b: Buffer) -> tuple[int, ...]:
+    def shape(b: Buffer) -> tuple[Expr, ...]:
         """The physical shape of scratch."""
-        return tuple(as_int(n) or 0 for n in physical_shape(b))
+        return tuple(map(simplify, physical_shape(b)))
 
 
 def lower_kernels(
@@ -111,15 +135,27 @@ def lower_kernels(
     Parameters and errors are those of :func:`lower`. What lies between two nests becomes a
     parameter of both.
     """
-    goal = Target.parse(target)
+    with _not_too_deep(name):
+        return _lower_kernels(schedule, args, Target.parse(target), name, layouts or {})
+
+
+def _lower_kernels(
+    schedule: Schedule,
+    args: Sequence[Tensor | Var],
+    goal: Target,
+    name: str,
+    layouts: Mapping[Tensor, Layout],
+) -> list[KernelFunction]:
     whole = build_loop_nest(schedule, args, name, layouts)
     nests, scratch = split_nests(whole)
     number = {p: k for k, p in enumerate(whole.params)}
     made = []
     for k, nest in enumerate(nests):
         used, written = _touched(nest)
-        own = [p for p in whole.params if p in used]
         between = [b for b in scratch if b in used]
+        for b in [*between, *(p for p in whole.params if isinstance(p, Buffer) and p in used)]:
+            used |= {v for n in physical_shape(b) for v in variables(n)}
+        own = [p for p in whole.params if p in used]
         params = (*own, *between)
         writes = frozenset(p for p in params if p in written)
         f = Function(name if k == 0 else f"{name}_{k}", params, nest, writes, whole.attrs)
@@ -153,12 +189,9 @@ def split_nests(f: Function) -> tuple[list[Stmt], list[Buffer]]:
         end = max([end, k, *(last[b] for b in kept if b in used)])
         if k < end:
             continue
-        nest = seq(*stmts[begin : k + 1])
         inside = set().union(*touched[begin : k + 1])
-        for b in reversed(kept):
-            if b in inside:
-                nest = Alloc(b, nest)
-        nests.append(nest)
+        own = [b for b in kept if b in inside]
+        nests.append(allocated(own, seq(*stmts[begin : k + 1])))
         begin = end = k + 1
     return nests, scratch
 
@@ -170,10 +203,11 @@ def _touched(s: Stmt) -> tuple[set[Buffer | Var], set[Buffer]]:
     for n in walk(s):
         if isinstance(n, Load | Store):
             used.add(n.buffer)
-        if isinstance(n, Store):
-            written.add(n.buffer)
+        written.update(written_by(n))
         if isinstance(n, Var):
             used.add(n)
+        if isinstance(n, Alloc):
+            used |= {v for e in physical_shape(n.buffer) for v in variables(e)}
     return used, written
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Barrier,
         Buffer,
         For,
+        ForeignCall,
         Function,
         If,
         Let,
@@ -97,15 +98,61 @@ class _Names:
         return name
 
 
+_LONG = 4096  # nodes of a text from which on what is used twice is written once
+_BARE = frozenset({"Const", "Var", "IterVar"})
+
+
+class _TooLong(Exception):
+    """The text of an expression is so long that it must be written with names. Never seen."""
+
+
 class _Printer:
     def __init__(self) -> None:
         self.name = _Names()
+        self._how: Callable[[Expr, int], str] | None = None  # the writer of a part of an expression
+        self._left = 0
+        self._uses: dict[Expr, int] = {}
+        self._shared: dict[Expr, str] = {}
 
     # ------------------------------------------------------------------ expressions
 
     def expr(self, e: Expr, at_least: int = 0) -> str:
-        """The text of ``e``, in parentheses when it binds looser than ``at_least``."""
+        """The text of ``e``, in parentheses when it binds looser than ``at_least``. In a very long
+        one a value that is used several times is written once, with a name: ``(t1 := a * b)``."""
+        if self._how is not None:
+            return self._how(e, at_least)
+        self._how, self._left = self._plain, _LONG
+        try:
+            return self._plain(e, at_least)
+        except _TooLong:
+            self._how, self._uses, self._shared = self._count, {}, {}
+            self._count(e)
+            self._how = self._named
+            return self._named(e, at_least)
+        finally:
+            self._how = None
+
+    def _plain(self, e: Expr, at_least: int = 0) -> str:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooLong
         text, precedence = _EXPR[type(e).__name__](self, e)
+        return text if precedence >= at_least else f"({text})"
+
+    def _count(self, e: Expr, at_least: int = 0) -> str:
+        self._uses[e] = self._uses.get(e, 0) + 1
+        if self._uses[e] == 1:
+            _EXPR[type(e).__name__](self, e)
+        return ""
+
+    def _named(self, e: Expr, at_least: int = 0) -> str:
+        name = self._shared.get(e)
+        if name is not None:
+            return name
+        text, precedence = _EXPR[type(e).__name__](self, e)
+        if self._uses[e] > 1 and type(e).__name__ not in _BARE:
+            self._shared[e] = f"t{len(self._shared) + 1}"
+            return f"({self._shared[e]} := {text})"
         return text if precedence >= at_least else f"({text})"
 
     def list(self, exprs: tuple[Expr, ...]) -> str:
@@ -241,6 +288,12 @@ class _Printer:
     def prefetch(self, s: Prefetch, depth: int, last: bool) -> list[str]:
         return [_pad(depth) + f"prefetch({self.name(s.buffer)}[{self.list(s.indices) or '()'}])"]
 
+    def foreign(self, s: ForeignCall, depth: int, last: bool) -> list[str]:
+        args = ", ".join(
+            ("" if m == "value" else "&") + self.expr(a) for a, m in zip(s.args, s.modes)
+        )
+        return [_pad(depth) + f"call {s.function}({args})"]
+
     def buffer(self, b: Buffer) -> str:
         text = f"{self.name(b)}: {b.dtype}[{self.list(b.shape)}]"
         return text if b.layout is None else f"{text} as {b.layout}"
@@ -300,6 +353,7 @@ _STMT: dict[str, Callable[[_Printer, Any, int, bool], list[str]]] = {
     "Alloc": _Printer.alloc,
     "Barrier": _Printer.barrier,
     "Prefetch": _Printer.prefetch,
+    "ForeignCall": _Printer.foreign,
 }
 
 

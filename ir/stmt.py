@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypedDict
 
 from ..runtime.dtype import DType
-from .expr import Expr, Var
+from .expr import Expr, Load, Var
+from .foreign import Foreign
 from .layout import Layout
 from .printer import function_text, stmt_text
 
@@ -130,7 +131,8 @@ class Alloc(Stmt):
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Barrier(Stmt):
-    """All threads of a workgroup arrive before any goes on; their writes to ``scope`` are seen."""
+    """All threads of a workgroup arrive before any goes on. Their writes to shared memory are seen,
+    and with the scope ``"global"`` those to global memory, too."""
 
     scope: str = "shared"
 
@@ -142,6 +144,33 @@ class Prefetch(Stmt):
 
     buffer: Buffer
     indices: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class ForeignCall(Stmt):
+    """``function(args)``. ``modes`` says what each argument is: a ``"value"``, or the address of
+    what is written as a load of it, of a buffer that is only read (``"in"``), or written as well
+    (``"out"``), anywhere. Until an operation is made of it, ``"any"`` of these two."""
+
+    function: Foreign
+    args: tuple[Expr, ...]
+    modes: tuple[str, ...]
+
+    @property
+    def writes(self) -> tuple[Buffer, ...]:
+        """The buffers that it may write."""
+        return tuple(
+            a.buffer
+            for a, m in zip(self.args, self.modes)
+            if m in ("out", "any") and isinstance(a, Load)
+        )
+
+
+def allocated(buffers: Sequence[Buffer], body: Stmt) -> Stmt:
+    """``body`` with all of ``buffers`` allocated around it, the first one outermost."""
+    for b in reversed(buffers):
+        body = Alloc(b, body)
+    return body
 
 
 def seq(*stmts: Stmt | None) -> Stmt:
@@ -159,10 +188,12 @@ class Attrs(TypedDict, total=False):
     """What passes tell the code generator about a function.
 
     ``launch``: the extent of each hardware loop of a device kernel, by its tag. ``overlap``:
-    parameters that may be given the same memory; all others lie apart.
+    parameters that may be given the same memory; all others lie apart. ``addresses``: of functions
+    in the process that will run the code; the others are symbols.
     """
 
     launch: Mapping[str, int | Expr]
+    addresses: Mapping[Foreign, int]
     overlap: Collection[Buffer]
 
 

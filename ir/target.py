@@ -34,6 +34,7 @@ class Target:
     num_vector_registers: int = 16
     has_fma: bool = False
     has_masked_memory: bool = False  # predicated vector loads and stores in hardware
+    has_calls: bool = False  # of functions that are no kernels: C's
     has_prefetch: bool = False  # instructions that bring a line into a cache ahead of its use
     memory_bytes: int = 8  # that reach one core in a cycle from beyond its private caches
     cache_bytes: int = 1 << 20  # of the largest cache that a core has for itself
@@ -50,10 +51,11 @@ class Target:
     distinct_buffers: bool = False  # a kernel's result cannot take the bytes of an operand
     max_buffers: int = 0  # buffers that one kernel can be given; 0: any number
     has_float16: bool = False  # 16-bit floats in memory and arithmetic (elsewhere kept in 32 bits)
+    language: str = ""  # the kind whose language it shares, if another one's
     native_math: tuple[str, ...] = ()  # intrinsics that the language computes itself, accurately
     ieee_floats: bool = False  # its compiler keeps NaN and the order of operations on floats
     fallback: str = ""  # the kind of target that takes what this one cannot compute; "none": none
-    num_threads: int = 1  # workers for parallel loops; 0: decided when the program runs
+    num_threads: int = 0  # that a program shares its loops among at most; 0: all that there are
     opt_level: int = 3
 
     def __post_init__(self) -> None:
@@ -70,6 +72,11 @@ class Target:
         return min(n, self.max_lanes) if self.max_lanes else n
 
     @property
+    def languages(self) -> tuple[str, ...]:
+        """The kinds whose rules for intrinsics from outside it follows, the first that there is."""
+        return (self.kind, self.language) if self.language else (self.kind,)
+
+    @property
     def has_fallback(self) -> bool:
         """Whether another kind of target takes what this one cannot compute."""
         return self.fallback not in ("", "none")
@@ -79,7 +86,9 @@ class Target:
         """What schedules depend on, as text: the kind, the architecture, the capabilities. Tuning
         records of one processor suit the others of its family."""
         architecture = self.mtriple.split("-", maxsplit=1)[0]
-        return str(replace(self, mtriple=architecture, mcpu="", mattr="", opt_level=3))
+        return str(
+            replace(self, mtriple=architecture, mcpu="", mattr="", opt_level=3, num_threads=0)
+        )
 
     @property
     def slug(self) -> str:
@@ -174,8 +183,12 @@ _BASIC_MATH = (
 )  # fmt: skip
 _SHADER_MATH = (*_BASIC_MATH, "exp", "exp2")
 _KINDS: dict[str, Target] = {
-    "llvm": Target("llvm", native_math=(*_BASIC_MATH, "rsqrt"), ieee_floats=True),
-    "wasm": Target("wasm", native_math=(*_BASIC_MATH, "rsqrt"), ieee_floats=True),
+    "llvm": Target(
+        "llvm", has_calls=True, native_math=(*_BASIC_MATH, "rsqrt", "clz"), ieee_floats=True
+    ),
+    "wasm": Target(
+        "wasm", language="llvm", native_math=(*_BASIC_MATH, "rsqrt", "clz"), ieee_floats=True
+    ),
     # What every device has: OpenCL 1.2 full profile promises 32 KiB, WebGPU the numbers below.
     # Vectors of 16 are part of OpenCL: a processor has registers of that width or takes several,
     # and on a GPU, where a vector is so many scalars, they are a tile of 16 columns.
@@ -187,7 +200,7 @@ _KINDS: dict[str, Target] = {
         distinct_buffers=True,
         max_blocks=2**31 - 1,
         shared_bytes=32768,
-        native_math=(*_BASIC_MATH, "rsqrt"),
+        native_math=(*_BASIC_MATH, "rsqrt", "clz"),
         ieee_floats=True,
         fallback="none",
     ),
@@ -204,7 +217,7 @@ _KINDS: dict[str, Target] = {
     ),
     "opengl": _fragments("opengl", "none"),
     # SwiftShader, where browsers fall back to without a GPU, takes minutes over 40 of them.
-    "webgl": replace(_fragments("webgl", "wasm"), max_branches=36),
+    "webgl": replace(_fragments("webgl", "wasm"), language="opengl", max_branches=36),
 }
 
 
@@ -216,6 +229,11 @@ def register_kind(target: Target) -> None:
             hint=f"small letters and digits, none of: {', '.join(_KINDS)}",
         )
     _KINDS[target.kind] = target
+
+
+def brief(text: str) -> str:
+    """A target's text for people: values of options that are long are left out."""
+    return re.sub(r"(-\w+=)\S{41,}", r"\1…", text)
 
 
 def kinds() -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from .stmt import (
     Barrier,
     Buffer,
     For,
+    ForeignCall,
     ForKind,
     Function,
     If,
@@ -158,12 +159,17 @@ class _Verifier:
             self.stmt(s.otherwise)
 
     def let(self, s: Let) -> None:
-        self.expr(s.value)
-        if s.var.dtype != s.value.dtype:
-            self.fail(f"{s.var.name}: {s.var.dtype} stands for a value of type {s.value.dtype}")
-        self.declare(s.var)
-        self.stmt(s.body)
-        self.vars.discard(s.var)
+        named, inner = [], s  # hundreds may stand in a row
+        while isinstance(inner, Let):
+            v = inner.var
+            self.expr(inner.value)
+            if v.dtype != inner.value.dtype:
+                self.fail(f"{v.name}: {v.dtype} stands for a value of type {inner.value.dtype}")
+            self.declare(v)
+            named.append(v)
+            inner = inner.body
+        self.stmt(inner)
+        self.vars.difference_update(named)
 
     def alloc(self, s: Alloc) -> None:
         if s.buffer in self.buffers:
@@ -189,6 +195,17 @@ class _Verifier:
             self.expr(i)
             if not i.dtype.is_int or i.dtype.lanes != 1:
                 self.fail(f"an index of a prefetch of {s.buffer.name} is {i.dtype}, not an int")
+
+    def foreign(self, s: ForeignCall) -> None:
+        for e, mode in zip(s.args, s.modes, strict=True):
+            self.expr(e)
+            if e.dtype.lanes != 1:
+                self.fail(f"an argument of a call is {e.dtype}: {e}")
+            if mode != "value" and not isinstance(e, Load):
+                self.fail(f"an address is that of an element, not of {e}")
+        for b in s.writes:
+            if b not in self.writable:
+                self.fail(f"{b.name} is written, but is neither a result nor allocated here")
 
     # ------------------------------------------------------------------ expressions
 
@@ -234,7 +251,8 @@ class _Verifier:
         spec = INTRINSICS.get(e.name)
         if spec is None or len(e.args) != spec.arity:
             self.fail(f"{e.name} with {len(e.args)} arguments is not an intrinsic")
-        self.same_lanes(e)
+        if spec.result != "one":
+            self.same_lanes(e)
 
     def select(self, e: Select) -> None:
         if e.cond.dtype.lanes not in (1, e.dtype.lanes):
@@ -261,6 +279,7 @@ _STMT: dict[type, Callable[[_Verifier, Any], None]] = {
     Seq: _Verifier.sequence,
     Barrier: _Verifier.barrier,
     Prefetch: _Verifier.prefetch,
+    ForeignCall: _Verifier.foreign,
 }
 _EXPR: dict[type, Callable[[_Verifier, Any], None]] = {
     Unary: _Verifier.same_lanes,

@@ -1,5 +1,10 @@
 """Walking and rewriting expressions and statements.
 
+An expression is a graph: a value that is used twice is one object below two parents, and written
+out as a tree a chain of such values doubles with every link. So whatever goes over expressions
+looks at each node once, by identity: :func:`walk` yields it once, :class:`Mutator` rewrites it once
+in a statement, and :func:`tally` adds up what the tree would hold without writing it out.
+
 ``Mutator`` returns the *same object* when nothing below it changed, so that a pass which does
 nothing costs no memory and identity can be used as "unchanged". Dispatch is one dictionary look-up
 on the node's type.
@@ -7,8 +12,9 @@ on the node's type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 from .expr import (
     Binary,
@@ -27,7 +33,8 @@ from .expr import (
     Unary,
     Var,
 )
-from .stmt import Alloc, Barrier, Buffer, For, If, Let, Prefetch, Seq, Stmt, Store
+from .identity import same_objects
+from .stmt import Alloc, Barrier, Buffer, For, ForeignCall, If, Let, Prefetch, Seq, Stmt, Store
 
 Node = Expr | Stmt
 
@@ -51,7 +58,12 @@ _CHILDREN: dict[type, Callable[[Any], tuple[Node, ...]]] = {
     Load: lambda n: n.indices if n.predicate is None else (*n.indices, n.predicate),
     Ramp: lambda n: (n.base, n.stride),
     Broadcast: lambda n: (n.value,),
-    Reduce: lambda n: (*n.sources, n.condition),
+    # The ends of its axes may read tensors; a rewriter leaves them, which are whose axes they are.
+    Reduce: lambda n: (
+        *n.sources,
+        n.condition,
+        *(e for a in n.axes for e in (a.minimum, a.extent)),
+    ),
     Store: lambda n: (*n.indices, n.value) + (() if n.predicate is None else (n.predicate,)),
     For: lambda n: (n.minimum, n.extent, n.body),
     If: lambda n: (n.cond, n.then) if n.otherwise is None else (n.cond, n.then, n.otherwise),
@@ -60,16 +72,44 @@ _CHILDREN: dict[type, Callable[[Any], tuple[Node, ...]]] = {
     Alloc: lambda n: (n.body,),
     Barrier: lambda n: (),
     Prefetch: lambda n: n.indices,
+    ForeignCall: lambda n: n.args,
 }
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Every node below and including ``node``, parents first."""
+    """Every node below and including ``node`` once, parents first, in the order of the text."""
     stack = [node]
+    seen: set[Node] = set()
     while stack:
         n = stack.pop()
-        yield n
-        stack.extend(reversed(_CHILDREN[type(n)](n)))
+        if n not in seen:
+            seen.add(n)
+            yield n
+            stack.extend(reversed(_CHILDREN[type(n)](n)))
+
+
+def bottom_up(roots: Iterable[Node]) -> list[Node]:
+    """Every node below and including ``roots`` once, children first."""
+    done: dict[Node, None] = {}
+    stack = list(roots)
+    stack.reverse()
+    while stack:
+        n = stack[-1]
+        below = [c for c in _CHILDREN[type(n)](n) if c not in done] if n not in done else ()
+        if below:
+            stack.extend(reversed(below))
+        else:
+            done[stack.pop()] = None
+    return list(done)
+
+
+def tally(node: Node, weight: Callable[[Any], int]) -> int:
+    """The sum of ``weight`` over the tree: what is used several times counts each time. A number
+    of hundreds of digits takes no longer than a small one."""
+    total: dict[Node, int] = {}
+    for n in bottom_up([node]):
+        total[n] = weight(n) + sum([total[c] for c in _CHILDREN[type(n)](n)])
+    return total[node]
 
 
 def variables(node: Node) -> set[Var]:
@@ -77,21 +117,80 @@ def variables(node: Node) -> set[Var]:
     return {n for n in walk(node) if isinstance(n, Var)}
 
 
+_LEAVES = frozenset({Const, Var, IterVar})
+_INNER = frozenset(t for t in _CHILDREN if issubclass(t, Expr)) - _LEAVES
+
+
 class Mutator:
-    """Rewrites a tree bottom-up. Subclasses override ``visit_<NodeType>`` methods (for example
+    """Rewrites bottom-up. Subclasses override ``visit_<NodeType>`` methods (for example
     ``visit_Load``) and call ``self.rebuild(node)`` for the default: children first, then the node
-    again if a child changed."""
+    again if a child changed.
+
+    Within one statement an expression is rewritten once and stays one object where it was one. What
+    a subclass knows may change from statement to statement; where it changes inside of an
+    expression (the arms of a select) the subclass says so with :meth:`apart`.
+    """
+
+    # By type of node. It is the class's: methods bound to an object that holds them are a cycle.
+    _methods: ClassVar[dict[type, Callable[[Any, Any], Any]]] = {}
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls._methods = {}
 
     def __init__(self) -> None:
-        self._table: dict[type, Callable[[Any], Any]] = {}
+        self._made: dict[Any, Any] = {}  # expressions of the current statement, rewritten
 
     def __call__(self, node: Any) -> Any:
         t = type(node)
-        method = self._table.get(t)
+        method = self._methods.get(t)
         if method is None:
-            method = getattr(self, f"visit_{t.__name__}", self.rebuild)
-            self._table[t] = method
-        return method(node)
+            kind = type(self)
+            method = getattr(kind, f"visit_{t.__name__}", kind.rebuild)
+            self._methods[t] = method
+        if t in _INNER:
+            new = self._made.get(node)
+            if new is None:
+                new = method(self, node)
+                self._made[node] = new
+            return new
+        if t in _LEAVES:
+            return method(self, node)
+        self._made = {}
+        new = method(self, node)
+        self._made = {}
+        return new
+
+    def visit_Let(self, s: Let) -> Any:
+        """Without recursion from let to let: hundreds may stand in a row."""
+        stack: list[tuple[Let, Sequence[tuple[Var, Expr]]]] = []
+        body: Stmt = s
+        while isinstance(body, Let):
+            stack.append((body, self.lets(body)))
+            self._made = {}
+            body = body.body
+        body = self(body)
+        for let, made in reversed(stack):
+            if body is let.body and len(made) == 1 and same_objects(made[0], (let.var, let.value)):
+                body = let
+                continue
+            for var, value in reversed(made):
+                body = Let(var, value, body)
+        return body
+
+    def lets(self, s: Let) -> Sequence[tuple[Var, Expr]]:
+        """What becomes of the variable of a let and its value: :meth:`visit_Let` asks for it before
+        it goes on to the body."""
+        return ((s.var, self(s.value)),)
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """What is rewritten inside of a ``with`` block is not that of the same node outside."""
+        outer, self._made = self._made, {}
+        try:
+            yield
+        finally:
+            self._made = outer
 
     def rebuild(self, node: Any) -> Any:
         """``node`` with its children rewritten; the same object where none of them changed."""
@@ -192,10 +291,10 @@ _REBUILD: dict[type, Callable[[Any, Callable], Any]] = {
     For: _for,
     If: _if,
     Seq: _tuple(lambda n, s: Seq(s), "stmts"),
-    Let: _two(lambda n, v, b: Let(n.var, v, b), "value", "body"),
     Alloc: _one(lambda n, b: Alloc(n.buffer, b), "body"),
     Barrier: _leaf,
     Prefetch: _tuple(lambda n, i: Prefetch(n.buffer, i), "indices"),
+    ForeignCall: _tuple(lambda n, a: ForeignCall(n.function, a, n.modes), "args"),
 }
 
 
@@ -225,6 +324,7 @@ def structural_equal(a: Node, b: Node) -> bool:
 class _Equal:
     def __init__(self) -> None:
         self.pairs: dict[object, object] = {}
+        self.known: set[tuple[Expr, Expr]] = set()  # inner nodes that were found equal
 
     def same(self, a: object, b: object) -> bool:
         return self.pairs.get(a, a) is b
@@ -236,13 +336,21 @@ class _Equal:
             return self.same(a, b)
         if isinstance(a, Const):
             return a.value == b.value or (a.value != a.value and b.value != b.value)
+        inner = type(a) in _INNER
+        if inner and (a, b) in self.known:
+            return True
         if not (self.bind(a, b) and self.same_fields(a, b)):
             return False
         x, y = children(a), children(b)
-        return len(x) == len(y) and all(map(self.equal, x, y))
+        same = len(x) == len(y) and all(map(self.equal, x, y))
+        if same and inner:
+            self.known.add((a, b))
+        return same
 
     def bind(self, a: Any, b: Any) -> bool:
         """Pair what two nodes of one type introduce; False where that differs in kind."""
+        if isinstance(a, For | Let | Alloc | Reduce):
+            self.known.clear()  # names may stand for other things now
         if isinstance(a, For | Let):
             self.pairs[a.var] = b.var
         elif isinstance(a, Alloc):
@@ -255,13 +363,20 @@ class _Equal:
 
     def same_fields(self, a: Any, b: Any) -> bool:
         """Whether what is no child of two nodes of one type is the same."""
-        plain = ("op", "name", "kind", "tag", "scope", "lanes", "likely")
+        plain = ("op", "name", "kind", "tag", "scope", "lanes", "likely", "function", "modes")
         things = ("buffer", "tensor")
         return (
             all(getattr(a, k, None) == getattr(b, k, None) for k in plain)
             and all(self.same(getattr(a, k, None), getattr(b, k, None)) for k in things)
             and dict(getattr(a, "pragmas", {})) == dict(getattr(b, "pragmas", {}))
         )
+
+
+def written_by(node: Node) -> tuple[Buffer, ...]:
+    """The buffers that a statement itself writes, or may write."""
+    if isinstance(node, Store):
+        return (node.buffer,)
+    return node.writes if isinstance(node, ForeignCall) else ()
 
 
 def uses_buffer(node: Node, buffer: Buffer) -> bool:

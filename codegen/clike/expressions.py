@@ -23,7 +23,8 @@ from ...ir.expr import (
     as_int,
     is_const,
 )
-from ...ir.visit import children, walk
+from ...ir.identity import among
+from ...ir.visit import children
 from ...runtime.dtype import INT32, DType
 from .hooks import LanguageHooks
 from .scopes import Lane, Value, bare, bare_sum
@@ -42,6 +43,7 @@ class CLikeExpressions(LanguageHooks):
         self.helpers: dict[tuple[str, Any], str] = {}  # name and type -> text
         self.masks: list[Expr] = []
         self._uses: Counter[Expr] = Counter()
+        self._costs: dict[Expr, tuple[int, int]] = {}
         self._expressions: dict[type, Callable[[Any], Value]] = {
             Const: self._const, Var: self._var, Unary: self._unary, Binary: self._binary,
             Cast: self.cast, Reinterpret: self.reinterpret, Select: self.select,
@@ -139,7 +141,7 @@ class CLikeExpressions(LanguageHooks):
         d, v = e.dtype, self.value(e.a)
         if e.op is Op.ABS and d.kind == "uint":
             return v
-        return self.apply(e.op, d, [v])
+        return self.apply(e.op, d, [v], [d])
 
     def _binary(self, e: Binary) -> Value:
         d, op = e.a.dtype, e.op
@@ -151,17 +153,18 @@ class CLikeExpressions(LanguageHooks):
             return self.extremum(e)
         if op in (Op.SHL, Op.SHR):
             return self._shift(e)
-        return self.apply(op, d, self._operands(e))
+        a, b = self._operands(e)
+        return self.apply(op, d, [self.value(a), self.value(b)], [a.dtype, b.dtype])
 
-    def _operands(self, e: Binary) -> tuple[Value, Value]:
+    def _operands(self, e: Binary) -> tuple[Expr, Expr]:
         """Arithmetic takes a scalar beside a vector as it is."""
         mixed = e.dtype.lanes > 1 and self.mixes(e.op, e.dtype)
         a, b = e.a, e.b
         if mixed and isinstance(a, Broadcast) and not isinstance(b, Broadcast):
-            return self.value(a.value), self.value(b)
+            return a.value, b
         if mixed and isinstance(b, Broadcast) and not isinstance(a, Broadcast):
-            return self.value(a), self.value(b.value)
-        return self.value(a), self.value(b)
+            return a, b.value
+        return a, b
 
     def _sum(self, e: Binary) -> Value:
         """A sum from the shallowest term to the deepest, so that its parts leave loops early."""
@@ -263,10 +266,21 @@ class CLikeExpressions(LanguageHooks):
         one side does a lot."""
         costs = []
         for arm in (e.if_true, e.if_false):
-            nodes = list(walk(arm))
-            loads = sum(isinstance(n, Load) for n in nodes)
-            costs.append((loads * max(1, arm.dtype.lanes // 2), len(nodes)))
+            loads, nodes = self._cost(arm)
+            costs.append((loads * max(1, arm.dtype.lanes // 2), nodes))
         return min(costs)[0] >= 1 or max(n for _, n in costs) > 60
+
+    def _cost(self, e: Expr) -> tuple[int, int]:
+        """Loads and nodes of an expression written as a tree."""
+        found = self._costs.get(e)
+        if found is None:
+            loads, nodes = int(isinstance(e, Load)), 1
+            for c in children(e):
+                assert isinstance(c, Expr)
+                below = self._cost(c)
+                loads, nodes = loads + below[0], nodes + below[1]
+            found = self._costs[e] = loads, nodes
+        return found
 
     def _branch(self, e: Select) -> Value:
         cond = self.value(e.cond)
@@ -282,7 +296,7 @@ class CLikeExpressions(LanguageHooks):
 
     def _load(self, e: Load) -> Value:
         v, p = self.load(e), e.predicate
-        if p is None or is_const(p, True) or p in self.masks:
+        if p is None or is_const(p, True) or among(p, self.masks):
             return v
         d = e.dtype
         nothing = self.zero(d)

@@ -15,11 +15,13 @@ by lane elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...ir.alu import Op
 from ...ir.expr import Binary, Broadcast, Const, Expr, Load, Ramp, Select, Unary, is_const
 from ...ir.stmt import Buffer, Function
 from ...ir.target import Target
-from ...ir.visit import structural_equal, walk
+from ...ir.visit import children, structural_equal
 from ...runtime.dtype import DType
 from .scopes import Value, bare
 from .statements import is_same
@@ -32,6 +34,7 @@ class Guarded(Workgroup):
     lazy = True
 
     def __init__(self, f: Function, target: Target):
+        self._inside: dict[Expr, bool] = {}
         super().__init__(f, target)
         self.guards: list[Expr] = []  # vector conditions under which something is computed
 
@@ -48,7 +51,7 @@ class Guarded(Workgroup):
     # -- loads ------------------------------------------------------------------------------------
 
     def read_element(self, b: Buffer, index: Expr) -> Value:
-        at = self.value(index)
+        at = self.place(b, index)
         return self._read(self.element_text(b, bare(at.text)), at, b, b.dtype)
 
     def read_vector(self, b: Buffer, index: Ramp, d: DType) -> Value:
@@ -75,8 +78,22 @@ class Guarded(Workgroup):
         return self.choose(cond, yes, no, c.dtype, e.dtype)
 
     def must_branch(self, e: Select) -> bool:
-        loads = (n for arm in (e.if_true, e.if_false) for n in walk(arm) if isinstance(n, Load))
-        return not all(self.inside(n) for n in loads)
+        return not (self._reads_inside(e.if_true) and self._reads_inside(e.if_false))
+
+    def count(self, *roots: Expr | None) -> None:
+        super().count(*roots)
+        self._inside.clear()  # loops may have begun or ended
+
+    def _reads_inside(self, e: Expr) -> bool:
+        """Whether all that ``e`` may read lies inside of its buffer."""
+        found = self._inside.get(e)
+        if found is None:
+            found = not isinstance(e, Load) or self.inside(e)
+            for c in children(e):
+                assert isinstance(c, Expr)
+                found = found and self._reads_inside(c)
+            self._inside[e] = found
+        return found
 
     def _load(self, e: Load) -> Value:
         p = e.predicate
@@ -85,6 +102,20 @@ class Guarded(Workgroup):
         zero: Expr = Const(False if e.dtype.is_bool else 0, e.dtype.element)
         zero = zero if e.dtype.lanes == 1 else Broadcast(zero, e.dtype.lanes)
         return self.select(Select(p, Load(e.buffer, e.indices), zero))
+
+    def load(self, e: Load) -> Value:
+        """Lanes that are off are not read from the arrays of a thread, either."""
+        b, d = e.buffer, e.dtype
+        if b not in self._local or self._local[b][1] or d.lanes == 1 or self.inside(e):
+            return super().load(e)
+        p = self._whole_mask(e.predicate)
+        if p is None:
+            return super().load(e)
+        name = self._local[b][0]
+        return self.name_type(
+            Value(self._lanes_where(e, p, lambda at: f"{name}[{at}]"), self.depth, False, False),
+            d,
+        )
 
     def load_memory(self, e: Load) -> Value:
         if not self.inside(e):
@@ -133,13 +164,17 @@ class Guarded(Workgroup):
         return Value(name, self.depth, True)
 
     def _lanes_into(self, name: str, e: Load, p: Expr) -> None:
+        text = self._lanes_where(e, p, lambda at: self.element_text(e.buffer, at))
+        self.put(f"{name} = {text};")
+
+    def _lanes_where(self, e: Load, p: Expr, element: Callable[[str], str]) -> str:
+        """The vector of elements in the lanes where ``p`` holds, 0 elsewhere."""
         index, d = e.indices[-1], e.dtype
         zero, lanes = self.literal(0, d.element), []
         for k in range(d.lanes):
-            on, at = self.value(self.lane(p, k)), self.value(self.lane(index, k))
-            element = self.element_text(e.buffer, bare(at.text))
-            lanes.append(self.choice(d.element).format(on.text, element, zero))
-        self.put(f"{name} = {self.build(d, lanes)};")
+            on, at = self.value(self.lane(p, k)), self.place(e.buffer, self.lane(index, k))
+            lanes.append(self.choice(d.element).format(on.text, element(bare(at.text)), zero))
+        return self.build(d, lanes)
 
 
 def _implies(p: Expr, guard: Expr) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...ir.expr import Binary, Cast, Expr, Load, Op, Reinterpret, Select
+from ...ir.intrin import INTRINSICS
+from ...ir.target import Target
 from ...runtime.dtype import DType
 from .scopes import Scopes, Value
 
@@ -25,6 +27,7 @@ class LanguageHooks(Scopes):
     library: Mapping[str, Any] = {}
     # Intrinsic functions, and what the language or ``library`` calls them.
     intrinsics: Mapping[str, str] = {}
+    target: Target
 
     def literal(self, x: bool | int | float, d: DType) -> str:
         """The text of a constant."""
@@ -71,9 +74,9 @@ class LanguageHooks(Scopes):
         """A constant as the count of a shift of values of type ``d``."""
         return self.beside(str(n), d)
 
-    def apply(self, op: Op, d: DType, operands: Sequence[Value]) -> Value:
-        """``op`` on operands of type ``d``."""
-        made = self.join(self.operator(op, d), operands, [d] * len(operands))
+    def apply(self, op: Op, d: DType, operands: Sequence[Value], types: Sequence[DType]) -> Value:
+        """``op`` on operands of type ``d``, of which one may be a scalar where ``op`` mixes."""
+        made = self.join(self.operator(op, d), operands, types)
         return self.fit(op, d, made)
 
     def plain_sum(self, e: Binary) -> bool:
@@ -103,6 +106,11 @@ class LanguageHooks(Scopes):
 
     def intrinsic(self, name: str, d: DType) -> str:
         """The form of an intrinsic function of values of type ``d``."""
+        spec = INTRINSICS[name]
+        if spec.own:  # the pass has followed all other rules
+            rule = str(spec.rule(self.target.languages))
+            places = ", ".join(f"{{{k}}}" for k in range(spec.arity))
+            return f"({rule})" if "{0}" in rule else f"{rule}({places})"
         if name not in self.intrinsics:
             raise self.error(f"the intrinsic {name!r} has no form in this language")
         text = self.intrinsics[name]

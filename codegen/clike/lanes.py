@@ -9,7 +9,9 @@ y[ramp(4, 1, 4)] = x[ramp(4, 1, 4)] + 1
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
+from ...ir.alu import Op
 from ...ir.expr import (
     Binary,
     Broadcast,
@@ -77,18 +79,24 @@ class _Split(Mutator):
             body = Let(name, value, body)
         return body
 
-    def visit_Let(self, s: Let) -> Stmt:
+    def visit_Call(self, e: Call) -> Expr:
+        """Where a condition holds in any lane of any part; other calls are in stores and lets."""
+        parts = self.parts(e.args[0].dtype.lanes) if e.name == "any" else []
+        if len(parts) < 2:
+            return e
+        takes = [_Take(self.pieces, part) for part in parts]
+        found = [take(e.args[0]) for take in takes]
+        whole = [c if c.dtype.lanes == 1 else Call("any", (c,), e.dtype) for c in found]
+        return reduce(lambda a, b: Binary(Op.OR, a, b), whole)
+
+    def lets(self, s: Let) -> Sequence[tuple[Var, Expr]]:
         parts = self.parts(s.var.dtype.lanes)
         if len(parts) == 1:
-            return self.rebuild(s)
-        takes = [(part, _Take(self.pieces, part)) for part in parts]
-        values = [(part, take(s.value)) for part, take in takes]
-        for part, value in values:
-            self.pieces[s.var, part] = Var(f"{s.var.name}_{part[0]}", value.dtype)
-        body = self(s.body)
-        for part, value in reversed(values):
-            body = Let(self.pieces[s.var, part], value, body)
-        return body
+            return super().lets(s)
+        values = [_Take(self.pieces, part)(s.value) for part in parts]
+        made = [(Var(f"{s.var.name}_{p[0]}", v.dtype), v) for p, v in zip(parts, values)]
+        self.pieces |= {(s.var, p): v for p, (v, _) in zip(parts, made)}
+        return made
 
 
 class _Take(Mutator):
@@ -97,14 +105,9 @@ class _Take(Mutator):
     def __init__(self, pieces: dict[tuple[Var, Part], Var], part: Part):
         super().__init__()
         self.pieces, self.part = pieces, part
-        self.done: dict[Expr, Expr] = {}
 
     def __call__(self, node: Expr) -> Expr:
-        if node.dtype.lanes == 1:
-            return node
-        if node not in self.done:  # what is shared stays shared
-            self.done[node] = super().__call__(node)
-        return self.done[node]
+        return node if node.dtype.lanes == 1 else super().__call__(node)
 
     def visit_Var(self, v: Var) -> Expr:
         return self.pieces[v, self.part]

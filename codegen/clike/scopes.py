@@ -48,7 +48,8 @@ class Scope:
     """The code between two braces while it is written."""
 
     lines: list[str] = field(default_factory=list)
-    known: dict[str, str] = field(default_factory=dict)  # text -> variable that holds it
+    # type and text -> the variable that holds it
+    known: dict[tuple[str, str], str] = field(default_factory=dict)
     branch: bool = False  # what is computed here may not be computed at all
 
 
@@ -170,14 +171,14 @@ class Scopes:
         depth = max(v.depth, self._floor()) if v.fixed else self.depth
         if v.fixed:
             for s in self.scopes[: self.depth + 1]:
-                known = s.known.get(v.text)
+                known = s.known.get((t, v.text))
                 if known is not None:
                     return Value(known, depth, True)
         name = self.name(stem)
         scope = self.scopes[depth]
         scope.lines.append(self.constant(t, name, bare(v.text)))
         if v.fixed:
-            scope.known[v.text] = name
+            scope.known[t, v.text] = name
         return Value(name, depth, True)
 
     def stem(self, d: DType) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from ...ir.expr import Broadcast, Expr, Load, Ramp, as_int, is_const
+from ...ir.expr import Broadcast, Const, Expr, Load, Ramp, as_int, is_const
 from ...ir.stmt import Alloc, Barrier, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store
 from ...ir.target import Target
 from ...ir.visit import walk
@@ -26,7 +26,7 @@ class CLike(CLikeExpressions):
         self.kernel, self.target = f, target
         self._local: dict[Buffer, tuple[str, int]] = {}  # name; lanes of a register, 0: an array
         self._statements: dict[type, Callable[[Any], None]] = {
-            Store: self._store, For: self._for, If: self._if, Seq: self._seq, Let: self._let,
+            Store: self._store, For: self._for, If: self._if, Seq: self._seq,
             Alloc: self._alloc, Barrier: self.barrier,
         }  # fmt: skip
 
@@ -130,6 +130,18 @@ class CLike(CLikeExpressions):
             return self.read_element(b, index)
         return self.read_vector(b, index, d) if self.whole(index, b) else self.gather(e)
 
+    def existing(self, b: Buffer, index: Expr) -> Expr:
+        """One index of a buffer. A constant outside of it belongs to a lane that is off: any place
+        will do, and compilers refuse what they see to be none."""
+        k, size = as_int(index), as_int(b.shape[0])
+        if k is None or (k >= 0 and (size is None or k < size)):
+            return index
+        return Const(0 if k < 0 or size is None else max(0, size - 1), INT32)
+
+    def place(self, b: Buffer, index: Expr) -> Value:
+        """The text of one index of a buffer."""
+        return self.value(self.existing(b, index))
+
     # -- storage of one thread --------------------------------------------------------------------
 
     def load(self, e: Load) -> Value:
@@ -146,7 +158,7 @@ class CLike(CLikeExpressions):
             assert base is not None
             text = f"{name}_{base // lanes}"
             return text if n > 1 or lanes == 1 else self._part(text, base % lanes, b.dtype, lanes)
-        places = [bare(self.value(self.lane(index, k)).text) for k in range(n)]
+        places = [bare(self.place(b, self.lane(index, k)).text) for k in range(n)]
         if n == 1:
             return f"{name}[{places[0]}]"
         return self.build(b.dtype.with_lanes(n), [f"{name}[{p}]" for p in places])
@@ -178,36 +190,66 @@ class CLike(CLikeExpressions):
 
     def _store(self, s: Store) -> None:
         self.count(s.value, s.predicate, *s.indices)
-        if s.buffer not in self._local:
+        if s.buffer in self._local:
+            self._store_local(s)
+        else:
             self.store_memory(s)
-            return
-        p, index = s.predicate, s.indices[-1]
-        masked = p is not None and not is_const(p, True)
-        self.masks += [p] if p is not None and masked else []
-        v = self.value(s.value)
-        if p is not None and masked:
-            self.masks.pop()
-            d = s.value.dtype
-            old = Value(self._local_text(s.buffer, index), self.depth, False, False)
-            cond = self.value(p)
-            if p.dtype.lanes == 1:
-                v = self.join(self.choice(d), [cond, v, old], [p.dtype, d, d])
+
+    def _store_local(self, s: Store) -> None:
+        """A lane that is off is not touched: its place may be another lane's, or none at all."""
+        b, index, p = s.buffer, s.indices[-1], s.predicate
+        if p is None or is_same(p, True):
+            v = self.value(s.value)
+            if index.dtype.lanes == 1 or self._local[b][1]:
+                self.put(f"{self._local_text(b, index)} = {bare(v.text)};")
             else:
-                v = self.choose(cond, v, old, p.dtype, d)
-        if index.dtype.lanes == 1 or self._local[s.buffer][1]:
-            self.put(f"{self._local_text(s.buffer, index)} = {bare(v.text)};")
+                self._put_local_lanes(s, self.name_type(v, s.value.dtype), None)
+        elif is_same(p, False):
             return
-        v = self.hold(v, self.type(s.value.dtype), "v")
-        name = self._local[s.buffer][0]
-        for k in range(index.dtype.lanes):
-            place = self.value(self.lane(index, k))
+        elif p.dtype.lanes == 1:
+            with self.when(bare(self.value(p).text)):
+                self._store_local(Store(b, s.indices, s.value))
+        else:
+            self.masks.append(p)
+            v = self.value(s.value)
+            self.masks.pop()
+            if self._local[b][1]:  # lanes of a register are its own
+                d = s.value.dtype
+                old = Value(self._local_text(b, index), self.depth, False, False)
+                v = self.choose(self.value(p), v, old, p.dtype, d)
+                self.put(f"{self._local_text(b, index)} = {bare(v.text)};")
+            else:
+                self._put_local_lanes(s, self.name_type(v, s.value.dtype), p)
+
+    def _put_local_lanes(self, s: Store, v: Value, p: Expr | None) -> None:
+        def put(at: str, k: int) -> None:
             part = self.component(v.text, k, s.value.dtype)
-            self.put(f"{name}[{bare(place.text)}] = {part};")
+            self.put(f"{self._local[s.buffer][0]}[{at}] = {part};")
+
+        self.each_lane(s.buffer, s.indices[-1], p, put)
+
+    def each_lane(
+        self, b: Buffer, index: Expr, p: Expr | None, put: Callable[[str, int], None]
+    ) -> None:
+        """``put(place, k)`` of every lane, in a branch where ``p`` says which are on."""
+        for k in range(index.dtype.lanes):
+            on = None if p is None else self.lane(p, k)
+            if on is not None and is_const(on, False):
+                continue
+            at = bare(self.place(b, self.lane(index, k)).text)
+            if on is None or is_const(on, True):
+                put(at, k)
+                continue
+            with self.when(bare(self.value(on).text)):
+                put(at, k)
 
     # -- statements -------------------------------------------------------------------------------
 
     def stmt(self, s: Stmt) -> None:
         """Write a statement of a loop nest."""
+        while isinstance(s, Let):  # hundreds may stand in a row
+            self._let(s)
+            s = s.body
         self._statements[type(s)](s)
 
     def _seq(self, s: Seq) -> None:
@@ -221,7 +263,6 @@ class CLike(CLikeExpressions):
         if s.var.dtype == INT32:
             known = self.analyzer.interval(s.value)
             self.analyzer.bind(s.var, known.lo, known.hi)
-        self.stmt(s.body)
 
     def condition(self, text: str) -> str:
         """The condition of a branch."""

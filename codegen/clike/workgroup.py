@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from ...ir.expr import Broadcast, Const, Expr, Load, Ramp, Var, as_int, is_const
+from ...ir.expr import Broadcast, Const, Expr, Load, Ramp, Var, as_int
 from ...ir.stmt import Alloc, Barrier, Buffer, For, Function, If, Let, Stmt, Store
 from ...ir.target import Target
 from ...ir.visit import walk
@@ -169,7 +169,7 @@ class Workgroup(CLike):
         """``v``, what lies in ``b`` somewhere, in a variable of type ``t``."""
         if b not in self.written:
             return self.hold(v, t, "t")
-        key = f"{v.text} {self._epochs[b]}"
+        key = t, f"{v.text} {self._epochs[b]}"
         for k, s in enumerate(self.scopes):
             if v.fixed and key in s.known:
                 return Value(s.known[key], k, True)
@@ -196,7 +196,7 @@ class Workgroup(CLike):
         if p is not None and not is_same(p, True):
             self._masked_store(s, p)
         elif index.dtype.lanes == 1:
-            at, v = self.value(index), self.value(s.value)
+            at, v = self.place(b, index), self.value(s.value)
             self.put_element(b, bare(at.text), v)
         elif self.whole(index, b):
             at, v = self.value(self.address(b, index)), self.value(s.value)
@@ -225,18 +225,11 @@ class Workgroup(CLike):
             self._put_lanes(s, v, p)
 
     def _put_lanes(self, s: Store, v: Value, p: Expr | None) -> None:
-        d = s.value.dtype
-        for k in range(d.lanes):
-            at = self.value(self.lane(s.indices[-1], k))
-            part = v.with_text(self.component(v.text, k, d))
-            if p is None:
-                self.put_element(s.buffer, bare(at.text), part)
-                continue
-            on = self.lane(p, k)
-            if is_const(on, False):
-                continue
-            with self.when(bare(self.value(on).text)):
-                self.put_element(s.buffer, bare(at.text), part)
+        def put(at: str, k: int) -> None:
+            part = v.with_text(self.component(v.text, k, s.value.dtype))
+            self.put_element(s.buffer, at, part)
+
+        self.each_lane(s.buffer, s.indices[-1], p, put)
 
     # -- storage of one thread --------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 A shader reads its parameters from texture arrays and writes the texels of one result:
 
     uniform highp sampler2DArray p0;            one for each parameter that is read, by its name
+    uniform highp float scalar0;                one for each number, in the order of the parameters
     layout(location = 0) out highp vec4 o0;     one for each layer of the result
     void main() {
       int f = int(gl_FragCoord.y) * 64 + int(gl_FragCoord.x);
@@ -10,7 +11,7 @@ A shader reads its parameters from texture arrays and writes the texels of one r
 
 The host draws one triangle over a viewport of the result's texture (``runtime/texture.py``), with
 its layers attached in order. Integers are in ``isampler2DArray`` (bool, too) and
-``usampler2DArray``. There is nothing else to set: all sizes are constants.
+``usampler2DArray``. Numbers are float, int (bool, too) and uint. All sizes are constants.
 
 Texel t of a tensor of L layers, W wide, is fetched at ``(t / L % W, t / L / W, t % L)``; L and W
 are powers of two. Where it is not certain that a texel exists (padding, the elements beyond the
@@ -24,7 +25,19 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from ...ir.alu import COMPARE, Op
-from ...ir.expr import Const, Expr, Load, Ramp, Select, as_int, is_const
+from ...ir.expr import (
+    Binary,
+    Broadcast,
+    Const,
+    Expr,
+    Load,
+    Ramp,
+    Select,
+    Var,
+    as_int,
+    const,
+    is_const,
+)
 from ...ir.stmt import Buffer, For, Function, Store
 from ...ir.target import Target
 from ...runtime.dtype import DType
@@ -83,8 +96,12 @@ class _FragmentShader(Words):
     def __init__(self, f: Function, target: Target):
         super().__init__(f, target)
         self.shapes = {b: self._shape(b) for b in f.buffers}
-        if len(f.writes) != 1 or len(f.buffers) != len(f.params):
-            raise self.error("a fragment shader writes one result and takes no scalars")
+        if len(f.writes) != 1:
+            raise self.error("a fragment shader writes one result")
+        self.scalars = {
+            p: f"scalar{k}" for k, p in enumerate(p for p in f.params if isinstance(p, Var))
+        }
+        self.reserved = _RESERVED | set(self.scalars.values())
         (self.result,) = f.writes
         self.inputs = [b for b in f.buffers if b is not self.result]
         if len(self.inputs) > target.texture_units:
@@ -143,6 +160,23 @@ class _FragmentShader(Words):
     def to_bool(self, s: DType) -> str:
         return super().to_bool(s) if s.lanes == 1 else f"notEqual({{0}}, {self.type(s)}(0))"
 
+    def _binary(self, e: Binary) -> Value:
+        """Drivers take a quotient with a constant 0 for 0 (Mesa), where it is infinite or NaN, and
+        so they take 0 times infinity (SwiftShader): each case is written out."""
+        b = e.b.value if isinstance(e.b, Broadcast) else e.b
+        if e.op is Op.DIV and isinstance(b, Const) and b.value == 0:
+            zero, infinity, nan = (
+                self._filled(v, e.dtype) for v in (0.0, math.copysign(math.inf, b.value), math.nan)
+            )
+            beyond = Binary(Op.MUL, e.a, infinity)
+            return self.value(Select(Binary(Op.EQ, e.a, zero), nan, beyond))
+        return super()._binary(e)
+
+    @staticmethod
+    def _filled(value: float, dtype: DType) -> Expr:
+        one = const(value, dtype.element)
+        return Broadcast(one, dtype.lanes) if dtype.lanes > 1 else one
+
     def choose(self, cond: Value, a: Value, b: Value, c: DType, d: DType) -> Value:
         if d.is_float:
             return self.join("mix({2}, {1}, {0})", [cond, a, b], [c, d, d])
@@ -155,6 +189,9 @@ class _FragmentShader(Words):
         shape = self.shapes[self.result]
         for k in range(shape.layers):
             self.put(f"o{k} = {self._texel_type(self.result.dtype)}(0);")
+        for p, name in self.scalars.items():
+            text = f"({name} != 0)" if p.dtype.is_bool else name
+            self.vars[p] = Value(text, 0, True)
         lines = super().body()
         if self.branches > self.target.max_branches:
             raise CodegenError(
@@ -167,6 +204,9 @@ class _FragmentShader(Words):
         vec = self._texel_type(self.result.dtype)
         lines = list(_HEADERS[self.target.kind])
         lines += [f"uniform highp {_SAMPLER[stored_kind(b.dtype)]} {b.name};" for b in self.inputs]
+        lines += [
+            f"uniform highp {stored_kind(p.dtype)} {name};" for p, name in self.scalars.items()
+        ]
         layers = range(self.shapes[self.result].layers)
         return lines + [f"layout(location = {k}) out highp {vec} o{k};" for k in layers]
 

@@ -121,22 +121,33 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "utruncmod": (
         _both("utruncmod", "uint", ("uint", "uint"), "  return b == 0u ? 0u : a % b;"), (),
     ),
-    # Exact while the quotient has fewer than 24 bits; the last step undoes a quotient that was
-    # rounded to the next integer.
+    # Each turn takes away the divisor times a power of two, which is exact: a - b * trunc(a / b)
+    # is off by a whole divisor where the quotient is rounded to the next integer.
     "fmod": (
         _both(
             "fmod", "float", ("float", "float"),
-            "  if (is_inf(b) && !is_inf(a)) return a;\n  float r = a - b * trunc(a / b);\n"
-            "  if (r != 0.0 && (r < 0.0) != (a < 0.0)) r += a < 0.0 ? -abs(b) : abs(b);\n"
-            "  return abs(r) >= abs(b) ? r - (r < 0.0 ? -abs(b) : abs(b)) : r;",
+            "  uint m = floatBitsToUint(abs(b));\n  float r = abs(a);\n"
+            "  uint n = floatBitsToUint(r);\n"
+            "  if (n >= 0x7f800000u || m > 0x7f800000u || m == 0u)"
+            " return uintBitsToFloat(0x7fc00000u);\n"
+            "  if (m == 0x7f800000u) return a;\n  if (m < 0x00800000u) return 0.0;\n"
+            "  while (r >= abs(b)) {\n"
+            "    float t = uintBitsToFloat(m & 0x007fffffu | floatBitsToUint(r) & 0x7f800000u);\n"
+            "    r -= t > r ? t * 0.5 : t;\n  }\n"
+            "  return a < 0.0 ? -r : r;",
         ),
-        ("is_inf",),
+        (),
     ),
+    # From 2^24 on by the bits: drivers take int(float(i)) for i, which has more bits than a float.
     "to_int": (
         _both(
             "to_int", "int", ("float",),
             "  if (is_nan(a)) return 0;\n  if (a <= -2147483648.0) return -2147483647 - 1;\n"
-            "  return a >= 2147483648.0 ? 2147483647 : int(a);",
+            "  if (a >= 2147483648.0) return 2147483647;\n"
+            "  if (abs(a) < 16777216.0) return int(a);\n"
+            "  int b = floatBitsToInt(a);\n"
+            "  int m = (b & 0x7fffff | 0x800000) << ((b >> 23 & 255) - 150);\n"
+            "  return b < 0 ? -m : m;",
         ),
         ("is_nan",),
     ),
@@ -144,7 +155,10 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
         _both(
             "to_uint", "uint", ("float",),
             "  if (is_nan(a) || a <= 0.0) return 0u;\n"
-            "  return a >= 4294967296.0 ? 4294967295u : uint(a);",
+            "  if (a >= 4294967296.0) return 4294967295u;\n"
+            "  if (a < 16777216.0) return uint(a);\n"
+            "  uint b = floatBitsToUint(a);\n"
+            "  return (b & 0x7fffffu | 0x800000u) << ((b >> 23) - 150u);",
         ),
         ("is_nan",),
     ),
@@ -188,6 +202,6 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
 # ir/passes/math.
 INTRINSICS = {
     "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundEven",
-    "exp": "nan_exp", "exp2": "nan_exp2", "isnan": "is_nan", "isinf": "is_inf",
+    "exp": "nan_exp", "exp2": "nan_exp2", "isnan": "is_nan", "isinf": "is_inf", "any": "any",
     "popcount": "bit_count",
 }  # fmt: skip

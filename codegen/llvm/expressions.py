@@ -22,6 +22,7 @@ from ...ir.expr import (
     Var,
     as_int,
 )
+from ...ir.intrin import INTRINSICS
 from ...ir.stmt import Buffer
 from ...runtime.dtype import DType
 from ...runtime.errors import CodegenError
@@ -46,6 +47,7 @@ class LLVMExpressions(Values):
     ):
         super().__init__(declare, has_fma=has_fma, has_half=has_half)
         self.where = where
+        self.languages: tuple[str, ...] = ()  # of the target, as rules know it
         self.vars: dict[Var, str] = {}
         self.buffers: dict[Buffer, str] = {}
         self.ranges = MachineRanges()
@@ -72,6 +74,8 @@ class LLVMExpressions(Values):
             "isnan": self._isnan,
             "isinf": self._isinf,
             "popcount": lambda d, a: self._native("ctpop", d, a),
+            "clz": self._clz,
+            "any": self._any,
         }
 
     # -- hooks ----------------------------------------------------------------------------------
@@ -197,6 +201,9 @@ class LLVMExpressions(Values):
         d = e.args[0].dtype
         if e.name in _NATIVE:
             return self.rounded(self._native(_NATIVE[e.name], d, args[0]), d)
+        spec = INTRINSICS[e.name]
+        if spec.own and e.dtype == d:
+            return self.rounded(self._native(str(spec.rule(self.languages)), d, *args), d)
         emit = self._intrinsics.get(e.name)
         if emit is None:
             raise CodegenError(
@@ -209,6 +216,10 @@ class LLVMExpressions(Values):
         """An intrinsic of LLVM whose operands and result are of type ``d``."""
         t = register(d)
         return self.intrinsic(f"llvm.{name}.{mangle(t)}", t, [(t, a) for a in args])
+
+    def _clz(self, d: DType, a: str) -> str:
+        t = register(d)
+        return self.intrinsic(f"llvm.ctlz.{mangle(t)}", t, [(t, a), ("i1", "false")])
 
     def _fma(self, d: DType, a: str, b: str, c: str) -> str:
         if self.has_fma:
@@ -227,6 +238,10 @@ class LLVMExpressions(Values):
     def _isinf(self, d: DType, a: str) -> str:
         size = self._native("fabs", d, a)
         return self.op(f"fcmp oeq {register(d)} {size}, {literal(float('inf'), d)}")
+
+    def _any(self, d: DType, a: str) -> str:
+        t = register(d)
+        return self.intrinsic(f"llvm.vector.reduce.or.{mangle(t)}", "i1", [(t, a)])
 
 
 def _number(e: Expr) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import llvmlite.binding as llvm
 
 from ...ir.stmt import Function
 from ...ir.target import Target
+from ...runtime import forks
 from ...runtime.errors import CodegenError, TargetError
 from .kernel import Module, kernel
 
@@ -62,9 +62,9 @@ class LLVMModule:
     @property
     def assembly(self) -> str:
         """The machine code as text."""
-        module = llvm.parse_assembly(self.source)
+        module = parsed(self.source)
         with _codegen(self.target):
-            return _machine(self.target).emit_assembly(module)
+            return machine_of(self.target).emit_assembly(module)
 
 
 def baseline(triple: str) -> str:
@@ -122,22 +122,25 @@ def emit(functions: Sequence[Function], target: Target) -> LLVMModule:
     )  # fmt: skip
     for f in functions:
         kernel(module, f)
-    machine = _machine(target)
+    machine = machine_of(target)
     text = module.text(f'target triple = "{target.mtriple}"\n')
     try:
-        parsed = llvm.parse_assembly(text)
-        parsed.verify()
+        made = parsed(text)
+        made.verify()
     except RuntimeError as e:
         names = ", ".join(f.name for f in functions)
         raise CodegenError(f"LLVM rejects the generated code: {e}", where=names) from e
-    parsed.data_layout = str(machine.target_data)
-    _optimise(parsed, machine, target.opt_level)
+    made.data_layout = str(machine.target_data)
+    _optimise(made, target)
     with _codegen(target):
-        code = machine.emit_object(parsed)
-    return LLVMModule(str(parsed), code, target, text)
+        code = machine.emit_object(made)
+    return LLVMModule(str(made), code, target, text)
 
 
-_SWITCHES = threading.Lock()
+forks.awaited(
+    llvm.ffi.lib._lock._lock
+)  # of llvmlite: who is inside of LLVM, whose own locks we cannot reach
+_SWITCHES = forks.awaited()  # a child would keep a switch as it is
 
 
 @contextmanager
@@ -166,13 +169,38 @@ def link(codes: Mapping[str, bytes], target: Target) -> tuple[dict[str, bytes], 
     return dict(codes), {name: name for name in codes}
 
 
-def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int) -> None:
-    options = llvm.create_pipeline_tuning_options(level)
-    options.loop_vectorization = level > 1
+def parsed(text: str) -> llvm.ModuleRef:
+    """A module of its own context: types and constants of LLVM's shared one are there for ever."""
+    return llvm.parse_assembly(text, llvm.create_context())
+
+
+def _optimise(module: llvm.ModuleRef, target: Target) -> None:
+    idle = _builders(target)
+    builder = idle.pop() if idle else _builder(target)
+    try:
+        passes = builder.getModulePassManager()
+        try:
+            passes.run(module, builder)
+        finally:  # llvmlite's own close finds another _dispose, which does nothing: 86 KiB a module
+            llvm.newpassmanagers.NewPassManager._dispose(passes)
+            passes.detach()
+    finally:
+        idle.append(builder)
+
+
+@lru_cache(maxsize=16)
+def _builders(target: Target) -> list[llvm.PassBuilder]:
+    """The builders of passes that no thread uses just now. llvmlite never frees all of one (1.5
+    KiB), so they are used again."""
+    return []
+
+
+def _builder(target: Target) -> llvm.PassBuilder:
+    options = llvm.create_pipeline_tuning_options(target.opt_level)
+    options.loop_vectorization = target.opt_level > 1
     options.slp_vectorization = False  # tiles are vectors already; SLP re-packs address sums
     options.loop_unrolling = False
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    return llvm.create_pass_builder(machine_of(target), options)
 
 
 def _initialise() -> None:
@@ -218,7 +246,7 @@ def _probe(triple: str, cpu: str, attributes: str) -> _Facts:
     which it does not export, answer what the processor has."""
     if (cpu or attributes) and (cpu, attributes) not in _trusted(triple):
         _check_names(triple, cpu, attributes)
-    machine = _machine(replace(Target.parse("llvm"), mtriple=triple, mcpu=cpu, mattr=attributes))
+    machine = machine_of(replace(Target.parse("llvm"), mtriple=triple, mcpu=cpu, mattr=attributes))
     module = llvm.parse_assembly(f'target triple = "{triple}"\n{_PROBE}')
     module.data_layout = str(machine.target_data)
     text = machine.emit_assembly(module)
@@ -273,7 +301,7 @@ def _check_names(triple: str, cpu: str, attributes: str) -> None:
 
 
 @lru_cache(maxsize=16)
-def _machine(target: Target) -> llvm.TargetMachine:
+def machine_of(target: Target) -> llvm.TargetMachine:
     _initialise()
     arch = target.mtriple.split("-")[0]
     abi = _BASELINE.get(arch, ("", "", ""))[2]

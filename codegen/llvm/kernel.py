@@ -12,13 +12,28 @@ The bodies are not inlined: ``noalias`` on parameters is the strongest form LLVM
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from ...ir.expr import Expr, Load, Var, as_int
-from ...ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Prefetch, Seq, Stmt, Store
+from ...ir.alu import Op
+from ...ir.expr import Binary, Cast, Expr, Load, Var, as_int
+from ...ir.stmt import (
+    Alloc,
+    Buffer,
+    For,
+    ForeignCall,
+    ForKind,
+    Function,
+    If,
+    Let,
+    Prefetch,
+    Seq,
+    Stmt,
+    Store,
+)
 from ...ir.target import Target
-from ...ir.visit import walk
+from ...ir.visit import walk, written_by
 from ...runtime.dtype import INT64
 from ...runtime.errors import CodegenError
 from .memory import LLVMMemory
@@ -78,6 +93,7 @@ class Body(LLVMMemory):
             unsigned_offsets=module.unsigned_offsets,
         )  # fmt: skip
         self.module, self.name, self.kernel = module, name, kernel
+        self.languages = module.target.languages
         self.parallel = parallel  # already inside a parallel loop
         self.entry: list[str] = []  # allocas
         self.parts = 0
@@ -89,17 +105,24 @@ class Body(LLVMMemory):
             For: self._for,
             If: self._if,
             Seq: self._seq,
-            Let: self._let,
             Alloc: self._alloc,
             Prefetch: self._prefetch,
+            ForeignCall: self.foreign,
         }
 
     def stmt(self, s: Stmt) -> None:
         """Emit one statement; raises CodegenError for what a CPU does not have."""
-        emit = self._statements.get(type(s))
-        if emit is None:
-            raise CodegenError(f"{type(s).__name__} has no meaning on a CPU.", where=self.where)
-        emit(s)
+        with ExitStack() as scopes:
+            while isinstance(s, Let):  # hundreds may stand in a row
+                self.fresh()
+                value = self.value(s.value)
+                scopes.enter_context(self.defined(s.var, value))
+                self.ranges.bind(s.var, self.ranges.of(s.value) if s.var.dtype.is_int else None)
+                s = s.body
+            emit = self._statements.get(type(s))
+            if emit is None:
+                raise CodegenError(f"{type(s).__name__} has no meaning on a CPU.", where=self.where)
+            emit(s)
 
     def _seq(self, s: Seq) -> None:
         for x in s.stmts:
@@ -116,15 +139,27 @@ class Body(LLVMMemory):
         self.declare.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         self.put(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
 
-    def _let(self, s: Let) -> None:
-        self.fresh()
-        self.define(s.var, self.value(s.value))
-        self.ranges.bind(s.var, self.ranges.of(s.value) if s.var.dtype.is_int else None)
-        self.stmt(s.body)
-
     def define(self, var: Var, operand: str) -> None:
         """Let ``operand`` be the value of ``var`` from here on."""
         self.vars[var], self.types[var] = operand, register(var.dtype)
+
+    @contextmanager
+    def defined(self, var: Var, operand: str) -> Iterator[None]:
+        """The same, for a while: copies of a loop share their variables, and what one copy has
+        computed does not dominate the others."""
+        outer = self.vars.pop(var, None)
+        self.define(var, operand)
+        yield
+        del self.vars[var]
+        if outer is not None:
+            self.vars[var] = outer
+
+    @contextmanager
+    def allocated(self, b: Buffer, pointer: str) -> Iterator[None]:
+        """``b`` lies at ``pointer`` meanwhile."""
+        self.buffers[b] = pointer
+        yield
+        del self.buffers[b]
 
     def _if(self, s: If) -> None:
         self.fresh()
@@ -173,11 +208,11 @@ class Body(LLVMMemory):
         self.start(head)
         place = len(self.lines)
         self.lines.append("")  # the phi: its second label is known after the body
-        self.define(s.var, stem)
         self._bind(s)
         self.fresh()
         outer, self.inner = self.inner, s.var
-        self.stmt(s.body)
+        with self.defined(s.var, stem):
+            self.stmt(s.body)
         self.inner = outer
         self.fresh()
         following = self.op(f"add nsw {t} {stem}, 1")
@@ -198,9 +233,13 @@ class Body(LLVMMemory):
 
     def _hints(self, s: For) -> list[str]:
         """LLVM's unroller spills register tiles; its vectoriser has nothing to add where the
-        schedule has vectorised."""
+        schedule has vectorised, and takes an index that wraps (``i * 3 % 32``) for one that goes on
+        (LLVM 22: the first vector reads behind the end)."""
         hints = ['!"llvm.loop.unroll.disable"']
-        if any(isinstance(n, Expr) and n.dtype.lanes > 1 for n in walk(s.body)):
+        vectors = any(isinstance(n, Expr) and n.dtype.lanes > 1 for n in walk(s.body))
+        if vectors or any(
+            _wraps(i) for n in walk(s.body) if isinstance(n, Load | Store) for i in n.indices
+        ):
             hints.append('!"llvm.loop.vectorize.enable", i1 false')
         return hints
 
@@ -213,10 +252,11 @@ class Body(LLVMMemory):
         named = {n for n in nodes if isinstance(n, Var)}
         buffers = [b for b in self.buffers if b in used]
         scalars = [v for v in self.vars if v in named and v is not s.var]
-        written = {n.buffer for n in nodes if isinstance(n, Store)}
+        written = {b for n in nodes for b in written_by(n)}
         inner = Body(self.module, f"{name}.body", self.kernel, parallel=True)
         inner.where, inner.ranges = self.where, self.ranges
-        inner.sizes, inner.overlap = self.sizes, self.overlap
+        inner.sizes, inner.overlap, inner.given = self.sizes, self.overlap, self.given
+        inner.addresses = self.addresses
         for v in scalars:
             inner.define(v, f"%{_name(v.name)}.s{len(inner.vars)}")
         low, high = self.index(s.minimum), self.index(s.extent)
@@ -275,9 +315,9 @@ class Body(LLVMMemory):
         if count is not None and count * b.dtype.bytes <= STACK_LIMIT:
             slot = f"%{_name(b.name)}.{self.label('a')}"
             self.entry.append(f"  {slot} = alloca [{max(1, count)} x {element}], align {align}")
-            self.buffers[b] = slot
             self.sizes[b] = count * b.dtype.bytes
-            self.stmt(s.body)
+            with self.allocated(b, slot):
+                self.stmt(s.body)
             return
         self.fresh()
         size = str(b.dtype.bytes)
@@ -293,8 +333,8 @@ class Body(LLVMMemory):
         pointer = self.op(
             f"call noalias align {align} ptr @aligned_alloc({t} {align}, {t} {padded})"
         )
-        self.buffers[b] = pointer
-        self.stmt(s.body)
+        with self.allocated(b, pointer):
+            self.stmt(s.body)
         self.put(f"call void @free(ptr {pointer})")
 
     def pointers(
@@ -307,7 +347,7 @@ class Body(LLVMMemory):
             self.buffers[b] = operand
             size = self.sizes.get(b, 0)
             apart = "" if b in self.overlap else "noalias "
-            facts = f"{apart}nocapture nonnull align {b.alignment}"
+            facts = f"{apart}nocapture nonnull align {self.base_alignment(b)}"
             if size:
                 facts += f" dereferenceable({size})"
             params.append(f"ptr {facts}{'' if b in written else ' readonly'} {operand}")
@@ -320,6 +360,15 @@ class Body(LLVMMemory):
         self.module.functions.append("\n".join([*lines, "  ret void", "}", ""]))
 
 
+def _wraps(index: Expr) -> bool:
+    """Whether there is a remainder or a narrower integer in an index."""
+    return any(
+        (isinstance(e, Binary) and e.op in (Op.FLOORMOD, Op.TRUNCMOD, Op.AND))
+        or (isinstance(e, Cast) and e.dtype.bits < e.value.dtype.bits)
+        for e in walk(index)
+    )
+
+
 def _name(text: str) -> str:
     """A name that LLVM reads without quotes."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "._$") else "_" for c in text)
@@ -327,7 +376,7 @@ def _name(text: str) -> str:
 
 def kernel(module: Module, f: Function) -> None:
     """Writes ``f`` into ``module``."""
-    written = set(f.writes) | {n.buffer for n in walk(f.body) if isinstance(n, Store)}
+    written = set(f.writes) | {b for n in walk(f.body) for b in written_by(n)}
     body = Body(module, f.name, f.name, parallel=False)
     for b in f.buffers:
         size = b.dtype.bytes
@@ -335,7 +384,8 @@ def kernel(module: Module, f: Function) -> None:
             n = as_int(extent)
             size = 0 if n is None else size * n
         body.sizes[b] = size
-    body.overlap = f.attrs.get("overlap", ())
+    body.overlap, body.given = f.attrs.get("overlap", ()), frozenset(f.buffers)
+    body.addresses = f.attrs.get("addresses", {})
     pointers = iter(body.pointers(list(f.buffers), written))
     params, lines, args = [], [], []
     for k, p in enumerate(f.params):
@@ -345,12 +395,17 @@ def kernel(module: Module, f: Function) -> None:
             lines.append(f"  %a{k} = load ptr, ptr %s{k}, align 8")
             args.append(f"ptr %a{k}")
             continue
-        t = register(p.dtype)
-        body.define(p, f"%{_name(p.name)}.s{k}")
-        params.append(f"{t} {body.vars[p]}")
+        # A number lies in the lowest bits of its 64, in the form that memory has.
+        t, name = body.memory_element(p.dtype), f"%{_name(p.name)}.s{k}"
+        body.define(p, body.from_memory(name, p.dtype))
+        params.append(f"{t} {name}")
         lines.append(f"  %w{k} = load i64, ptr %s{k}, align 8")
-        lines.append(f"  %a{k} = {'trunc i64' if t != 'i64' else 'or i64'} %w{k}"
-                     + (f" to {t}" if t != "i64" else ", 0"))  # fmt: skip
+        bits = f"i{max(8, p.dtype.bits)}"
+        narrow = f"trunc i64 %w{k} to {bits}" if bits != "i64" else f"or i64 %w{k}, 0"
+        if t == bits:
+            lines.append(f"  %a{k} = {narrow}")
+        else:
+            lines += [f"  %b{k} = {narrow}", f"  %a{k} = bitcast {bits} %b{k} to {t}"]
         args.append(f"{t} %a{k}")
     body.stmt(f.body)
     body.finish(f"define internal void @{f.name}.body({', '.join(params)})", noinline=True)

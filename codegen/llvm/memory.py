@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from ...ir.expr import (
     Binary,
     Broadcast,
@@ -13,9 +15,11 @@ from ...ir.expr import (
     Var,
     as_int,
 )
-from ...ir.stmt import Buffer, Store
+from ...ir.foreign import CFunction, Foreign
+from ...ir.intrin import call
+from ...ir.stmt import Buffer, ForeignCall, Store
 from ...ir.visit import walk
-from ...runtime.dtype import BOOL, INT32
+from ...runtime.dtype import INT32
 from ...runtime.errors import CodegenError
 from .expressions import LLVMExpressions
 from .ranges import multiple
@@ -40,6 +44,8 @@ class LLVMMemory(LLVMExpressions):
         # innermost loop is added first, so that it is computed outside.
         self.unsigned_offsets = unsigned_offsets
         self.inner: Var | None = None  # of the innermost loop
+        self.given: Collection[Buffer] = ()  # parameters of the kernel
+        self.addresses: Mapping[Foreign, int] = {}  # of functions in this process
 
     def _flat(self, node: Load | Store) -> Expr:
         if len(node.indices) > 1:
@@ -88,15 +94,22 @@ class LLVMMemory(LLVMExpressions):
 
     def alignment(self, buffer: Buffer, index: Expr) -> int:
         """Bytes that the address of ``buffer[index]`` is certainly a multiple of."""
-        size = buffer.dtype.bytes
-        return min(buffer.alignment, multiple(index, buffer.alignment) * size)
+        size, most = buffer.dtype.bytes, self.base_alignment(buffer)
+        return min(most, multiple(index, most) * size)
+
+    def base_alignment(self, buffer: Buffer) -> int:
+        """The same of its first element. What a caller gives may lie anywhere: processors of this
+        century read aligned data as fast with the instructions that take any, and to copy an array
+        costs more than to compute with it."""
+        return buffer.dtype.bytes if buffer in self.given else buffer.alignment
 
     def _guard(self, node: Load | Store, lanes: int) -> Expr | None:
         """The predicate of an access together with the guards of the selects around it."""
         guard = node.predicate
         if self.masks and isinstance(node, Load) and not self.ranges.inside(node):
             for m in self.masks:
-                wide = m if m.dtype.lanes == lanes else self._any(m)
+                # A scalar is needed where any lane of a vector guard holds.
+                wide = m if m.dtype.lanes in (1, lanes) else call("any", m)
                 if wide.dtype.lanes != lanes:
                     wide = Broadcast(wide, lanes)
                 guard = wide if guard is None else Binary(Op.AND, guard, wide)
@@ -107,16 +120,6 @@ class LLVMMemory(LLVMExpressions):
         if isinstance(guard, Broadcast) and isinstance(guard.value, Const) and guard.value.value:
             return None
         return guard
-
-    def _any(self, mask: Expr) -> Expr:
-        """Whether any lane of ``mask`` holds: a scalar under a vector guard is needed then."""
-        if mask.dtype.lanes == 1:
-            return mask
-        t = register(mask.dtype)
-        name = f"llvm.vector.reduce.or.{mangle(t)}"
-        var = Var("any", BOOL)
-        self.vars[var] = self.intrinsic(name, "i1", [(t, self.value(mask))])
-        return var
 
     def load(self, e: Load) -> str:
         index, buffer, lanes = self._flat(e), e.buffer, e.dtype.lanes
@@ -229,6 +232,42 @@ class LLVMMemory(LLVMExpressions):
             [(t, value), (f"<{lanes} x ptr>", pointers), ("i32", str(buffer.dtype.bytes)),
              (f"<{lanes} x i1>", mask)],
         )  # fmt: skip
+
+    def foreign(self, s: ForeignCall) -> None:
+        """The call of a function outside: by its address, or of the symbol that a linker finds."""
+        self.fresh()
+        args = []
+        for a, mode in zip(s.args, s.modes):
+            if mode != "value":
+                assert isinstance(a, Load), a
+                args.append(("ptr", self.address(a.buffer, self._flat(a))))
+            else:
+                args.append((register(a.dtype), self.value(a)))
+        place = self.addresses.get(s.function)
+        if place is not None:
+            callee = f"inttoptr (i64 {place} to ptr)"
+        elif isinstance(s.function, CFunction):
+            callee = f"@{s.function.name}"
+            head = f"declare void {callee}("
+            declared = f"{head}{', '.join(t for t, _ in args)})"
+            others = [d for d in self.declare if f" {callee}(" in d and d != declared]
+            if others:
+                raise CodegenError(
+                    f"the C function {s.function} is called with {declared}, and otherwise "
+                    f"declared as {others[0]}.",
+                    where=self.where,
+                    hint="a C function has one type: convert its arguments with te.cast",
+                )
+            self.declare.add(declared)
+        else:
+            raise CodegenError(
+                f"the Python function {s.function} is one of this process, and the code is for "
+                "another.",
+                where=self.where,
+                hint="write it in C, and call it with te.call_c",
+            )
+        self.put(f"call void {callee}({', '.join(f'{t} {v}' for t, v in args)})")
+        self.fresh()
 
     def _plain_store(self, s: Store, index: Expr, memory: str) -> None:
         value = self.to_memory(self.value(s.value), s.value.dtype)

@@ -25,6 +25,10 @@ class MachineRanges(Intervals):
     the code that is tuned today would change.)
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._safe: dict[Expr, bool] = {}
+
     def unknown(self, d: DType) -> Interval:
         return Interval()
 
@@ -38,6 +42,7 @@ class MachineRanges(Intervals):
         known = Interval() if bounds is None else Interval(*bounds)
         if self._bounds.get(var, known) != known:
             self._ranges.clear()
+            self._safe.clear()
         self._bounds[var] = known
         self._ranges.pop(var, None)
 
@@ -75,25 +80,31 @@ class MachineRanges(Intervals):
 
     def safe(self, e: Expr) -> bool:
         """Whether ``e`` may be evaluated where its guard does not hold."""
-        stack: list = [e]
-        while stack:
-            n = stack.pop()
-            if isinstance(n, Load) and not self.inside(n):
-                return False
-            stack.extend(children(n))
-        return True
+        known = self._safe.get(e)
+        if known is None:
+            known = not isinstance(e, Load) or self.inside(e)
+            for c in children(e):
+                assert isinstance(c, Expr)
+                known = known and self.safe(c)
+            self._safe[e] = known
+        return known
 
 
 def multiple(e: Expr, limit: int = 64) -> int:
     """A power of two ≤ ``limit`` that divides ``e``."""
+    return _multiple(e, limit, {})
+
+
+def _multiple(e: Expr, limit: int, known: dict[Expr, int]) -> int:
     match e:
         case Const() if not e.dtype.is_float:
             v = int(e.value)
             return limit if v == 0 else min(limit, v & -v)
-        case Binary(op=Op.MUL):
-            return min(limit, multiple(e.a, limit) * multiple(e.b, limit))
-        case Binary(op=Op.ADD | Op.SUB):
-            return min(multiple(e.a, limit), multiple(e.b, limit))
+        case Binary(op=Op.MUL | Op.ADD | Op.SUB):
+            if e not in known:
+                a, b = _multiple(e.a, limit, known), _multiple(e.b, limit, known)
+                known[e] = min(limit, a * b) if e.op is Op.MUL else min(a, b)
+            return known[e]
         case Broadcast():
-            return multiple(e.value, limit)
+            return _multiple(e.value, limit, known)
     return 1

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...ir.alu import COMPARE, LOGIC, Op
 from ...ir.expr import Binary, Broadcast, Call, Cast, Const, Expr, Reinterpret
+from ...ir.intrin import INTRINSICS as INTRINSICS_OF_ALL
 from ...ir.stmt import Function
 from ...ir.target import Target
 from ...runtime.dtype import FLOAT32, INT32, DType
@@ -115,10 +116,10 @@ class OpenCLExpressions(Guarded):
 
     # -- operators --------------------------------------------------------------------------------
 
-    def apply(self, op: Op, d: DType, operands: Sequence[Value]) -> Value:
+    def apply(self, op: Op, d: DType, operands: Sequence[Value], types: Sequence[DType]) -> Value:
         """Signed arithmetic that may overflow is done on unsigned values."""
         if d.kind != "int" or (d.lanes == 1 and d.bits < 32) or op not in _OVERFLOWS:
-            return super().apply(op, d, operands)
+            return super().apply(op, d, operands, types)
         if op is Op.ABS:  # C's result is unsigned
             return self._signed(self.join("abs({0})", operands, [d]), d)
         form = "-{0}" if op is Op.NEG else f"{{0}} {INFIX[op]} {{1}}"
@@ -257,7 +258,7 @@ class OpenCLExpressions(Guarded):
         form = super().intrinsic(name, d)
         if d.is_int and d.lanes == 1 and d.bits < 32:
             form = form.format(f"({self.type(d)}){{0}}")
-        if name in ("isnan", "isinf"):
+        if INTRINSICS_OF_ALL[name].result == "bool":
             wide = d.lanes > 1 and d.bits == 64
             return f"convert_int{d.lanes}({form})" if wide else form if d.lanes > 1 else (
                 f"({form} != 0)"

@@ -7,8 +7,9 @@
       __local float tile[256];
       …
 
-Parameters are those of the function in order. Elements lie in memory as on the host: bool as
-uchar, float16 as half, bfloat16 as its bits in ushort. Nothing outside of a buffer is read: what
+Parameters are those of the function in order; numbers are passed as the types that hold them: int
+for bool, float for floats of 16 bits. Elements lie in memory as on the host: bool as uchar, float16
+as half, bfloat16 as its bits in ushort. Nothing outside of a buffer is read: what
 lies behind a condition is computed in a branch, and vectors of which lanes are off are read lane
 by lane where they may leave the buffer.
 """
@@ -51,7 +52,8 @@ class _OpenCLKernel(OpenCLExpressions):
     def body(self) -> list[str]:
         for p in self.kernel.params:
             if isinstance(p, Var):
-                self.vars[p] = Value(self.names[p], 0, True)
+                text = f"({self.names[p]} != 0)" if p.dtype.is_bool else self.names[p]
+                self.vars[p] = Value(text, 0, True)
         return super().body()
 
     def declarations(self) -> list[str]:
@@ -84,7 +86,7 @@ class _OpenCLKernel(OpenCLExpressions):
 
     def _param(self, p: Buffer | Var) -> str:
         if isinstance(p, Var):
-            return f"{self.type(p.dtype)} {self.names[p]}"
+            return f"{'int' if p.dtype.is_bool else self.type(p.dtype)} {self.names[p]}"
         const = "" if p in self.kernel.writes else "const "
         return f"__global {const}{self._stored(p)} *restrict {self.names[p]}"
 
@@ -101,7 +103,8 @@ class _OpenCLKernel(OpenCLExpressions):
         return n * (1 if d.is_bool else held_bits(d) // 8)
 
     def barrier_text(self, scope: str) -> str:
-        return f"barrier(CLK_{'LOCAL' if scope == 'shared' else 'GLOBAL'}_MEM_FENCE);"
+        local = "CLK_LOCAL_MEM_FENCE"
+        return f"barrier({local if scope == 'shared' else f'{local} | CLK_GLOBAL_MEM_FENCE'});"
 
     # -- loads and stores -------------------------------------------------------------------------
 
@@ -132,8 +135,13 @@ class _OpenCLKernel(OpenCLExpressions):
     def vector_text(self, b: Buffer, index: Ramp, at: str, d: DType) -> str:
         n, place = d.lanes, self._place(b, at)
         if d.is_float and d.bits == 16 and b.scope != "shared":
-            if d.kind == "float":
+            if d.kind == "float" and (self._aligned(index) or b.scope != "global"):
                 return f"vload_half{n}(0, {place})"
+            if d.kind == "float":
+                # LLVM 15 takes halves of which one of two is chosen by lanes (AVX-512) for aligned
+                # ones, and the instruction that it then uses ends the process.
+                bits = f"vload{n}(0, (__global const ushort *)({place}))"
+                return self.of_bits(Value(bits, 0), d).text
             return f"as_float{n}(convert_uint{n}(vload{n}(0, {place})) << 16)"
         if self._aligned(index) and b.scope != "shared":
             stored = self._stored(b)

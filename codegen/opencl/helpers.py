@@ -163,6 +163,7 @@ HELPERS: dict[str, Callable[[DType], tuple[str, list[tuple[str, DType]]]]] = {
 # Intrinsics that are functions of OpenCL C; the others are expanded by ir/passes/math/math.py.
 INTRINSICS = {
     "sqrt": "sqrt", "rsqrt": "rsqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
-    "round": "rint", "isnan": "isnan", "isinf": "isinf", "popcount": "popcount",
+    "round": "rint", "isnan": "isnan", "isinf": "isinf", "any": "any", "popcount": "popcount",
+    "clz": "clz",
 }  # fmt: skip
-EXACT = frozenset({"floor", "ceil", "trunc", "round", "isnan", "isinf", "popcount"})
+EXACT = frozenset({"floor", "ceil", "trunc", "round", "isnan", "isinf", "popcount", "clz"})

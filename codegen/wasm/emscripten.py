@@ -85,6 +85,24 @@ def link(codes: Mapping[str, bytes], *, threads: bool = False, opt_level: int = 
         return (place / "out.wasm").read_bytes()
 
 
+def library(code: bytes, source: str, exports: Sequence[str], *, opt_level: int = 3) -> bytes:
+    """A module of its own from an object and C that calls it: it exports ``exports``, ``memory``,
+    ``malloc`` and ``free``, and imports nothing but what a C program for WASI may.
+
+    Raises :class:`CodegenError` as :func:`link` does.
+    """
+    release = version()
+    with tempfile.TemporaryDirectory(prefix="weft-link-") as folder:
+        place = Path(folder)
+        (place / "kernels.o").write_bytes(code)
+        (place / "entries.c").write_text(source, encoding="ascii")
+        names = ",".join(f"_{n}" for n in (*exports, "malloc", "free"))
+        flags = ["entries.c", "kernels.o", *_settings(release, opt_level)]
+        command = [find(), *flags, f"-sEXPORTED_FUNCTIONS={names}", "-o", "out.wasm"]
+        _run(command, place)
+        return (place / "out.wasm").read_bytes()
+
+
 def _table(names: Sequence[str]) -> str:
     """C: the kernels in order, and their names for the one who calls them."""
     lines = ["#include <stdint.h>"]
@@ -95,15 +113,18 @@ def _table(names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _flags(release: tuple[int, int, int], threads: bool, opt_level: int) -> list[str]:
+def _settings(release: tuple[int, int, int], opt_level: int) -> list[str]:
     stack = "STACK_SIZE" if release >= (3, 1, 25) else "TOTAL_STACK"
-    flags = [
-        "host.c", "kernels.c", "@objects",
+    return [
         f"-O{max(1, opt_level)}", "-g0", "-ffreestanding", *_FEATURES,
         "-sSTANDALONE_WASM", "--no-entry", "-sFILESYSTEM=0",
         "-sALLOW_MEMORY_GROWTH", "-sMAXIMUM_MEMORY=4GB", f"-s{stack}={_STACK}",
         "-sINITIAL_MEMORY=2MB",
     ]  # fmt: skip
+
+
+def _flags(release: tuple[int, int, int], threads: bool, opt_level: int) -> list[str]:
+    flags = ["host.c", "kernels.c", "@objects", *_settings(release, opt_level)]
     if threads:
         flags += ["-matomics", "-DWEFT_THREADS"]
         flags.append("-Wl,--shared-memory,--import-memory,--no-check-features,"
@@ -126,7 +147,7 @@ def _run(command: Sequence[str], folder: Path) -> str:
 
 @lru_cache(maxsize=8)
 def _version(path: str) -> tuple[int, int, int]:
-    text = _run([path, "--version"], Path(tempfile.gettempdir()))
+    text = _run([path, "--version"], Path(path).resolve().parent)
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
     if found is None:
         raise CodegenError(f"{path} does not say its version: {text[:200]!r}.", hint=_INSTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ...ir.alu import Op
-from ...ir.expr import Binary, Broadcast, Const, Expr, Reinterpret
+from ...ir.expr import Binary, Broadcast, Const, Expr, Ramp, Reinterpret, as_int
 from ...runtime.dtype import FLOAT32, DType
 from ..clike.scopes import Value
 from ..clike.words import Words
@@ -57,6 +57,12 @@ class WGSLExpressions(Workgroup, Words):
     def native_half(self, d: DType) -> bool:
         """Whether values of ``d`` are held in f16, which needs the device's extension."""
         return self.kind(d) == "half"
+
+    def literal(self, x: bool | int | float, d: DType) -> str:
+        """A negative integer says its type: without it, it is a number that u32 does not have, and
+        conversions to that are errors instead of the same bits."""
+        text = super().literal(x, d)
+        return f"i32{text}" if d.kind == "int" and text.startswith("(") else text
 
     def float_literal(self, x: float, d: DType) -> str:
         if self.native_half(d) and not math.isfinite(x):
@@ -112,6 +118,18 @@ class WGSLExpressions(Workgroup, Words):
             lanes = e.dtype.lanes
             e = Binary(Op.MUL, e.a, inf if lanes == 1 else Broadcast(inf, lanes))
         return super()._binary(e)
+
+    def _ramp(self, e: Ramp) -> Value:
+        """Numbers that are all known, in a variable: what is computed of constants alone must not
+        overflow in WGSL, where values of variables wrap."""
+        base, stride = as_int(e.base), as_int(e.stride)
+        if base is None or stride is None or not e.dtype.is_int:
+            return super()._ramp(e)
+        d = e.dtype.element
+        half, size = (0 if d.kind == "uint" else 2 ** (d.bits - 1)), 2**d.bits
+        lanes = [(base + stride * k + half) % size - half for k in range(e.lanes)]
+        text = self.build(e.dtype, [self.literal(n, d) for n in lanes])
+        return self.name_type(Value(text, 0), e.dtype)
 
     def choice(self, d: DType) -> str:
         return "select({2}, {1}, {0})"

@@ -8,8 +8,10 @@
       let bx: i32 = i32(block.x);
       …
 
-Bindings are the function's parameters in order. Elements are words of 32 bits: float32, int32 (for
-bool, too) and uint32; 64-bit integers are kept in 32. With ``target.has_float16`` float16 is f16.
+Bindings are the function's buffers in order; behind them lie its numbers, if any, in the order of
+the parameters, each in a word of 32 bits (f32, i32, u32): ``var<uniform> scalars``. Elements are
+words of 32 bits, too: float32, int32 (for bool, too) and uint32; 64-bit integers are kept in 32.
+With ``target.has_float16`` float16 is f16.
 A buffer is an array of vectors where all that reads or writes it takes whole aligned vectors, or
 reads single components, and where neighbours are read one by one: one instruction in place of
 four. (A store of one component may write the whole vector, so what is stored by elements is an
@@ -55,9 +57,8 @@ class _ComputeShader(WGSLExpressions):
     def __init__(self, f: Function, target: Target):
         super().__init__(f, target)
         for p in f.params:
-            if isinstance(p, Var):
-                raise self.error(f"the parameter {p.name} is a scalar; shaders take buffers only")
             self.type(p.dtype)  # raises where it does not exist
+        self.scalars = [p for p in f.params if isinstance(p, Var)]
         self.vectors = self._vectors()
 
     def _vectors(self) -> set[Buffer]:
@@ -109,6 +110,18 @@ class _ComputeShader(WGSLExpressions):
 
     # -- the whole --------------------------------------------------------------------------------
 
+    def body(self) -> list[str]:
+        for p in self.scalars:
+            self.vars[p] = Value(self._scalar(p), 0, True)
+        return super().body()
+
+    def _scalar(self, p: Var) -> str:
+        """What a number is in terms of its word."""
+        text = f"scalars.{self.names[p]}"
+        if p.dtype.is_bool:
+            return f"({text} != 0)"
+        return text if self.type(p.dtype) == _word(p.dtype) else f"{self.type(p.dtype)}({text})"
+
     def declarations(self) -> list[str]:
         f = self.kernel
         lines = ["enable f16;"] if self._has_half() else []
@@ -118,6 +131,10 @@ class _ComputeShader(WGSLExpressions):
                 f"@group(0) @binding({k}) var<storage, {access}> {self.names[b]}: "
                 f"array<{self._element_type(b)}>;"
             )
+        if self.scalars:
+            words = ", ".join(f"{self.names[p]}: {_word(p.dtype)}" for p in self.scalars)
+            place = f"@group(0) @binding({len(f.buffers)})"
+            lines += [f"struct Scalars {{ {words} }}", f"{place} var<uniform> scalars: Scalars;"]
         for b, size in self.shared_arrays.items():
             count = -(-size // 4) if b in self.vectors else size
             element = self._element_type(b)
@@ -135,6 +152,7 @@ class _ComputeShader(WGSLExpressions):
         touched = {n.buffer for n in walk(f.body) if isinstance(n, Load | Store)}
         # else they would not be among the bindings that a host must give
         unused = [f"_ = {self.names[b]}[0];" for b in f.buffers if b not in touched]
+        unused += [f"_ = scalars.{self.names[p]};" for p in self.scalars[:1]]
         return super().opening() + unused
 
     def _has_half(self) -> bool:
@@ -153,7 +171,8 @@ class _ComputeShader(WGSLExpressions):
         return -(-n * (2 if self.native_half(d) else 4) // 16) * 16
 
     def barrier_text(self, scope: str) -> str:
-        return "workgroupBarrier();" if scope == "shared" else "storageBarrier();"
+        shared = "workgroupBarrier();"
+        return shared if scope == "shared" else f"{shared} storageBarrier();"
 
     # -- loads ------------------------------------------------------------------------------------
 
@@ -165,7 +184,7 @@ class _ComputeShader(WGSLExpressions):
 
     def gather(self, e: Load) -> Value:
         b, d = e.buffer, e.dtype
-        parts = [self.value(self.lane(e.indices[-1], k)) for k in range(d.lanes)]
+        parts = [self.place(b, self.lane(e.indices[-1], k)) for k in range(d.lanes)]
         places = [f"{self.names[b]}[{{{k}}}]" for k in range(d.lanes)]
         held = INT32.with_lanes(d.lanes) if d.is_bool else d
         operands = [p._replace(text=bare(p.text)) for p in parts]
@@ -174,12 +193,12 @@ class _ComputeShader(WGSLExpressions):
 
     def _vector_at(self, b: Buffer, base: Expr) -> Value:
         """The vector of four that element ``base`` is in."""
-        at = self.value(self.analyzer.simplify(base // 4))
+        at = self.value(self.analyzer.simplify(self.existing(b, base) // 4))
         v = Value(f"{self.names[b]}[{bare(at.text)}]", at.depth, False, at.fixed)
         return self.read(v, b, self._element_type(b))
 
     def read_element(self, b: Buffer, index: Expr) -> Value:
-        index = self.analyzer.simplify(index)
+        index = self.existing(b, self.analyzer.simplify(index))
         if b not in self.vectors:
             at = self.value(index)
             v = Value(f"{self.names[b]}[{bare(at.text)}]", at.depth, False, at.fixed)
@@ -220,6 +239,11 @@ class _ComputeShader(WGSLExpressions):
         if b.dtype.is_bool:
             text = f"{self.type(INT32.with_lanes(lanes))}({text})"
         self.put(f"{self.names[b]}[{at}] = {text};")
+
+
+def _word(d: DType) -> str:
+    """The type of the word that holds a number of type ``d`` among the uniforms."""
+    return "f32" if d.is_float else "u32" if d.kind == "uint" else "i32"
 
 
 __all__ = ["WGSL"]

@@ -210,5 +210,6 @@ HELPERS: dict[str, Callable[[Type], Helper]] = {
 # ir/passes/math.
 INTRINSICS = {
     "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "round",
-    "exp": "exp", "exp2": "exp2", "isnan": "is_nan", "isinf": "is_inf", "popcount": "countOneBits",
+    "exp": "exp", "exp2": "exp2", "isnan": "is_nan", "isinf": "is_inf", "any": "any",
+    "popcount": "countOneBits",
 }  # fmt: skip

@@ -32,10 +32,19 @@ from ..expr import (
     Unary,
     Var,
     as_int,
+    const,
     is_const,
 )
-from ..tensor import ComputeOp, Operation, PlaceholderOp, Reducer, Tensor
+from ..operations.extern import ExternOp
+from ..operations.scan import ScanOp
+from ..passes.loopnest import build_loop_nest
+from ..schedule.schedule import Schedule
+from ..stmt import Function
+from ..tensor import ComputeOp, Operation, PlaceholderOp, Reducer, Tensor, is_ragged
+from ..visit import substitute
 from . import semantics
+from .interp import poison
+from .interp import run as interpret
 
 _CHUNK = 1 << 20  # grid points that are evaluated at a time: the temporaries stay in a cache
 
@@ -79,8 +88,13 @@ def evaluate(
         for op in _order(outputs, values):
             if isinstance(op, PlaceholderOp):
                 raise InputError(f"no value is fed for {op.outputs[0]}")
-            assert isinstance(op, ComputeOp), op
-            for tensor, array in zip(op.outputs, _compute(op, values, env)):
+            if isinstance(op, ExternOp):
+                made = _run(op, values, env)
+            elif isinstance(op, ScanOp):
+                made = _steps(op, values, env)
+            else:
+                made = _compute(op, values, env)
+            for tensor, array in zip(op.outputs, made):
                 values.setdefault(tensor, array)
     return [np.asarray(semantics.stored(values[t], t.dtype)) for t in outputs]
 
@@ -95,7 +109,8 @@ def _order(outputs: Sequence[Tensor], known: Mapping[Tensor, object]) -> list[Op
             done[op] = None
         elif op not in done:
             stack.append((op, True))
-            stack.extend((t.op, False) for t in op.inputs if t not in known)
+            needed = (*op.init, *op.reads) if isinstance(op, ScanOp) else op.inputs
+            stack.extend((t.op, False) for t in needed if t not in known)
     return list(done)
 
 
@@ -106,11 +121,47 @@ def _checked(tensor: Tensor, array: np.ndarray, env: dict[Var, Any]) -> np.ndarr
     return semantics.loaded(array, tensor.dtype)
 
 
-def _compute(
-    op: ComputeOp, values: Mapping[Tensor, np.ndarray], env: dict[Var, Any]
+def _run(
+    op: ExternOp, values: Mapping[Tensor, np.ndarray], env: dict[Var, Any]
 ) -> list[np.ndarray]:
+    """The results of statements, by the interpreter."""
+    scalar = _Grid(env)
+    reads = [semantics.stored(values[t], t.dtype) for t in op.reads]
+    shapes = [tuple(int(scalar.value(n)) for n in b.shape) for b in op.outs]
+    made = [poison(shape, b.dtype) for shape, b in zip(shapes, op.outs)]
+    params = (*op.ins, *op.outs, *env)
+    interpret(
+        Function(op.name, params, op.body, frozenset(op.outs)), [*reads, *made, *env.values()]
+    )
+    return [semantics.loaded(a, b.dtype) for a, b in zip(made, op.outs)]
+
+
+def _steps(
+    op: ScanOp, values: Mapping[Tensor, np.ndarray], env: dict[Var, Any]
+) -> list[np.ndarray]:
+    """The results of a recurrence: its plain loop nest over what is known, by the interpreter."""
+    given: dict[Tensor, Tensor] = {}
+    for t in dict.fromkeys((*op.init, *op.reads)):
+        given[t] = PlaceholderOp(t.name, t.shape, t.dtype).outputs[0]
+    outputs = op.over(given)
+    scalar = _Grid(env)
+    rows = int(scalar.value(outputs[0].shape[0]))
+    made = [poison((rows, *values[t].shape[1:]), t.dtype) for t in op.init]
+    f = build_loop_nest(Schedule(outputs), [*given.values(), *outputs, *env], op.name)
+    reads = [semantics.stored(values[t], t.dtype) for t in given]
+    interpret(f, [*reads, *made, *env.values()])
+    return [semantics.loaded(a, t.dtype) for a, t in zip(made, outputs)]
+
+
+def _compute(
+    op: Operation, values: Mapping[Tensor, np.ndarray], env: dict[Var, Any]
+) -> list[np.ndarray]:
+    assert isinstance(op, ComputeOp), op
     scalar = _Grid(env)
     extents = [int(scalar.value(a.extent)) for a in op.axes]
+    if any(map(is_ragged, op.reduce_axes)):
+        starts = [int(scalar.value(a.minimum)) for a in op.axes]
+        op = _even(op, _Grid(env, op.axes, starts, extents, values, op.name))
     results = [np.empty(extents, semantics.work_dtype(b.dtype)) for b in op.body]
     starts = [int(scalar.value(a.minimum)) for a in op.axes]
     reach = [int(scalar.value(a.extent)) for a in op.reduce_axes]
@@ -134,6 +185,26 @@ def _compute(
     return [
         semantics.loaded(semantics.stored(r, b.dtype), b.dtype) for r, b in zip(results, op.body)
     ]
+
+
+def _even(op: ComputeOp, grid: _Grid) -> ComputeOp:
+    """A reduction whose axes are as long as the longest that data say, with a condition."""
+    first = op.body[0]
+    assert isinstance(first, Reduce)
+    mapping: dict[Var, Expr] = {}
+    axes, condition = [], first.condition
+    for a in first.axes:
+        longest = max(0, int(np.max(grid.value(a.extent), initial=0)))
+        even = IterVar(a.name, a.dtype, const(0), const(longest), "reduce")
+        axes.append(even)
+        mapping[a] = even + a.minimum
+        condition = Binary(Op.AND, even < a.extent, condition)
+    sources = tuple(substitute(s, mapping) for s in first.sources)
+    condition = substitute(condition, mapping)
+    body = tuple(
+        Reduce(first.reducer, sources, tuple(axes), condition, k) for k in range(len(op.body))
+    )
+    return ComputeOp(op.name, op.axes, body)
 
 
 def _boxes(extents: Sequence[int], weight: int) -> list[list[tuple[int, int]]]:

@@ -4,9 +4,9 @@ Expressions and statements are turned into closures once, then run with numpy sc
 an array of its lanes) in an environment of variables and arrays. Every index is checked; storage
 that an Alloc makes is poisoned, so that a read of undefined contents shows in the result.
 
-Loops bound to hardware indices run one after the other as plain loops. Where the body of a
-``threadIdx`` loop holds a :class:`Barrier`, its threads are Python generators that run in lock step
-from barrier to barrier.
+What has loops bound to ``blockIdx`` or ``threadIdx`` is a kernel, and run as a device would:
+every thread executes all of it, in lock step from barrier to barrier, and a bound loop only gives
+its variable the thread's index. Races between threads are errors (``workgroup.py``).
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import numpy as np
 
 from ...runtime.dtype import DType
 from ...runtime.errors import InputError, LoweringError
-from ..expr import Expr, Var
+from ..expr import Expr, Load, Var
+from ..lower import split_nests
 from ..stmt import (
     Alloc,
     Barrier,
     Buffer,
     For,
+    ForeignCall,
     ForKind,
     Function,
     If,
@@ -36,10 +38,10 @@ from ..stmt import (
 from ..visit import walk
 from . import semantics
 from .interp_expr import Env, ExpressionClosures
+from .workgroup import PHASE, THREAD, WORKGROUP, Cells, hardware_tags, launch
 
 Action = Callable[[Env], None]
-Thread = Callable[[Env], Iterator[None]]
-_WORKGROUP = "shared buffers of the workgroup"  # key of the environment inside of thread loops
+Thread = Callable[[Env], Iterator[Stmt]]
 
 
 def run(function: Function, args: Sequence[np.ndarray | int | float]) -> None:
@@ -67,7 +69,7 @@ def run(function: Function, args: Sequence[np.ndarray | int | float]) -> None:
         for p, a in zip(function.params, args):
             if isinstance(p, Buffer):
                 env[p] = _array(function, p, np.asarray(a), env)
-        _Compiler(function.name).statement(function.body)(env)
+        _Compiler(function.name).program(function)(env)
 
 
 def value_of(e: Expr, env: dict[Var, Any]) -> Any:
@@ -139,18 +141,18 @@ class _Compiler(ExpressionClosures):
         return plain if p is None else predicated
 
     def loop(self, s: For) -> Action:
-        if s.kind is ForKind.BOUND and s.tag.startswith("threadIdx") and _has_barrier(s.body):
-            thread = self.thread(s)
-
-            def workgroup(env: Env) -> None:
-                for _ in thread(env):
-                    pass
-
-            return workgroup
         low, extent, body, var = (
             self.expr(s.minimum), self.expr(s.extent), self.statement(s.body), s.var
         )  # fmt: skip
         t = s.var.dtype.numpy.type
+        if _is_hardware(s):
+            check = self._hardware_index(s)
+
+            def one(env: Env) -> None:
+                env[var] = check(env)
+                body(env)
+
+            return one
 
         def loop(env: Env) -> None:
             first = int(low(env, None))
@@ -194,16 +196,93 @@ class _Compiler(ExpressionClosures):
         body, b = self.statement(s.body), s.buffer
 
         def alloc(env: Env) -> None:
-            env[b] = poison(_shape(b, env), b.dtype)
+            env[b] = self._storage(b, env)
             body(env)
 
         return alloc
 
+    def _storage(self, b: Buffer, env: Env) -> Any:
+        """New storage; what the threads of a workgroup share is made by the first that comes."""
+        if b.scope != "shared" or WORKGROUP not in env:
+            return poison(_shape(b, env), b.dtype)
+        made = env[WORKGROUP]
+        if b not in made:
+            made[b] = poison(_shape(b, env), b.dtype), {}
+        array, marks = made[b]
+        return Cells(array, marks, env[PHASE], env[THREAD], b.name)
+
     def barrier(self, s: Barrier) -> Action:
-        return lambda env: None  # no other thread: outside of every threadIdx loop
+        return lambda env: None  # no other thread: outside of every kernel
 
     def prefetch(self, s: Prefetch) -> Action:
         return lambda env: None  # a hint
+
+    def foreign(self, s: ForeignCall) -> Action:
+        args = [
+            a.buffer if m != "value" and isinstance(a, Load) else self.expr(a)
+            for a, m in zip(s.args, s.modes)
+        ]
+        types = [str(a.dtype) for a in s.args]
+
+        def call(env: Env) -> None:
+            given: list[Any] = []
+            back: list[tuple[np.ndarray, np.ndarray]] = []
+            for a, m in zip(args, s.modes):
+                if not isinstance(a, Buffer):
+                    given.append(a(env, None).item())
+                    continue
+                held = env[a].array if isinstance(env[a], Cells) else env[a]
+                given.append(np.ascontiguousarray(held))
+                if m != "in" and given[-1] is not held:
+                    back.append((held, given[-1].reshape(held.shape)))
+            s.function.call(given, types)
+            for to, made in back:
+                to[...] = made
+
+        return call
+
+    # ------------------------------------------------------------------ kernels
+
+    def program(self, f: Function) -> Action:
+        """The body of a function, one kernel after the other where it has some."""
+        if not hardware_tags(f.body):
+            return self.statement(f.body)
+        nests, scratch = split_nests(f)
+        steps = [self.kernel(n) if hardware_tags(n) else self.statement(n) for n in nests]
+
+        def program(env: Env) -> None:
+            for b in scratch:
+                env[b] = poison(_shape(b, env), b.dtype)
+            for step in steps:
+                step(env)
+
+        return program
+
+    def kernel(self, nest: Stmt) -> Action:
+        """A nest with loops bound to blocks and threads, as a launch."""
+        extents: dict[str, Callable[[Env], int]] = {}
+        for n in walk(nest):
+            if isinstance(n, For) and _is_hardware(n):
+                extent = self.expr(n.extent)
+                extents.setdefault(n.tag, lambda env, f=extent: int(f(env, None)))
+        self._extents = extents
+        return launch(nest, extents, self.thread(nest))
+
+    def _hardware_index(self, s: For) -> Callable[[Env], Any]:
+        """The value of a bound loop's variable in a thread; its extent is that of the launch."""
+        extent, t, tag = self.expr(s.extent), s.var.dtype.numpy.type, s.tag
+        launched = self._extents[tag]
+
+        def index(env: Env) -> Any:
+            n, all_of_them = int(extent(env, None)), launched(env)
+            if n != all_of_them:
+                raise LoweringError(
+                    f"the loop {s.var.name} has {n} iterations on the {all_of_them} of {tag}.",
+                    where=self.where,
+                )
+            return t(env[tag])
+
+        return index
 
     # ------------------------------------------------------------------ lock step
 
@@ -212,7 +291,7 @@ class _Compiler(ExpressionClosures):
         if not _has_barrier(s):
             step = self.statement(s)
 
-            def whole(env: Env) -> Iterator[None]:
+            def whole(env: Env) -> Iterator[Stmt]:
                 step(env)
                 yield from ()
 
@@ -229,34 +308,26 @@ class _Compiler(ExpressionClosures):
             first = int(low(env, None))
             return range(first, first + int(extent(env, None)))
 
-        def serial(env: Env) -> Iterator[None]:
+        def serial(env: Env) -> Iterator[Stmt]:
             for i in values(env):
                 env[var] = t(i)
                 yield from body(env)
 
-        def lock_step(env: Env) -> Iterator[None]:
-            # Each thread has its own variables and its own local storage; arrays are shared.
-            group = env if _WORKGROUP in env else {**env, _WORKGROUP: {}}
-            running = [body({**group, var: t(i)}) for i in values(env)]
-            while running:
-                arrived = [next(r, r) is None for r in running]
-                if any(arrived) and not all(arrived):
-                    raise LoweringError(
-                        f"some threads of {s.tag} end before a barrier that others wait at.",
-                        where=self.where,
-                    )
-                if not any(arrived):
-                    return
-                yield
+        if not _is_hardware(s):
+            return serial
+        check = self._hardware_index(s)
 
-        bound = s.kind is ForKind.BOUND and s.tag.startswith("threadIdx")
-        return lock_step if bound else serial
+        def one(env: Env) -> Iterator[Stmt]:
+            env[var] = check(env)
+            yield from body(env)
+
+        return one
 
     def thread_branch(self, s: If) -> Thread:
         cond, then = self.expr(s.cond), self.thread(s.then)
         otherwise = self.thread(s.otherwise) if s.otherwise is not None else None
 
-        def branch(env: Env) -> Iterator[None]:
+        def branch(env: Env) -> Iterator[Stmt]:
             if cond(env, None):
                 yield from then(env)
             elif otherwise is not None:
@@ -267,7 +338,7 @@ class _Compiler(ExpressionClosures):
     def thread_seq(self, s: Seq) -> Thread:
         steps = [self.thread(c) for c in s.stmts]
 
-        def seq(env: Env) -> Iterator[None]:
+        def seq(env: Env) -> Iterator[Stmt]:
             for step in steps:
                 yield from step(env)
 
@@ -276,7 +347,7 @@ class _Compiler(ExpressionClosures):
     def thread_let(self, s: Let) -> Thread:
         value, body, var = self.expr(s.value), self.thread(s.body), s.var
 
-        def let(env: Env) -> Iterator[None]:
+        def let(env: Env) -> Iterator[Stmt]:
             env[var] = value(env, None)
             yield from body(env)
 
@@ -285,25 +356,21 @@ class _Compiler(ExpressionClosures):
     def thread_alloc(self, s: Alloc) -> Thread:
         body, b = self.thread(s.body), s.buffer
 
-        def shared(env: Env) -> Iterator[None]:
-            # One for the workgroup: the first thread that comes makes it.
-            made = env[_WORKGROUP]
-            if b not in made:
-                made[b] = poison(_shape(b, env), b.dtype)
-            env[b] = made[b]
+        def alloc(env: Env) -> Iterator[Stmt]:
+            env[b] = self._storage(b, env)
             yield from body(env)
 
-        def alloc(env: Env) -> Iterator[None]:
-            env[b] = poison(_shape(b, env), b.dtype)
-            yield from body(env)
-
-        return shared if b.scope == "shared" else alloc
+        return alloc
 
     def thread_barrier(self, s: Barrier) -> Thread:
-        def barrier(env: Env) -> Iterator[None]:
-            yield
+        def barrier(env: Env) -> Iterator[Stmt]:
+            yield s
 
         return barrier
+
+
+def _is_hardware(s: For) -> bool:
+    return s.kind is ForKind.BOUND and s.tag.startswith(("blockIdx.", "threadIdx."))
 
 
 def _has_barrier(s: Stmt) -> bool:
@@ -319,6 +386,7 @@ _STMT: dict[type, Callable[[_Compiler, Any], Action]] = {
     Alloc: _Compiler.alloc,
     Barrier: _Compiler.barrier,
     Prefetch: _Compiler.prefetch,
+    ForeignCall: _Compiler.foreign,
 }
 _THREAD: dict[type, Callable[[_Compiler, Any], Thread]] = {
     For: _Compiler.thread_loop,

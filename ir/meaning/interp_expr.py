@@ -6,6 +6,7 @@ all. What lies outside of the mask is not evaluated where that could fail: loads
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..expr import (
     Var,
 )
 from ..stmt import Store
+from ..visit import bottom_up, children, tally
 from . import semantics
 
 Env = dict[Any, Any]  # Var -> value, Buffer -> array
@@ -35,15 +37,61 @@ Mask = Any  # lanes whose value is wanted; None: all
 Eval = Callable[[Env, Mask], Any]
 
 
+_GROWTH = 4  # times the graph that a tree may be before values are kept
+_VALUES = object()  # under this key of an environment: what was computed for the expression
+
+
+def _once(e: Expr, f: Eval) -> Eval:
+    """``f``, whose value is kept for the time of one evaluation; the mask is kept with it, so that
+    its id stays its own."""
+
+    def once(env: Env, mask: Mask) -> Any:
+        values = env[_VALUES]
+        hit = values.get((e, id(mask)))
+        if hit is None:
+            hit = values[e, id(mask)] = f(env, mask), mask
+        return hit[0]
+
+    return once
+
+
 class ExpressionClosures:
     """Turns expressions into closures; ``where`` names the kernel in errors."""
 
     def __init__(self, where: str):
         self.where = where
+        self._closures: dict[Expr, Eval] | None = None  # of the expression that is being turned
+        self._shared: set[Expr] = set()  # nodes of it whose values are kept
 
     def expr(self, e: Expr) -> Eval:
-        """The closure that computes ``e``."""
-        return _EXPR[type(e)](self, e)
+        """The closure that computes ``e``. Where the tree of an expression is much larger than its
+        graph, what is used several times is computed once."""
+        if self._closures is not None:
+            return self._part(e)
+        nodes = bottom_up([e])
+        uses = Counter(c for n in nodes for c in children(n))
+        long = tally(e, lambda n: 1) > _GROWTH * len(nodes)
+        self._closures, self._shared = {}, {n for n in nodes if long and uses[n] > 1}  # type: ignore
+        whole = self._part(e)
+        self._closures = None
+        if not long:
+            return whole
+
+        def fresh(env: Env, mask: Mask) -> Any:
+            env[_VALUES] = {}
+            return whole(env, mask)
+
+        return fresh
+
+    def _part(self, e: Expr) -> Eval:
+        assert self._closures is not None
+        found = self._closures.get(e)
+        if found is None:
+            found = _EXPR[type(e)](self, e)
+            if e in self._shared and not isinstance(e, Const | Var):
+                found = _once(e, found)
+            self._closures[e] = found
+        return found
 
     def _const(self, e: Const) -> Eval:
         value = semantics.work_dtype(e.dtype).type(e.value)

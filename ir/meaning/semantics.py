@@ -124,7 +124,21 @@ def reinterpret(value: Value, source: DType, target: DType) -> Value:
 
 # These are exact in any precision; the others are computed in double precision and rounded once,
 # which makes an oracle that is closer than any back-end.
-_EXACT = frozenset({"floor", "ceil", "trunc", "round", "isnan", "isinf", "popcount", "sqrt"})
+_EXACT = frozenset(
+    {
+        "floor",
+        "ceil",
+        "trunc",
+        "round",
+        "isnan",
+        "isinf",
+        "isfinite",
+        "popcount",
+        "clz",
+        "sqrt",
+        "any",
+    }
+)
 
 
 def intrinsic(name: str, args: list[Value], d: DType) -> Value:
@@ -132,5 +146,8 @@ def intrinsic(name: str, args: list[Value], d: DType) -> Value:
     spec = INTRINSICS[name]
     if name in _EXACT:
         return spec.numpy(*args)
+    if spec.own and (spec.result == "bool" or not d.is_float):
+        made = np.asarray(spec.numpy(*args))
+        return made.astype(np.bool_ if spec.result == "bool" else work_dtype(d))[()]
     wide = spec.numpy(*(a.astype(np.float64) for a in args))
     return np.asarray(wide).astype(work_dtype(d))[()]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..alu import Op
-from ..expr import Binary, Expr, Load, Select, Unary, Var
+from ..builders import all_of
+from ..expr import Binary, Call, Expr, Load, Select, Unary, Var, as_int
 from ..simplify import stride
 from ..stmt import For, If, Let, Stmt
 from ..visit import Mutator, children, substitute, variables, walk
@@ -23,15 +24,25 @@ class Condition(NamedTuple):
 
 
 def conjuncts(cond: Expr) -> list[Expr]:
-    """``a and b and …`` taken apart."""
-    if isinstance(cond, Binary) and cond.op is Op.AND and cond.dtype.is_bool:
-        return [*conjuncts(cond.a), *conjuncts(cond.b)]
-    return [cond]
+    """``a and b and …`` taken apart, each once."""
+    found: list[Expr] = []
+    stack, seen = [cond], set[Expr]()
+    while stack:
+        c = stack.pop()
+        if c in seen:
+            continue
+        seen.add(c)
+        if isinstance(c, Binary) and c.op is Op.AND and c.dtype.is_bool:
+            stack += [c.b, c.a]
+        else:
+            found.append(c)
+    return found
 
 
 def conditions_of(body: Stmt, selects: bool = False) -> Iterator[Condition]:
-    """Every conjunct of every guard (``If.likely``) below ``body``; with ``selects`` also of the
-    bounds tests of Selects, such as a convolution's padding."""
+    """Every conjunct of every guard (``If.likely``) below ``body``, and of the conditions of
+    Selects that are marked ``likely``; with ``selects`` of all Selects, such as a convolution's
+    padding."""
     yield from _conditions(body, (), {}, selects)
 
 
@@ -39,10 +50,10 @@ def _conditions(
     s: Stmt | Expr, inner: tuple[For, ...], lets: dict[Var, Expr], selects: bool
 ) -> Iterator[Condition]:
     if isinstance(s, Expr):
-        if selects:
-            for e in walk(s):
-                if isinstance(e, Select):
-                    for c in conjuncts(e.cond):
+        for e in walk(s):
+            if isinstance(e, Select):
+                for c in conjuncts(e.cond):
+                    if selects or is_likely(c):
                         yield Condition(e, c, inner, lets)
         return
     if isinstance(s, If) and s.likely and s.otherwise is None:
@@ -56,8 +67,37 @@ def _conditions(
         yield from _conditions(c, inner, lets, selects)
 
 
+def is_likely(c: Expr) -> bool:
+    """Whether a condition is marked by ``te.likely``."""
+    return isinstance(c, Call) and c.name == "likely"
+
+
+class Unmark(Mutator):
+    """Conditions that are marked ``likely`` as they are."""
+
+    def visit_Call(self, e: Call) -> Expr:
+        return self(e.args[0]) if is_likely(e) else self.rebuild(e)
+
+
+def where_all(conditions: Sequence[Expr], stmt: Stmt, likely: bool = False) -> Stmt:
+    """``stmt`` where all conditions hold; ``likely`` marks them as guards."""
+    open_ = [c for c in conditions if as_int(c) != 1]
+    return If(all_of(open_), stmt, likely=likely) if open_ else stmt
+
+
+def where_holds(cond: Expr, then: Stmt) -> Stmt:
+    """``then`` under a condition; what is marked ``likely`` in it becomes a guard."""
+    marked = [c for c in conjuncts(cond) if is_likely(c)]
+    if not marked:
+        return If(cond, then)
+    rest = [c for c in conjuncts(cond) if not is_likely(c)]
+    return If(Unmark()(all_of(marked)), If(all_of(rest), then) if rest else then, likely=True)
+
+
 def margin(c: Expr) -> Expr | None:
     """An integer ``d`` with ``c == (d >= 0)``, for an order comparison of integers."""
+    if isinstance(c, Call) and is_likely(c):
+        c = c.args[0]
     if isinstance(c, Unary) and c.op is Op.NOT:
         a = c.a
         if isinstance(a, Binary) and a.op in (Op.LT, Op.LE) and a.a.dtype.is_int:

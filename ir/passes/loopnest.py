@@ -9,23 +9,38 @@ inside of everything that is computed at its loop, so that producers run for all
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from ...runtime.errors import LoweringError, ScheduleError
 from ..alu import Op
-from ..builders import all_of
 from ..expr import ZERO, Expr, IterVar, Load, Read, Reduce, Var, as_int, binary, const, is_const
 from ..layout import Layout
+from ..operations.extern import ExternOp
+from ..operations.scan import ScanOp
 from ..schedule.bounds import StageBounds, bind_extent, infer_bounds
-from ..schedule.loops import Annotation
+from ..schedule.coverage import check_result
+from ..schedule.exchange import waits_in_step
+from ..schedule.loops import Annotation, threads_of_reduction
+from ..schedule.scans import states_of
 from ..schedule.schedule import Schedule
+from ..schedule.scopes import storage_scope
 from ..schedule.stage import Stage
 from ..simplify import Analyzer
-from ..stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Stmt, Store, seq
-from ..tensor import ComputeOp, Tensor
+from ..stmt import Barrier, Buffer, For, ForKind, Function, Stmt, Store, allocated, seq
+from ..tensor import ComputeOp, PlaceholderOp, Tensor, is_unknown
 from ..visit import Mutator, Node, substitute, walk
 from .boxes import box_layout
+from .crossthread import combine_into, reduce_across_threads
+from .double_buffer import in_turns, turns_of
+from .guards import where_all, where_holds
 from .prefetch import fetches
-from .tensorize import emit
+from .ragged import with_ends
+from .store_predicate import guarded_store
+from .tensorize import tensorized
+from .workgroup import Missing, Workgroups
+
+# (the loop that it depends on, condition, whether it is about a data axis)
+Guards: TypeAlias = list[tuple[int, Expr, bool]]
 
 
 def build_loop_nest(
@@ -35,15 +50,20 @@ def build_loop_nest(
     layouts: Mapping[Tensor, Layout] | None = None,
 ) -> Function:
     """The function that computes ``schedule.outputs``; ``args`` are its parameters in order."""
-    return _Builder(schedule, args, layouts or {}).function(name)
+    return NestBuilder(schedule, args, layouts or {}).function(name)
 
 
-class _Builder:
+class NestBuilder:
+    """Builds the nests of all stages."""
+
     def __init__(
         self, schedule: Schedule, args: Sequence[Tensor | Var], layouts: Mapping[Tensor, Layout]
     ):
         self.schedule, self.args, self.layouts = schedule, args, dict(layouts)
         self.bounds = infer_bounds(schedule)
+        for s, b in self.bounds.items():
+            if s.is_output and s.attach.kind == "at":
+                check_result(s, b.box, b.outside)
         for s in self.bounds:
             layout = box_layout(s, self.bounds[s].box)
             if layout is not None:
@@ -52,8 +72,14 @@ class _Builder:
         self.params: list[Buffer | Var] = []
         self.made: dict[Stage, list[Buffer]] = {}  # storage that is not a parameter
         self.children: dict[IterVar, list[Stage]] = {}
-        self.alias: dict[Var, Expr] = {}  # loops that are a hardware index bound further out
+        self.workgroups = Workgroups(schedule, self.bounds)
+        self.alias = self.workgroups.alias
         for s in self.bounds:
+            if s.double_buffered and s.attach.kind != "at":
+                raise ScheduleError(
+                    f"double_buffer: {s.name} is computed as a whole; there is no next tile.",
+                    hint="compute_at a serial loop, such as the outer part of a reduction",
+                )
             if s.attach.kind == "at":
                 assert s.attach.axis is not None
                 self.children.setdefault(s.attach.axis, []).append(s)
@@ -61,17 +87,19 @@ class _Builder:
             group.sort(key=schedule.stages.index)
 
     def function(self, name: str) -> Function:
+        """The whole, with its parameters and what the stages at the root are stored in."""
         writes = self._parameters()
         roots = [s for s in self.schedule.stages if s in self.bounds and s.attach.kind == "root"]
         self.made = {s: self._storage(s) for s in self.bounds}
         body = seq(*(self._nest(s) for s in roots))
-        for s in reversed(roots):
-            for b in reversed(self.made[s]):
-                body = Alloc(b, body)
+        if self.alias:  # boxes, too, speak of loops that are one with a loop outside
+            body = substitute(body, self.alias)
+        body = self._with(roots, body)
         return Function(name, tuple(self.params), body, frozenset(writes))
 
     def _parameters(self) -> set[Buffer]:
         writes: set[Buffer] = set()
+        states = states_of(self.schedule)
         for a in self.args:
             if isinstance(a, Var):
                 self.params.append(a)
@@ -81,20 +109,28 @@ class _Builder:
                 self.params.append(buffer)  # an argument that nothing reads
                 continue
             s = self.schedule[a]
-            if isinstance(s.op, ComputeOp) and (s.attach.kind != "root" or not s.is_output):
+            computed = not isinstance(s.op, PlaceholderOp)
+            if computed and not s.is_output:
                 raise LoweringError(
                     f"the argument {a.name} is neither an input nor a result of the schedule."
+                )
+            if a in states:
+                raise LoweringError(
+                    f"the argument {a.name} stands for the state of {states[a].name} and is no "
+                    "input.",
+                    hint=f"leave it out: {states[a].name} is its value",
                 )
             if a in self.buffers:
                 raise LoweringError(f"the argument {a.name} is given twice.")
             buffer = Buffer(a.name, a.dtype, a.shape, layout=self.layouts.get(a))
             self.buffers[a] = buffer
             self.params.append(buffer)
-            if isinstance(s.op, ComputeOp):
+            if computed:
                 writes.add(buffer)
         for s in self.schedule.stages:
             for t in s.op.outputs:
-                needed = not isinstance(s.op, ComputeOp) or t in self.schedule.outputs
+                given = isinstance(s.op, PlaceholderOp) and t not in states
+                needed = given or t in self.schedule.outputs
                 if needed and t not in self.buffers:
                     raise LoweringError(
                         f"{t.name} is {'a result' if s.is_output else 'an input'} of the schedule "
@@ -108,78 +144,105 @@ class _Builder:
         b = self.bounds[s]
         for t in s.op.outputs:
             if t not in self.buffers:
-                shape = tuple(e for _, e in b.box)
+                one = isinstance(s.op, ComputeOp)  # results of statements have shapes of their own
+                shape = tuple(e for _, e in b.stored) if one else t.shape
                 layout = self.layouts.get(t)
-                buffer = Buffer(t.name, t.dtype, shape, s.scope, layout)
+                buffer = Buffer(t.name, t.dtype, shape, storage_scope(s), layout)
                 self.buffers[t] = buffer
                 made.append(buffer)
+        if isinstance(s.op, ScanOp):
+            self._share_rows(s.op)
         return made
+
+    def _share_rows(self, op: ScanOp) -> None:
+        """First rows, updates and states of a recurrence lie in its results."""
+        for whole, *parts in zip(op.outputs, op.init, op.update, op.state):
+            for t in parts:
+                self.buffers[t] = self.buffers[whole]
 
     # One stage --------------------------------------------------------------------------------
 
     def _nest(self, s: Stage) -> Stmt:
-        b = self.bounds[s]
-        extra = self._bound_outside(s, b)
+        if isinstance(s.op, ExternOp):
+            tensors = (*s.op.inputs, *s.op.outputs)
+            buffers = [self.buffers[t] for t in tensors]
+            return s.op.statements(dict(zip((*s.op.ins, *s.op.outs), buffers)))
+        if isinstance(s.op, ScanOp):
+            return self._recurrence(s, s.op, self.bounds[s])
+        extra, missing = self.workgroups.guards(s)
         alias = self.alias
+        data = {a: substitute(self.bounds[s].index[a], alias) for a in s.axes}
+        b = with_ends(s, self.bounds[s], ToLoad(self, s, data))
         depth: dict[Node, int] = {a: k for k, a in enumerate(s.leaves)}
         attached = [k for k, a in enumerate(s.leaves) if a in self.children]
-        guards: list[tuple[int, Expr, bool]] = []
+        guards: Guards = []
         for axis, g in [*self._guards(s, b), *extra]:
             at = max([depth[v] for v in walk(g) if v in depth] + attached, default=-1)
             guards.append((at, substitute(g, alias), axis.kind != "reduce"))
         first = next((k for k, a in enumerate(s.leaves) if a.kind == "reduce"), len(s.leaves))
-        to_load = _ToLoad(self, s, {a: substitute(e, alias) for a, e in b.index.items()})
-        if s.intrin is not None:
-            return self._tensorized(s, b, to_load)
-        stmt = self._update(s, b, to_load)
-        for k in range(len(s.leaves) - 1, -1, -1):
-            stmt = _guarded([g for at, g, _ in guards if at == k], stmt)
-            stmt = self._with_children(s.leaves[k], stmt)
-            stmt = self._loop(s, b, s.leaves[k], s.leaves[k], stmt)
-            if s.leaves[k] in s.prefetches:
-                stmt = seq(*fetches(s, k, b, to_load, self.params), stmt)
-            if k == first:
-                stmt = seq(self._init(s, b, to_load, first, guards), stmt)
-        return _guarded([g for at, g, _ in guards if at == -1], stmt)
+        to_load = ToLoad(self, s, {a: substitute(e, alias) for a, e in b.index.items()})
+        if threads_of_reduction(s):
+            return reduce_across_threads(self, s, b, to_load, guards, missing)
 
-    def _with_children(self, axis: IterVar, stmt: Stmt) -> Stmt:
-        children = self.children.get(axis, [])
-        stmt = seq(*(self._nest(c) for c in children), stmt)
-        for c in reversed(children):
-            for buffer in reversed(self.made[c]):
-                stmt = Alloc(buffer, stmt)
+        def start() -> Stmt:
+            return self._init(s, b, to_load, first, guards, missing)
+
+        def loops(outermost: int) -> Stmt:
+            stmt = guarded_store(self, s, b, self._update(s, b, to_load), missing)
+            for k in range(len(s.leaves) - 1, outermost - 1, -1):
+                stmt = where_all([g for at, g, _ in guards if at == k], stmt, likely=True)
+                stmt = self.around(s, b, s.leaves[k], stmt)
+                if s.leaves[k] in s.prefetches:
+                    stmt = seq(*self.fetches(s, k, b, to_load), stmt)
+                if k == first:
+                    stmt = seq(start(), stmt)
+            return stmt
+
+        if s.intrin is not None:
+            stmt = tensorized(self, s, b, to_load, guards, loops, start)
+        else:
+            stmt = loops(0)
+        stmt = where_all([g for at, g, _ in guards if at == -1], stmt, likely=True)
+        return self.workgroups.for_all(s, missing, stmt)
+
+    def _recurrence(self, s: Stage, op: ScanOp, b: StageBounds) -> Stmt:
+        """The loop over steps, in the loops of the threads that live through all of them."""
+        children = self.children.get(op.scan_axis, [])
+        nests = {c: self._nest(c) for c in children}
+        waits = waits_in_step(self.schedule, s, op, self.bounds, self.alias)
+        step = seq(*(seq(nests[c], Barrier("global") if c in waits else None) for c in children))
+        stmt = self.loop(s, b, op.scan_axis, op.scan_axis, self._with(children, step))
+        for axis, extent in reversed(b.outside.items()):
+            stmt = For(axis, ZERO, extent, ForKind.BOUND, stmt, axis.tag)
         return stmt
 
-    def _loop(self, s: Stage, b: StageBounds, axis: IterVar, v: Var, body: Stmt) -> Stmt:
+    def around(self, s: Stage, b: StageBounds, axis: IterVar, stmt: Stmt) -> Stmt:
+        """The loop ``axis``: what is computed at it, then ``stmt``."""
+        ahead, rest = turns_of(self.children.get(axis, []), axis)
+        use = self._with(rest, seq(*(self._nest(c) for c in rest), stmt))
+        if not ahead:
+            return self.loop(s, b, axis, axis, use)
+        copies = seq(*(self._nest(c) for c in ahead))
+        buffers = [buffer for c in ahead for buffer in self.made[c]]
+        return in_turns(self.loop(s, b, axis, axis, use), ahead, copies, buffers)
+
+    def _with(self, stages: Sequence[Stage], stmt: Stmt) -> Stmt:
+        """What the stages are stored in, where that is no parameter, around ``stmt``."""
+        return allocated([buffer for c in stages for buffer in self.made[c]], stmt)
+
+    def loop(self, s: Stage, b: StageBounds, axis: IterVar, v: Var, body: Stmt) -> Stmt:
+        """``body`` in the loop ``axis``, whose variable is ``v``: ``axis`` itself or a copy."""
         if axis in self.alias:
             return body
         ann = s.annotations.get(axis, Annotation())
-        return For(v, ZERO, b.extents[axis], ann.kind, body, ann.tag, ann.pragmas)
+        # What data say is in terms of loads in ``b`` alone; such a loop is bound to no index.
+        unknown = is_unknown(self.bounds[s].extents[axis])
+        extent = b.extents[axis] if unknown else self.workgroups.extent(s, axis)
+        return For(v, ZERO, extent, ann.kind, body, ann.tag, ann.pragmas)
 
-    def _bound_outside(self, s: Stage, b: StageBounds) -> list[tuple[IterVar, Expr]]:
-        """Loops of ``s`` bound to a hardware index that a loop around ``s`` is bound to already
-        are that loop: the variable is another name for it. Returns the guards of shorter loops."""
-        outer: dict[str, tuple[IterVar, Expr]] = {}
-        for other in self.bounds:
-            for a, ann in other.annotations.items():
-                if ann.kind is ForKind.BOUND and a in b.outside and a not in self.alias:
-                    outer[ann.tag] = (a, b.outside[a])
-        guards: list[tuple[IterVar, Expr]] = []
-        for a, ann in s.annotations.items():
-            if ann.kind is not ForKind.BOUND or ann.tag not in outer:
-                continue
-            v, available = outer[ann.tag]
-            have, want = as_int(available), as_int(b.extents[a])
-            if have is None or want is None or want > have:
-                raise ScheduleError(
-                    f"{s.name} binds {a.name} of extent {b.extents[a]} to {ann.tag}, which has "
-                    f"extent {available} outside.\n{s.nest()}",
-                    hint="split the loop by the extent of the hardware index first",
-                )
-            self.alias[a] = v
-            if want < have:
-                guards.append((a, a < want))
-        return guards
+    def fetches(self, s: Stage, k: int, b: StageBounds, to_load: ToLoad) -> list[Stmt]:
+        """What ``prefetch`` asks for in front of the ``k``-th loop."""
+        return fetches(s, k, b, to_load, self.params)
 
     def _analyzer(self, s: Stage, b: StageBounds) -> Analyzer:
         an = Analyzer()
@@ -250,85 +313,62 @@ class _Builder:
         padding included."""
         layout = self.layouts.get(t)
         known = self.bounds.get(self.schedule[t])
-        low, extent = known.box[k] if known is not None else (ZERO, t.shape[k])
+        low, extent = known.stored[k] if known is not None and known.stored else (ZERO, t.shape[k])
         return low, layout.padded[k] if layout else as_int(extent)
 
     # Statements ---------------------------------------------------------------------------------
 
-    def _indices(self, s: Stage, b: StageBounds, to_load: _ToLoad) -> tuple[Expr, ...]:
+    def lows(self, b: StageBounds) -> list[Expr]:
+        """Where storage of a stage begins in each axis, by the loops that are really there."""
+        return [substitute(low, self.alias) for low, _ in b.stored]
+
+    def indices(self, s: Stage, b: StageBounds, to_load: ToLoad) -> tuple[Expr, ...]:
+        """Where in its storage the element is that the loops of a stage are at."""
         return tuple(
-            binary(Op.SUB, to_load.index[a], low) if not is_const(low, 0) else to_load.index[a]
-            for a, (low, _) in zip(s.axes, b.box)
+            to_load.index[a] if is_const(low, 0) else binary(Op.SUB, to_load.index[a], low)
+            for a, low in zip(s.axes, self.lows(b))
         )
 
-    def _update(self, s: Stage, b: StageBounds, to_load: _ToLoad) -> Stmt:
+    def _update(self, s: Stage, b: StageBounds, to_load: ToLoad) -> Stmt:
         buffers = [self.buffers[t] for t in s.op.outputs]
-        where = self._indices(s, b, to_load)
+        where = self.indices(s, b, to_load)
         first = b.body[0]
         if not isinstance(first, Reduce):
             return seq(*(Store(f, where, to_load(e)) for f, e in zip(buffers, b.body)))
-        old = [Load(f, where) for f in buffers]
-        new = first.reducer.combine(old, [to_load(e) for e in first.sources])
-        if len(new) == 1:
-            stmt: Stmt = Store(buffers[0], where, new[0])
-        else:  # all components are computed from the old values before one is stored
-            names = [Var(f"{f.name}.next", f.dtype) for f in buffers]
-            stmt = seq(*(Store(f, where, v) for f, v in zip(buffers, names)))
-            for v, e in zip(reversed(names), reversed(new)):
-                stmt = Let(v, e, stmt)
-        return stmt if is_const(first.condition, 1) else If(to_load(first.condition), stmt)
+        stmt = combine_into(first, buffers, where, [to_load(e) for e in first.sources])
+        return stmt if is_const(first.condition, 1) else where_holds(to_load(first.condition), stmt)
 
     def _init(
         self,
         s: Stage,
         b: StageBounds,
-        to_load: _ToLoad,
+        to_load: ToLoad,
         first: int,
-        guards: list[tuple[int, Expr, bool]],
+        guards: Guards,
+        missing: Missing,
     ) -> Stmt:
         """``result = identity`` over the data loops that lie inside the first reduce loop."""
         reduce = b.body[0]
         assert isinstance(reduce, Reduce)
         inner = [a for a in s.leaves[first:] if a.kind != "reduce"]
         fresh: dict[Var, Expr] = {a: Var(f"{a.name}.init") for a in inner if a not in self.alias}
-        where = tuple(substitute(i, fresh) for i in self._indices(s, b, to_load))
+        where = tuple(substitute(i, fresh) for i in self.indices(s, b, to_load))
         buffers = [self.buffers[t] for t in s.op.outputs]
         stmt = seq(*(Store(f, where, e) for f, e in zip(buffers, reduce.reducer.identity)))
-        stmt = _guarded(
-            [substitute(g, fresh) for at, g, data in guards if at >= first and data], stmt
-        )
+        stmt = guarded_store(self, s, b, stmt, missing, fresh)
+        own = [substitute(g, fresh) for at, g, data in guards if at >= first and data]
+        stmt = where_all(own, stmt, likely=True)
         for a in reversed(inner):
             v = fresh.get(a, a)
             assert isinstance(v, Var)
-            stmt = self._loop(s, b, a, v, stmt)
-        return stmt
-
-    def _tensorized(self, s: Stage, b: StageBounds, to_load: _ToLoad) -> Stmt:
-        """The nest of a tensorised stage: its outer loops around the intrinsic's statements."""
-        assert s.intrin is not None
-        at = s.leaves.index(s.intrin[0])
-        output = self.buffers[s.op.outputs[0]]
-        init, stmt = emit(s.intrin[1], s, b, to_load, self._indices(s, b, to_load), output)
-        first = next((k for k, a in enumerate(s.leaves) if a.kind == "reduce"), len(s.leaves))
-        if init is not None and first >= at:
-            stmt = seq(init, stmt)
-        for k in range(at - 1, -1, -1):
-            stmt = self._with_children(s.leaves[k], stmt)
-            stmt = self._loop(s, b, s.leaves[k], s.leaves[k], stmt)
-            if k == first and init is not None:
-                start = init
-                for a in reversed(s.leaves[first:at]):
-                    if a.kind != "reduce":
-                        v = Var(f"{a.name}.init")
-                        start = self._loop(s, b, a, v, substitute(start, {a: v}))
-                stmt = seq(start, stmt)
+            stmt = self.loop(s, b, a, v, stmt)
         return stmt
 
 
-class _ToLoad(Mutator):
+class ToLoad(Mutator):
     """Expressions of a body in terms of loops and buffers."""
 
-    def __init__(self, builder: _Builder, s: Stage, index: Mapping[IterVar, Expr]):
+    def __init__(self, builder: NestBuilder, s: Stage, index: Mapping[IterVar, Expr]):
         super().__init__()
         self.builder, self.stage, self.index = builder, s, index
 
@@ -339,13 +379,9 @@ class _ToLoad(Mutator):
         producer = self.builder.schedule[n.tensor]
         indices = tuple(self(i) for i in n.indices)
         known = self.builder.bounds.get(producer)
-        if known is not None:
+        if known is not None and producer.axes:
             indices = tuple(
                 i if is_const(low, 0) else binary(Op.SUB, i, low)
-                for i, (low, _) in zip(indices, known.box)
+                for i, low in zip(indices, self.builder.lows(known))
             )
         return Load(self.builder.buffers[n.tensor], indices)
-
-
-def _guarded(conditions: list[Expr], stmt: Stmt) -> Stmt:
-    return If(all_of(conditions), stmt, likely=True) if conditions else stmt

@@ -27,8 +27,17 @@ from ..expr import Binary, Const, Expr, Var, as_int, binary, const, is_const
 from ..simplify import stride
 from ..stmt import For, ForKind, Function, If, Seq, Stmt, seq
 from ..target import Target
-from ..visit import Mutator, structural_equal, substitute, variables
-from .guards import Condition, Drop, conditions_of, conjuncts, margin, worst_margin
+from ..visit import Mutator, structural_equal, substitute, variables, walk
+from .guards import (
+    Condition,
+    Drop,
+    Unmark,
+    conditions_of,
+    conjuncts,
+    is_likely,
+    margin,
+    worst_margin,
+)
 from .scoped import ScopedMutator, trip_count
 
 MAX_COPIES = 16  # of one statement, over all partitioned loops around it
@@ -36,9 +45,12 @@ MAX_COPIES = 16  # of one statement, over all partitioned loops around it
 
 def partition_loops(f: Function, target: Target) -> Function:
     """Split loops so that guards are gone from the part that runs most. See the module."""
-    if next(conditions_of(f.body, selects=True), None) is None:
-        return f
-    return f.with_body(_Partition()(f.body))
+    body = f.body
+    if next(conditions_of(body, selects=True), None) is not None:
+        body = _Partition()(body)
+    if any(isinstance(n, Expr) and is_likely(n) for n in walk(body)):
+        body = Unmark()(body)
+    return f.with_body(body)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..expr import ZERO, Expr, IterVar, Load, Read, Var, as_int, const
+from ..identity import among
 from ..schedule.bounds import StageBounds
 from ..schedule.stage import PrefetchRequest, Stage
 from ..simplify import Analyzer, stride
@@ -69,7 +70,7 @@ def _shares(
     # One vector is one line, or a part of one.
     vector = next((a for a in lengths if _kind(s, a) is ForKind.VECTORIZED), None)
     beside = [a for a in lengths if _kind(s, a) is ForKind.UNROLLED]
-    along = [a for a in lengths if a is not vector and a not in beside]
+    along = [a for a in lengths if a is not vector and not among(a, beside)]
     if vector is None:
         return []
     step = max(1, LINE // (lengths[vector] * load.buffer.dtype.bytes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..expr import Expr, Var, as_int
 from ..simplify import Analyzer
 from ..stmt import For, If, Let, Stmt
@@ -37,11 +39,11 @@ class ScopedMutator(Mutator):
         same = cond is s.cond and then is s.then and other is s.otherwise
         return s if same else If(cond, then, other, s.likely)
 
-    def visit_Let(self, s: Let) -> Stmt:
+    def lets(self, s: Let) -> Sequence[tuple[Var, Expr]]:
+        """The let with its value rewritten, of which the analyzer is told."""
         value = self(s.value)
         self.bind_let(s.var, value)
-        body = self(s.body)
-        return s if value is s.value and body is s.body else Let(s.var, value, body)
+        return ((s.var, value),)
 
 
 def trip_count(s: For) -> int | None:

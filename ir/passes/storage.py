@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ...runtime.errors import LoweringError
 from ..expr import ONE, ZERO, Expr, Load, as_int, const
-from ..stmt import Alloc, Buffer, Function, Prefetch, Stmt, Store
+from ..stmt import Alloc, Buffer, ForeignCall, Function, Prefetch, Stmt, Store
 from ..target import Target
 from .scoped import ScopedMutator
 
@@ -124,6 +124,17 @@ class _Flatten(ScopedMutator):
         if new is s.buffer:
             return self.rebuild(s)
         return Prefetch(new, self.address(s.buffer, tuple(self(i) for i in s.indices)))
+
+    def visit_ForeignCall(self, s: ForeignCall) -> Stmt:
+        for a, mode in zip(s.args, s.modes):
+            if mode != "value" and isinstance(a, Load) and a.buffer.layout is not None:
+                raise LoweringError(
+                    f"{a.buffer.name} does not lie row-major in memory, and {s.function} is given "
+                    "its address.",
+                    where="flatten_storage",
+                    hint="give that tensor no layout",
+                )
+        return self.rebuild(s)
 
     def visit_Alloc(self, s: Alloc) -> Stmt:
         new = self.buffer(s.buffer)

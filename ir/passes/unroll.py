@@ -9,14 +9,35 @@ the pragma ``unroll_max`` and at most that many stores come out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ...runtime.dtype import INT32, DType
 from ...runtime.errors import LoweringError
-from ..expr import Const, Expr, Load, Select, Var, as_int
-from ..stmt import Barrier, For, ForKind, Function, If, Let, Prefetch, Seq, Stmt, Store, seq
+from ..expr import Binary, Call, Const, Expr, Load, Select, Var, as_int
+from ..stmt import (
+    Barrier,
+    For,
+    ForeignCall,
+    ForKind,
+    Function,
+    If,
+    Let,
+    Prefetch,
+    Seq,
+    Stmt,
+    Store,
+    seq,
+)
 from ..target import Target
-from ..visit import children
+from ..visit import children, walk
 from .scoped import ScopedMutator, trip_count
 
-MAX_STATEMENTS = 4096  # more straight-line code than this no instruction cache or compiler bears
+# More straight-line code than this no instruction cache or compiler bears: LLVM takes ten seconds
+# for it. A vector counts as often as it takes registers.
+MAX_STATEMENTS = 4096
+MAX_OPERATIONS = 1 << 15
+# Operations that a function, which the math pass writes out later, counts for, by bits of a float.
+FUNCTION = {16: 40, 32: 40, 64: 80}
 
 
 def unroll_loops(f: Function, target: Target) -> Function:
@@ -24,17 +45,20 @@ def unroll_loops(f: Function, target: Target) -> Function:
 
     Raises
     ------
-    LoweringError : the extent is not a constant, or more than 4096 statements would come out.
+    LoweringError : the extent is not a constant, or more than 4096 statements or 32768 operations
+    would come out of all unrolled loops together.
     """
-    return f.with_body(_Unroll()(f.body))
+    return f.with_body(_Unroll(target)(f.body))
 
 
 class _Unroll(ScopedMutator):
     """One descent with the values of all unrolled variables, so that every statement that comes out
     is built once; only indices and conditions in which a variable was replaced are simplified."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
         super().__init__()
+        self.register = target.vector_bits
+        self.made = {"statements": 0, "operations": 0}  # by the loops unrolled so far
         self.values: dict[Var, Expr] = {}
         self.limit = 0  # of the pragma unroll_max in force
 
@@ -58,7 +82,7 @@ class _Unroll(ScopedMutator):
     def _is_small(self, s: For) -> bool:
         if s.kind is not ForKind.SERIAL or self.limit <= 0:
             return False
-        count = _statements(s, serial_too=True)
+        count = _size(s, _is_statement, serial_too=True)
         return count is not None and count <= self.limit
 
     def _keep(self, s: For) -> Stmt:
@@ -88,14 +112,41 @@ class _Unroll(ScopedMutator):
         return bodies[0] if n == 1 else seq(*bodies)
 
     def _check_size(self, s: For) -> None:
-        count = _statements(s, serial_too=False)
-        if count is not None and count > MAX_STATEMENTS:
-            raise LoweringError(
-                f"unrolling the loop {s.var.name} makes {count} statements; the limit is "
-                f"{MAX_STATEMENTS}:\n{s}",
-                where="unroll_loops",
-                hint="unroll a smaller tile: split the axis and unroll the inner part only",
-            )
+        for what, weight, limit in (
+            ("statements", self._stores, MAX_STATEMENTS),
+            ("operations", self._operations, MAX_OPERATIONS),
+        ):
+            own = _size(s, weight, serial_too=False) or 0
+            self.made[what] += own
+            count = self.made[what]
+            if count > limit:
+                stored = {n.buffer.name: None for n in walk(s.body) if isinstance(n, Store)}
+                before = f" with the {count - own} of loops before it" if count > own else ""
+                raise LoweringError(
+                    f"unrolling the loop {s.var.name} of {', '.join(stored)} makes {own} {what}"
+                    f"{before}; the limit is {limit}, a vector counted by its registers:\n{s}",
+                    where="unroll_loops",
+                    hint="unroll a smaller tile: split the axis and unroll the inner part only",
+                )
+
+    def _registers(self, d: DType) -> int:
+        return -(-d.lanes * max(d.bits, 8) // max(self.register, d.bits))
+
+    def _stores(self, s: Stmt) -> int:
+        return self._registers(s.value.dtype) if isinstance(s, Store) else _is_statement(s)
+
+    def _operations(self, s: Stmt) -> int:
+        """What the value of a statement is computed by, indices left out."""
+        if not isinstance(s, Store | Let):
+            return 0
+        return sum(
+            FUNCTION.get(n.dtype.bits, 1) * self._registers(n.dtype)
+            if isinstance(n, Call)
+            else isinstance(n, Binary | Select)
+            and n.dtype.with_lanes(1) != INT32
+            and self._registers(n.dtype)
+            for n in walk(s.value)
+        )
 
     def _simpler(self, e: Expr) -> Expr:
         new = self(e)
@@ -153,21 +204,26 @@ class _Unroll(ScopedMutator):
         return s if value is s.value and body is s.body else Let(s.var, value, body)
 
 
-def _statements(s: Stmt, serial_too: bool) -> int | None:
-    """Stores and barriers in ``s`` once its unrolled loops are expanded, with ``serial_too`` the
-    serial ones as well; None where one of those has no constant extent or is neither."""
-    if isinstance(s, Store | Barrier):
-        return 1
+def _is_statement(s: Stmt) -> int:
+    return isinstance(s, Store | Barrier | ForeignCall)
+
+
+def _size(s: Stmt, weight: Callable[[Stmt], int], serial_too: bool) -> int | None:
+    """The ``weight`` of all statements in ``s`` once its unrolled loops are expanded, with
+    ``serial_too`` the serial ones as well; None where one of those has no constant extent or is
+    neither."""
+    if isinstance(s, Store | Barrier | ForeignCall):
+        return weight(s)
     times = 1
     if isinstance(s, For) and (serial_too or s.kind is ForKind.UNROLLED):
         n = trip_count(s)
         if n is None or s.kind not in (ForKind.SERIAL, ForKind.UNROLLED):
             return None
         times = n
-    total = 0
+    total = weight(s)
     for c in children(s):
         if isinstance(c, Stmt):
-            inner = _statements(c, serial_too)
+            inner = _size(c, weight, serial_too)
             if inner is None:
                 return None
             total += inner

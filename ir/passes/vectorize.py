@@ -13,8 +13,8 @@ element.
 from __future__ import annotations
 
 from ...runtime.errors import LoweringError
-from ..expr import Expr, Var, const
-from ..stmt import For, ForKind, Function, Seq, Stmt, seq
+from ..expr import Expr, Load, Var, const
+from ..stmt import For, ForKind, Function, Seq, Stmt, Store, seq
 from ..target import Target
 from ..visit import substitute, walk
 from .scoped import ScopedMutator, trip_count
@@ -34,10 +34,14 @@ def vectorize_loops(f: Function, target: Target) -> Function:
     ------
     LoweringError : the extent of a vectorized loop is not a constant.
     """
-    return f.with_body(_Vectorize()(f.body))
+    return f.with_body(_Vectorize(target)(f.body))
 
 
 class _Vectorize(ScopedMutator):
+    def __init__(self, target: Target):
+        super().__init__()
+        self.target = target
+
     def visit_For(self, s: For) -> Stmt:
         if s.kind is not ForKind.VECTORIZED:
             return super().visit_For(s)
@@ -64,7 +68,12 @@ class _Vectorize(ScopedMutator):
 
     def _vectors(self, s: For, minimum: Expr, n: int) -> Stmt:
         if n <= MAX_LANES:
-            return Widener(s.var, minimum, n, s.body, self.analyzer)(s.body)
+            made, at = [], 0
+            for lanes in pieces(n, self._native(s.body)):
+                start = minimum + at if at else minimum
+                made.append(self._piece(s, start, lanes))
+                at += lanes
+            return seq(*made)
         whole, rest = divmod(n, MAX_LANES)
         outer, d = Var(f"{s.var.name}_outer", s.var.dtype), s.var.dtype
         self.analyzer.bind(outer, 0, whole - 1)
@@ -75,3 +84,32 @@ class _Vectorize(ScopedMutator):
             return main
         start = minimum + whole * MAX_LANES
         return seq(main, self(For(s.var, start, const(rest, d), ForKind.VECTORIZED, s.body)))
+
+    def _piece(self, s: For, start: Expr, lanes: int) -> Stmt:
+        if lanes == 1:
+            return self(substitute(s.body, {s.var: self.analyzer.simplify(start)}))
+        return Widener(s.var, start, lanes, s.body, self.analyzer)(s.body)
+
+    def _native(self, body: Stmt) -> int:
+        """How many lanes of the widest elements that ``body`` touches are a register; 0 where the
+        language has vectors of its own lengths."""
+        if self.target.max_lanes:
+            return 0
+        touched = (n.buffer.dtype for n in walk(body) if isinstance(n, Load | Store))
+        return min((self.target.lanes(d) for d in touched), default=0)
+
+
+def pieces(n: int, native: int) -> list[int]:
+    """``n`` lanes as powers of two, the longest first, down to registers of ``native`` lanes and a
+    rest that is less than one. LLVM makes the next power of two of a vector of 28 lanes, keeps it
+    in memory (a slot on the stack is promoted to registers only if it is as long as its type), and
+    is ten times slower than with 16, 8 and 4.
+
+    >>> pieces(28, 8)
+    [16, 8, 4]
+    """
+    parts = []
+    while native and n > native:
+        parts.append(1 << (n.bit_length() - 1))
+        n -= parts[-1]
+    return [*parts, n] if n else parts

@@ -25,7 +25,7 @@ from ..expr import (
     const,
 )
 from ..simplify import Analyzer, lanewise, unvaried
-from ..stmt import Alloc, Buffer, For, If, Let, Seq, Stmt, Store, seq
+from ..stmt import Alloc, Buffer, For, ForeignCall, If, Let, Seq, Stmt, Store, seq
 from ..visit import walk
 from .scoped import ScopedMutator
 
@@ -70,7 +70,8 @@ class Widener(ScopedMutator):
         lanes = cond if outer is None else Binary(Op.AND, outer.lanes, cond)
         self.mask = _Mask(lanes, some_lane(lanes))
         try:
-            yield
+            with self.apart():
+                yield
         finally:
             self.mask = outer
 
@@ -218,6 +219,9 @@ class Widener(ScopedMutator):
         same = idx is s.indices and value is s.value and own is s.predicate
         return s if same else Store(b, idx, value, own)
 
+    def visit_ForeignCall(self, s: ForeignCall) -> Stmt:
+        raise CannotWiden  # one call for each lane
+
     def visit_For(self, s: For) -> Stmt:
         lo, n = self(s.minimum), self(s.extent)
         if lo.dtype.lanes > 1 or n.dtype.lanes > 1:
@@ -293,25 +297,28 @@ def some_lane(mask: Expr) -> Expr | None:
     Known where the true lanes are a prefix of the vector (then lane 0 tells) or a suffix (then the
     last lane does): what comparisons of a ramp with a scalar come to, and their conjunctions.
     """
-    first, last = _ends(mask)
+    first, last = _ends(mask, {})
     return first if first is not None else last
 
 
 _Ends = tuple["Expr | None", "Expr | None"]
 
 
-def _ends(c: Expr) -> _Ends:
-    """Lane 0 of ``c`` if its true lanes are a prefix, the last lane if they are a suffix."""
+def _ends(c: Expr, known: dict[Expr, _Ends]) -> _Ends:
+    """Lane 0 of ``c`` if its true lanes are a prefix, the last lane if they are a suffix. ``known``
+    are those of conjunctions that were met before."""
     if isinstance(c, Broadcast):
         return c.value, c.value
     if isinstance(c, Unary) and c.op is Op.NOT:
-        return _ends_of_not(c.a)
+        return _ends_of_not(c.a, known)
     if not isinstance(c, Binary):
         return None, None
     if c.op is Op.AND:
-        (f, g), (h, k) = _ends(c.a), _ends(c.b)
-        both_first = None if f is None or h is None else Binary(Op.AND, f, h)
-        return both_first, None if g is None or k is None else Binary(Op.AND, g, k)
+        if c not in known:
+            (f, g), (h, k) = _ends(c.a, known), _ends(c.b, known)
+            first = None if f is None or h is None else Binary(Op.AND, f, h)
+            known[c] = first, None if g is None or k is None else Binary(Op.AND, g, k)
+        return known[c]
     if c.op in (Op.LT, Op.LE):
         return _ends_of_order(c)
     return None, None
@@ -333,11 +340,11 @@ def _ends_of_order(c: Binary) -> _Ends:
     return (end, None) if prefix else (None, end)
 
 
-def _ends_of_not(c: Expr) -> _Ends:
+def _ends_of_not(c: Expr, known: dict[Expr, _Ends]) -> _Ends:
     if isinstance(c, Broadcast):
         return Unary(Op.NOT, c.value), Unary(Op.NOT, c.value)
     if isinstance(c, Unary) and c.op is Op.NOT:
-        return _ends(c.a)
+        return _ends(c.a, known)
     if isinstance(c, Binary) and c.op in (Op.LT, Op.LE) and c.a.dtype.is_int:
         return _ends_of_order(Binary(Op.LE if c.op is Op.LT else Op.LT, c.b, c.a))
     return None, None

@@ -18,6 +18,7 @@ from ..expr import (
     ExprLike,
     IterVar,
     Load,
+    Ramp,
     Read,
     Reduce,
     Var,
@@ -25,9 +26,11 @@ from ..expr import (
     is_const,
     to_expr,
 )
+from ..identity import among, place_of
+from ..simplify import stride
 from ..stmt import Buffer, Stmt, Store
 from ..tensor import ComputeOp, PlaceholderOp, Tensor
-from ..visit import children, substitute, walk
+from ..visit import children, substitute, variables, walk
 
 if TYPE_CHECKING:
     from .transforms import ScheduledLoops
@@ -42,10 +45,11 @@ class View:
     axes: tuple[Var, ...]
 
     def at(self, *index: ExprLike) -> tuple[Expr, ...]:
-        """The buffer's indices of one element of the window."""
+        """The buffer's indices of one element of the window, or of a vector where one of ``index``
+        is a ramp."""
         assert len(index) == len(self.axes), f"{self.buffer.name} has {len(self.axes)} axes here"
         where = {v: to_expr(i, v.dtype) for v, i in zip(self.axes, index)}
-        return tuple(substitute(e, where) for e in self.indices)
+        return tuple(_at(e, where) for e in self.indices)
 
     def load(self, *index: ExprLike) -> Expr:
         """The element of the window at ``index``, or a vector where that is a ramp."""
@@ -54,6 +58,22 @@ class View:
     def store(self, value: Expr, *index: ExprLike) -> Stmt:
         """The statement that writes ``value`` at ``index`` of the window."""
         return Store(self.buffer, self.at(*index), value)
+
+
+def _at(e: Expr, where: Mapping[Var, Expr]) -> Expr:
+    """An index at values of its variables. In one that is a ramp it must be linear."""
+    lanes = [(v, r) for v, r in where.items() if isinstance(r, Ramp) and among(v, variables(e))]
+    if not lanes:
+        return substitute(e, where)
+    (v, ramp), *others = lanes
+    step = stride(e, v)
+    if step is None or others:
+        raise ScheduleError(
+            f"the index {e} at {ramp} is no vector of neighbours.",
+            where="tensorize",
+            hint="give the window's elements one by one",
+        )
+    return Ramp(substitute(e, {**where, v: ramp.base}), ramp.stride * step, ramp.lanes)
 
 
 Body = Callable[[Sequence[View], View], tuple[Stmt | None, Stmt]]
@@ -113,15 +133,21 @@ def find_intrin(name: str) -> TensorIntrin:
 
 
 def check_match(stage: ScheduledLoops, axis: IterVar, intrin: TensorIntrin) -> None:
-    """Raise ScheduleError unless the loops from ``axis`` inwards are ``intrin``."""
-    matched_reads(stage, axis, intrin, {a: a.extent for a in stage.leaves})
+    """Raise ScheduleError unless the loops from ``axis`` inwards are ``intrin``, as far as that is
+    known when the primitive is called: how long they are follows from where the stage is computed,
+    and is asked for when the schedule is lowered."""
+    matched_reads(stage, axis, intrin, None)
 
 
 def matched_reads(
-    stage: ScheduledLoops, axis: IterVar, intrin: TensorIntrin, extents: Mapping[IterVar, Expr]
+    stage: ScheduledLoops,
+    axis: IterVar,
+    intrin: TensorIntrin,
+    extents: Mapping[IterVar, Expr] | None,
 ) -> dict[Tensor, Read]:
-    """The read of the stage that each input of the intrinsic stands for."""
-    inner = stage.leaves[stage.leaves.index(axis) :]
+    """The read of the stage that each input of the intrinsic stands for. ``extents`` are those of
+    the loops, None as long as they are not known."""
+    inner = stage.leaves[place_of(axis, stage.leaves) :]
     data = [a for a in inner if a.kind != "reduce"]
     reduce = [a for a in inner if a.kind == "reduce"]
 
@@ -136,13 +162,13 @@ def matched_reads(
     have = [*data, *reduce]
     if len(data) != len(intrin.op.axes) or len(reduce) != len(intrin.op.reduce_axes):
         raise fail(f"{len(data)} data and {len(reduce)} reduce loops are there")
-    for a, w in zip(have, wanted):
-        if as_int(extents[a]) != as_int(w.extent):
-            raise fail(f"{a.name} has extent {extents[a]}, {w.extent} is needed")
-    values, guards = stage.index_values()
-    if any(v in inner for _, g in guards for v in walk(g)):
-        raise fail("a split does not divide, and a guarded block is not one block")
-    moving = {a for a in inner if as_int(extents[a]) != 1}
+    moving: set[Var] = set()
+    if extents is not None:
+        for a, w in zip(have, wanted):
+            if as_int(extents[a]) != as_int(w.extent):
+                raise fail(f"{a.name} has extent {extents[a]}, {w.extent} is needed")
+        moving.update(a for a in inner if as_int(extents[a]) != 1)
+    values, _ = stage.index_values(extents)
     match = _Match(dict(zip(wanted, have)), values, moving)
     if len(stage.body) != 1 or not match.same(intrin.op.body[0], stage.body[0]):
         raise fail(f"it computes {stage.body[0]}")

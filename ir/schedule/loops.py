@@ -2,29 +2,77 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ...runtime.dtype import INT32
-from ...runtime.errors import ScheduleError
+from ...runtime.errors import ExprError, ScheduleError
 from ..alu import Op
-from ..expr import ZERO, Const, Expr, IterVar, Reduce, as_int, binary, const
+from ..expr import ZERO, Expr, IterVar, Reduce, as_int, binary, const
+from ..operations.scan import ScanOp
 from ..stmt import ForKind
 from ..tensor import ComputeOp, Operation
 
 Thread: TypeAlias = IterVar  # a hardware index, made by thread_axis
 THREAD_TAGS = (
     "blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", "threadIdx.z",
-    "fragment.x", "fragment.y", "draw_buffer",
+    "fragment.x", "fragment.y", "draw_buffer", "vthread",
 )  # fmt: skip
+VTHREAD = "vthread"
 
 
-def thread_axis(tag: str) -> Thread:
-    """A hardware index to ``bind`` a loop to, such as ``"threadIdx.x"`` or ``"fragment.x"``."""
+def thread_axis(
+    dom: str | int | tuple[int, int] | None = None, tag: str = "", name: str = ""
+) -> Thread:
+    """A hardware index to ``bind`` a loop to, such as ``"threadIdx.x"`` or ``"fragment.x"``, or
+    ``"vthread"``: iterations that one thread does interleaved. Its extent is that of the loop; one
+    that is given too, ``thread_axis((0, 64), "threadIdx.x")``, must be the same."""
+    if isinstance(dom, str):
+        dom, tag = None, dom
     if tag not in THREAD_TAGS:
-        raise ScheduleError(f"there is no thread axis {tag!r}.", hint=", ".join(THREAD_TAGS))
-    return IterVar(tag, INT32, ZERO, Const(1, INT32), "thread", tag)
+        raise ScheduleError(
+            f"there is no thread axis {tag!r}.",
+            hint=f"te.thread_axis(tag) with one of {', '.join(THREAD_TAGS)}",
+        )
+    low, high = dom if isinstance(dom, tuple) else (0, dom)
+    extent = None if high is None else as_int(high)
+    if as_int(low) != 0 or (high is not None and extent is None):
+        raise ScheduleError(
+            f"the thread axis {tag} has indices from 0 to a constant, not {dom!r}.",
+            hint=f'te.thread_axis("{tag}"): the loop that is bound to it says how many',
+        )
+    return IterVar(name or tag, INT32, ZERO, const(extent or 0), "thread", tag)
+
+
+PRAGMAS = {
+    "unroll_max": "int: unroll loops inside as long as at most so many stores come out",
+    "partition": "bool: split loops where conditions of te.if_then_else inside turn",
+}
+_AS_TVM_SAYS = {"auto_unroll_max_step": "unroll_max"}
+
+
+def pragma_of(key: object, value: object) -> tuple[str, object]:
+    """A pragma by its own name, checked; raises ScheduleError that lists all."""
+    name = _AS_TVM_SAYS.get(str(key), str(key))
+    if name not in PRAGMAS:
+        known = "; ".join(f"{k} ({v})" for k, v in PRAGMAS.items())
+        raise ScheduleError(f"there is no pragma {key!r}.", hint=known)
+    number = as_int(value) if isinstance(value, Expr | int) else None
+    if number is None or number < 0:
+        raise ScheduleError(
+            f"the pragma {name} takes another value than {value!r}.", hint=PRAGMAS[name]
+        )
+    return name, value
+
+
+def whole_number(value: object) -> int | None:
+    """A factor or count as an int: of an int, a numpy integer, a constant expression."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except (TypeError, ExprError):
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +106,39 @@ class Annotation:
 
 class LoopNest:
     """The loops of one operation. ``leaves`` are the loops, outermost first; ``relations`` say how
-    they came from ``axes`` and ``reduce_axes``."""
+    they came from ``axes`` and ``reduce_axes``. ``steps`` is the one loop of a recurrence."""
 
     def __init__(self, op: Operation):
         self.axes: tuple[IterVar, ...] = op.axes if isinstance(op, ComputeOp) else ()
         self.body: tuple[Expr, ...] = op.body if isinstance(op, ComputeOp) else ()
+        self.steps: tuple[IterVar, ...] = (op.scan_axis,) if isinstance(op, ScanOp) else ()
         self.relations: list[Split | Fuse] = []
         self.annotations: dict[IterVar, Annotation] = {}
         self.leaves: list[IterVar] = []
         self.reset_leaves()
 
     @property
+    def leaf_iter_vars(self) -> list[IterVar]:
+        """TVM's name of ``leaves``."""
+        return self.leaves
+
+    @property
     def reduce_axes(self) -> tuple[IterVar, ...]:
         """What the computation reduces over; nothing where it is no reduction."""
         return self.body[0].axes if self.body and isinstance(self.body[0], Reduce) else ()
+
+    def bound_first(self) -> None:
+        """Where threads share the terms of a reduction: bound loops in front of what each thread
+        does alone, so that partial results live through all of it."""
+        threads = threads_of_reduction(self)
+        if not threads:
+            return
+        first = next(k for k, a in enumerate(self.leaves) if self.is_reduce(a))
+        rest = self.leaves[first:]
+        bound = {a for a, ann in self.annotations.items() if ann.kind is ForKind.BOUND}
+        data = [a for a in rest if a in bound and not self.is_reduce(a)]
+        alone = [a for a in rest if a not in bound]
+        self.leaves = [*self.leaves[:first], *data, *threads, *alone]
 
     @staticmethod
     def is_reduce(axis: IterVar) -> bool:
@@ -81,7 +148,7 @@ class LoopNest:
     def reset_leaves(self) -> None:
         """Plain loops again: all data axes, then all reduce axes."""
         self.relations, self.annotations = [], {}
-        self.leaves = [*self.axes, *self.reduce_axes]
+        self.leaves = [*self.axes, *self.reduce_axes, *self.steps]
 
     def drop_reduce_loops(self, axes: Sequence[IterVar]) -> None:
         """Replace the reduce loops by plain ones over ``axes`` (after rfactor)."""
@@ -101,6 +168,7 @@ class LoopNest:
     def extents(self, roots: Mapping[IterVar, Expr] | None = None) -> dict[IterVar, Expr]:
         """The extent of every axis and loop, for the given extents of the root axes."""
         result = {a: (roots or {}).get(a, a.extent) for a in (*self.axes, *self.reduce_axes)}
+        result |= {a: a.extent for a in self.steps}
         for r in self.relations:
             if isinstance(r, Split):
                 sizes = split_extents(result[r.parent], r.factor, r.nparts)
@@ -131,6 +199,15 @@ class LoopNest:
                 guards.append((r.parent, binary(Op.LT, index, wanted)))
         guards.reverse()
         return value, guards
+
+
+def threads_of_reduction(nest: LoopNest) -> list[IterVar]:
+    """The reduce loops that are bound to threads of a workgroup."""
+    return [
+        a
+        for a in nest.leaves
+        if a.kind == "reduce" and nest.annotations.get(a, Annotation()).kind is ForKind.BOUND
+    ]
 
 
 def split_extents(extent: Expr, factor: int | None, nparts: int | None) -> tuple[Expr, Expr]:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from ...runtime.errors import ScheduleError
-from ..expr import as_int
+from ..alu import Op
+from ..expr import Binary, Const, Expr, IterVar, Unary, as_int, const
 from ..layout import Layout
-from ..tensor import Tensor
-from .intrinsics import find_intrin
-from .loops import thread_axis
+from ..tensor import Operation, Tensor
+from .intrinsics import TensorIntrin, find_intrin
+from .loops import THREAD_TAGS, thread_axis, whole_number
 
 if TYPE_CHECKING:
     from .schedule import Schedule
@@ -71,11 +72,73 @@ class _Reading:
 
 class _Codec(NamedTuple):
     """``encode(value, receiver)`` returns the ``width`` values of a step that ``decode(reading,
-    *values)`` makes the argument from."""
+    *values)`` makes the argument from. ``accept(value, receiver, what)`` is what a person gave in
+    the one form that primitives take; it raises a ScheduleError that begins with ``what``."""
 
     encode: Callable[[Any, Any], tuple[Value, ...]]
     decode: Callable[..., Any]
     width: int = 1
+    accept: Callable[[Any, Any, str], Any] = lambda v, *_: v
+
+
+def _schedule_of(receiver: Any) -> Schedule:
+    return getattr(receiver, "schedule", receiver)
+
+
+def _accept_loop(value: Any, receiver: Any, what: str) -> IterVar:
+    if not isinstance(value, IterVar):
+        raise ScheduleError(
+            f"{what} is a loop or an axis, not {value!r}.",
+            hint="loops are s[C].op.axis, s[C].op.reduce_axis, and what split and fuse return",
+        )
+    return _schedule_of(receiver).standing_for.get(value, value)
+
+
+def _accept_loops(value: Any, receiver: Any, what: str) -> tuple[IterVar, ...]:
+    given = value[0] if len(value) == 1 and isinstance(value[0], Sequence) else value
+    return tuple(_accept_loop(v, receiver, what) for v in given)
+
+
+def _accept_tensor(value: Any, receiver: Any, what: str) -> Tensor:
+    if isinstance(value, Operation):
+        return value.outputs[0]
+    if not isinstance(value, Tensor):
+        raise ScheduleError(f"{what} is a tensor, not {value!r}.")
+    return value
+
+
+def _accept_stage(value: Any, receiver: Any, what: str) -> Any:
+    if isinstance(value, Operation):
+        return _schedule_of(receiver)[value]
+    if not isinstance(value, Tensor) and type(value).__name__ != "Stage":
+        raise ScheduleError(
+            f"{what} is a tensor or a stage, not {value!r}.", hint="C, C.op or s[C]"
+        )
+    return value
+
+
+def _accept_stages(value: Any, receiver: Any, what: str) -> list[Any]:
+    several = value if isinstance(value, Sequence) else [value]
+    return [_accept_stage(v, receiver, what) for v in several]
+
+
+def _accept_results(value: Any, receiver: Any, what: str) -> Any:
+    if isinstance(value, Operation):
+        return value.outputs
+    several = value if isinstance(value, Sequence) and value else [value]
+    made = [_accept_tensor(v, receiver, what) for v in several]
+    return value if isinstance(value, Tensor) else made
+
+
+def _accept_intrin(value: Any, receiver: Any, what: str) -> TensorIntrin:
+    if not isinstance(value, TensorIntrin):
+        raise ScheduleError(f"{what} comes from te.decl_tensor_intrin, not {value!r}.")
+    return value
+
+
+def _accept_int(value: Any, receiver: Any, what: str) -> Any:
+    n = whole_number(value)
+    return value if n is None else n
 
 
 def _extents(stage: Stage) -> list[int]:
@@ -94,23 +157,63 @@ def _layout(value: Layout | str, stage: Stage) -> str:
     return str(Layout.parse(value, _extents(stage)) if isinstance(value, str) else value)
 
 
+def _condition(e: Expr, stage: Stage) -> str:
+    """A condition as text: ``(and (lt i.inner 4) (eq threadIdx.x 0))``."""
+    if isinstance(e, IterVar):
+        return e.tag if e.kind == "thread" else e.name
+    if isinstance(e, Const):
+        return str(int(e.value))
+    if isinstance(e, Binary | Unary):
+        operands = (e.a, e.b) if isinstance(e, Binary) else (e.a,)
+        return f"({' '.join([e.op.name.lower(), *(_condition(x, stage) for x in operands)])})"
+    raise ScheduleError(
+        f"{stage.name}: {e} in a condition cannot be written into a trace.",
+        hint="use comparisons and integer arithmetic of loops and hardware indices",
+    )
+
+
+def _read_condition(reading: _Reading, text: str) -> Expr:
+    words = iter(text.replace("(", " ( ").replace(")", " ) ").split())
+
+    def one(word: str) -> Expr:
+        if word == "(":
+            op = Op[next(words).upper()]
+            operands = []
+            while (following := next(words)) != ")":
+                operands.append(one(following))
+            return Binary(op, *operands) if len(operands) == 2 else Unary(op, *operands)
+        if word.lstrip("-").isdigit():
+            return const(int(word))
+        return thread_axis(word) if word in THREAD_TAGS else reading.axis(word)
+
+    try:
+        return one(next(words))
+    except (KeyError, StopIteration, TypeError):
+        raise ScheduleError(f"{text!r} is no condition.") from None
+
+
 _PLAIN = _Codec(lambda v, _: (v,), lambda _, v: v)
+_INT = _PLAIN._replace(accept=_accept_int)
 _CODECS = {  # annotation -> how such an argument is written
-    "int": _PLAIN,
-    "int | None": _PLAIN,
+    "int": _INT,
+    "int | None": _INT,
     "str": _PLAIN,
     "object": _PLAIN,
-    "IterVar": _Codec(lambda v, _: (v.name,), _Reading.axis),
+    "Expr": _Codec(lambda v, stage: (_condition(v, stage),), _read_condition),
+    "IterVar": _Codec(lambda v, _: (v.name,), _Reading.axis, 1, _accept_loop),
     "*IterVar": _Codec(lambda v, _: (tuple(a.name for a in v),),
-                       lambda r, names: [r.axis(n) for n in names]),
+                       lambda r, names: [r.axis(n) for n in names], 1, _accept_loops),
     "Thread": _Codec(lambda v, _: (v.tag,), lambda _, tag: thread_axis(tag)),
-    "Stage | Tensor": _Codec(lambda v, of: (_stage(v, of),), _Reading.stage),
+    "Stage | Tensor": _Codec(lambda v, of: (_stage(v, of),), _Reading.stage, 1, _accept_stage),
     "Sequence[Stage | Tensor]": _Codec(
         lambda v, of: (tuple(_stage(x, of) for x in v),),
-        lambda r, names: [r.schedule.stage_named(n) for n in names]),
-    "Tensor": _Codec(lambda v, of: (_stage(v, of), v.value_index), _Reading.tensor, 2),
-    "Results": _Codec(lambda v, of: (_stage(v, of),), lambda r, name: r.stage(name).op.outputs),
-    "TensorIntrin": _Codec(lambda v, _: (v.name,), lambda _, name: find_intrin(name)),
+        lambda r, names: [r.schedule.stage_named(n) for n in names], 1, _accept_stages),
+    "Tensor": _Codec(lambda v, of: (_stage(v, of), v.value_index), _Reading.tensor, 2,
+                     _accept_tensor),
+    "Results": _Codec(lambda v, of: (_stage(v, of),), lambda r, name: r.stage(name).op.outputs,
+                      1, _accept_results),
+    "TensorIntrin": _Codec(lambda v, _: (v.name,), lambda _, name: find_intrin(name), 1,
+                           _accept_intrin),
     "Layout | str": _Codec(lambda v, stage: (_layout(v, stage),), _Reading.layout),
     "Mapping[IterVar, int] | None": _Codec(
         lambda v, _: (tuple(f"{a.name}:{n}" for a, n in (v or {}).items()),), _Reading.shares),
@@ -172,9 +275,16 @@ def _register(function: F, of_schedule: bool) -> F:
 
     @functools.wraps(function)
     def call(receiver: Any, *args: Any, **kwargs: Any) -> Any:
-        result = function(receiver, *args, **kwargs)
-        bound = signature.bind(receiver, *args, **kwargs)
+        try:
+            bound = signature.bind(receiver, *args, **kwargs)
+        except TypeError as e:
+            shown = ", ".join(str(p).partition(":")[0] for p in parameters)
+            raise ScheduleError(f"{name}: {e}.", hint=f"it is {name}({shown})") from None
         bound.apply_defaults()
+        for p, codec in zip(parameters, codecs):
+            given = bound.arguments[p.name]
+            bound.arguments[p.name] = codec.accept(given, receiver, f"{name}: {p.name}")
+        result = function(*bound.args, **bound.kwargs)
         made.record(receiver, list(bound.arguments.values())[1:])
         return result
 

@@ -17,16 +17,21 @@ from ..tensor import ComputeOp
 from ..visit import children
 
 
-def check_reads(op: ComputeOp) -> None:
-    """Raise :class:`LoweringError` if a computation of constant extents reads outside."""
-    loops = (*op.axes, *op.reduce_axes)
+def check_reads(op: ComputeOp, begin: int = 0) -> None:
+    """Raise :class:`LoweringError` if a computation reads outside of what has a constant extent, as
+    far as the extents of its own axes tell; its first axis goes from ``begin`` on."""
+    loops = dict.fromkeys((*op.axes, *op.reduce_axes))
     analyzer = Analyzer()
     for v in loops:
         low, extent = as_int(v.minimum), as_int(v.extent)
-        if low is None or not extent:
-            return  # symbolic, or nothing is computed
-        analyzer.bind(v, low, low + extent - 1)
-    for read in (r for b in op.body for r in _certain(b)):
+        if extent == 0 or (v.kind == "reduce" and (low is None or extent is None)):
+            return  # nothing is computed, or perhaps nothing
+        if low is not None and extent is not None:
+            analyzer.bind(v, low, low + extent - 1)
+    length = as_int(op.axes[0].extent) if begin else None
+    if length is not None:
+        analyzer.bind(op.axes[0], begin, length - 1)
+    for read in (r for b in op.body for r in certain_reads(b)):
         for k, (index, size) in enumerate(zip(read.indices, read.tensor.shape)):
             limit = as_int(size)
             if limit is None or not is_index(index.dtype):
@@ -44,12 +49,18 @@ def check_reads(op: ComputeOp) -> None:
                 )
 
 
-def _certain(e: Expr) -> Iterator[Read]:
-    """The reads that happen whenever ``e`` is evaluated."""
-    if isinstance(e, Reduce) and not (isinstance(e.condition, Const) and e.condition.value):
-        return
-    if isinstance(e, Read):
-        yield e
-    for c in (e.cond,) if isinstance(e, Select) else children(e):
-        assert isinstance(c, Expr)
-        yield from _certain(c)
+def certain_reads(e: Expr) -> Iterator[Read]:
+    """The reads that happen whenever ``e`` is evaluated, each once."""
+    stack, seen = [e], set[Expr]()
+    while stack:
+        n = stack.pop()
+        if n in seen:
+            continue
+        seen.add(n)
+        if isinstance(n, Reduce) and not (isinstance(n.condition, Const) and n.condition.value):
+            continue
+        if isinstance(n, Read):
+            yield n
+        for c in (n.cond,) if isinstance(n, Select) else reversed(children(n)):
+            assert isinstance(c, Expr)
+            stack.append(c)

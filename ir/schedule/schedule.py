@@ -15,40 +15,58 @@ from typing import TypeAlias
 
 from ...runtime.dtype import INT32
 from ...runtime.errors import ScheduleError
+from ...runtime.uncopied import Uncopied
 from ..alu import Op
 from ..expr import TRUE, ZERO, Binary, Const, Expr, IterVar, Read, Reduce, Select, binary
-from ..tensor import ComputeOp, Operation, Tensor
+from ..identity import among
+from ..tensor import ComputeOp, Operation, PlaceholderOp, Tensor, is_unknown
 from ..visit import Mutator, substitute
 from .primitives import TraceStep, dataflow_primitive
+from .scans import attach_steps
+from .show import schedule_text
 from .stage import SCOPES, Stage
 from .trace import Trace
 
 Results: TypeAlias = Tensor | Sequence[Tensor]  # one or all results of an operation
 
 
-def create_schedule(outputs: Tensor | Sequence[Tensor]) -> Schedule:
-    """The default schedule: every stage at the root, plain loops in order of its axes."""
-    several = (outputs,) if isinstance(outputs, Tensor) else outputs
+def create_schedule(
+    outputs: Tensor | Operation | Sequence[Tensor | Operation],
+) -> Schedule:
+    """The default schedule: every stage at the root, plain loops in order of its axes. ``outputs``
+    are the results, as tensors or (all results of each) as operations."""
+    several = (outputs,) if isinstance(outputs, Tensor | Operation) else outputs
     if not (isinstance(several, Sequence) and several):
-        raise ScheduleError(f"create_schedule takes a tensor or several, not {outputs!r}.")
+        raise ScheduleError(
+            f"create_schedule takes a tensor or several, not {outputs!r}.",
+            hint="te.create_schedule(C), or te.create_schedule([B, C]) for several results",
+        )
+    results: dict[Tensor, None] = {}
     for t in several:
-        if not isinstance(t, Tensor):
+        if not isinstance(t, Tensor | Operation):
             raise ScheduleError(f"create_schedule takes tensors, not {t!r}.")
-    return Schedule(tuple(several))
+        results.update(dict.fromkeys((t,) if isinstance(t, Tensor) else t.outputs))
+    return Schedule(tuple(results))
 
 
-class Schedule:
+class Schedule(Uncopied):
     """The stages that compute ``outputs``, in an order in which producers come first."""
+
+    reason = "belongs to the tensors that it computes"
+    instead = "replay its trace on a new one: schedule.trace.replay(te.create_schedule(…))"
 
     def __init__(self, outputs: tuple[Tensor, ...]):
         self.outputs = outputs
         self.stages: list[Stage] = []
         self._stage: dict[Operation, Stage] = {}
         self._steps: list[TraceStep] = []
+        # Axes of operations for which a stage has others: `s[B].op.reduce_axis[0]` after rfactor.
+        self.standing_for: dict[IterVar, IterVar] = {}
         for op in _post_order([t.op for t in outputs]):
             self._add(op, len(self.stages))
         for t in outputs:
             self[t].is_output = True
+        attach_steps(self)
 
     def _add(self, op: Operation, position: int, name: str | None = None) -> Stage:
         taken = {s.name for s in self.stages}
@@ -62,7 +80,10 @@ class Schedule:
         self._stage[op] = stage
         return stage
 
-    def __getitem__(self, key: Tensor | Operation) -> Stage:
+    def __getitem__(self, key: Tensor | Operation | str) -> Stage:
+        """The stage of a tensor, of an operation, or of this name."""
+        if isinstance(key, str):
+            return self.stage_named(key)
         op = key.op if isinstance(key, Tensor) else key
         stage = self._stage.get(op)
         if stage is None:
@@ -97,6 +118,18 @@ class Schedule:
         """The stages that read a result of ``stage`` directly."""
         return [s for s in self.stages if stage in s.producers()]
 
+    def move_before(self, stage: Stage, other: Stage) -> None:
+        """Compute ``stage``, and what it needs, before ``other``, which it does not need."""
+        at = self.stages.index(other)
+        moved = [s for s in self.stages[at:] if s is stage or s.feeds(stage)]
+        rest = [s for s in self.stages if s not in moved]
+        at = rest.index(other)
+        self.stages = [*rest[:at], *moved, *rest[at:]]
+
+    def normalize(self) -> Schedule:
+        """The schedule itself: nothing has to be made regular before lowering."""
+        return self
+
     # Primitives that change the dataflow ----------------------------------------------------
 
     @dataflow_primitive
@@ -112,6 +145,11 @@ class Schedule:
         for r in stages:
             if source not in r.producers():
                 raise ScheduleError(f"{r.name} does not read {tensor.name}.", hint=r.nest())
+            if not isinstance(r.op, ComputeOp):
+                raise ScheduleError(
+                    f"cache_read: {r.name} is no te.compute: it reads what it names.",
+                    hint=f"copy {tensor.name} with a te.compute, and give {r.name} the copy",
+                )
         if not stages:
             raise ScheduleError(f"cache_read of {tensor.name} needs at least one reader.")
         axes = tuple(
@@ -135,8 +173,13 @@ class Schedule:
         """
         tensor = tensors if isinstance(tensors, Tensor) else tensors[0]
         stage = self[tensor]
-        if not isinstance(stage.op, ComputeOp):
+        if isinstance(stage.op, PlaceholderOp):
             raise ScheduleError(f"{stage.name} is an input: there is nothing to compute first.")
+        if not isinstance(stage.op, ComputeOp):
+            raise ScheduleError(
+                f"cache_write: {stage.name} is no te.compute: it writes what it names.",
+                hint="copy its result with a te.compute",
+            )
         _check_scope("cache_write", scope, stage)
         if stage.relations or stage.annotations:
             raise ScheduleError(
@@ -144,9 +187,11 @@ class Schedule:
                 hint=stage.nest(),
             )
         renamed: dict = {
-            a: IterVar(a.name, a.dtype, a.minimum, a.extent, a.kind)
-            for a in (*stage.axes, *stage.reduce_axes)
+            a: IterVar(a.name, a.dtype, a.minimum, a.extent, a.kind) for a in stage.axes
         }
+        for a in stage.reduce_axes:
+            begin, extent = substitute(a.minimum, renamed), substitute(a.extent, renamed)
+            renamed[a] = IterVar(a.name, a.dtype, begin, extent, a.kind)
         body = tuple(_rename(b, renamed) for b in stage.body)
         op = ComputeOp(
             f"{stage.name}.{scope}",
@@ -169,8 +214,9 @@ class Schedule:
                                               for k:        C += C.rf[k]
         """
         stage = self[tensors if isinstance(tensors, Tensor) else tensors[0]]
-        reduce = stage.body[0]
-        if not isinstance(reduce, Reduce) or not stage.is_reduce(axis) or axis not in stage.leaves:
+        reduce = stage.body[0] if stage.body else None
+        mine = among(axis, stage.leaves) and stage.is_reduce(axis)
+        if not isinstance(reduce, Reduce) or not mine:
             raise ScheduleError(
                 f"rfactor of {stage.name} needs one of its reduce loops, not {axis.name}.",
                 hint=stage.nest(),
@@ -184,17 +230,26 @@ class Schedule:
         # New variables for all loops of the partial reduction: it is a computation of its own.
         data = {a: IterVar(a.name, INT32, ZERO, a.extent, "data") for a in stage.axes}
         others = [a for a in stage.leaves if stage.is_reduce(a) and a is not axis]
-        fresh: dict = {a: IterVar(a.name, INT32, ZERO, a.extent, "reduce") for a in others}
+        if is_unknown(axis.extent):
+            raise ScheduleError(
+                f"rfactor of {stage.name}: how long {axis.name} is, only the data say, so that "
+                "there can be no axis of partial results.",
+                hint=f"split {axis.name} by a constant factor, and rfactor the inner loop",
+            )
+        fresh: dict = {
+            a: IterVar(a.name, INT32, ZERO, substitute(a.extent, data), "reduce") for a in others
+        }
         factor = IterVar(axis.name, INT32, ZERO, axis.extent, "data")
         fresh[axis] = factor
         point = {
-            a: binary(Op.ADD, substitute(values[a], fresh), a.minimum) for a in stage.reduce_axes
+            a: binary(Op.ADD, substitute(values[a], fresh), substitute(a.minimum, data))
+            for a in stage.reduce_axes
         }
         mapping = {**data, **point}
         condition = substitute(reduce.condition, mapping)
         for root, guard in guards:
             if stage.is_reduce(root):
-                condition = _and(condition, substitute(guard, fresh))
+                condition = _and(condition, substitute(guard, {**fresh, **data}))
         sources = tuple(substitute(e, mapping) for e in reduce.sources)
         axes = (factor, *(data[a] for a in stage.axes))
         rest = tuple(fresh[a] for a in others)
@@ -208,6 +263,8 @@ class Schedule:
         op = ComputeOp(f"{stage.name}.rf", axes, body)
         self._add(op, self.stages.index(stage))
         last = IterVar(axis.name, INT32, ZERO, axis.extent, "reduce")
+        assert isinstance(stage.op, ComputeOp)
+        self.standing_for.update(dict.fromkeys(stage.op.reduce_axes[:1], last))
         partial = tuple(Read(t, (last, *stage.axes)) for t in op.outputs)
         stage.body = tuple(
             Reduce(reduce.reducer, partial, (last,), TRUE, k) for k in range(len(stage.body))
@@ -216,7 +273,7 @@ class Schedule:
         return op.outputs[0]
 
     def __str__(self) -> str:
-        return "\n".join(s.nest() for s in self.stages if isinstance(s.op, ComputeOp))
+        return schedule_text(self)
 
 
 def _check_scope(primitive: str, scope: str, stage: Stage) -> None:

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING
 from ...runtime.errors import ScheduleError
 from ..alu import Op
 from ..expr import IterVar, as_int, binary
+from ..identity import among, place_of, same_objects
+from ..operations.extern import ExternOp
+from ..operations.scan import ScanOp
 from ..stmt import ForKind
-from ..tensor import ComputeOp, Operation
+from ..tensor import Operation, PlaceholderOp
 from .intrinsics import TensorIntrin, check_match
-from .loops import Annotation, Fuse, LoopNest, Split, Thread, split_extents
+from .loops import (
+    VTHREAD,
+    Annotation,
+    Fuse,
+    LoopNest,
+    Split,
+    Thread,
+    pragma_of,
+    split_extents,
+    whole_number,
+)
 from .primitives import primitive
 
 if TYPE_CHECKING:
@@ -49,8 +62,17 @@ class ScheduledLoops(LoopNest):
 
     def nest(self) -> str:
         """The loops of this stage as text."""
-        if not isinstance(self.op, ComputeOp):
+        if isinstance(self.op, PlaceholderOp):
             return f"{self.name} is an input"
+        if isinstance(self.op, ScanOp):
+            step = self.op.scan_axis
+            rows = [
+                f"  {self.name}[{self.op.first} + {step.name}] = …  # {u.name}"
+                for u in self.op.update
+            ]
+            return "\n".join([f"for {step.name} in {step.extent}:  # steps", *rows])
+        if isinstance(self.op, ExternOp):
+            return f"{self.name} is computed by statements:\n{self.op.body}"
         lines, pad = [], ""
         where = "  # computed inline" if self.attach.kind == "inline" else ""
         if self.attach.stage is not None and self.attach.axis is not None:
@@ -74,11 +96,21 @@ class ScheduledLoops(LoopNest):
         )
 
     def _loop(self, axis: object, what: str) -> IterVar:
-        if not isinstance(self.op, ComputeOp):
+        if isinstance(self.op, PlaceholderOp):
             raise ScheduleError(f"{what}: {self.name} is an input and has no loops.")
+        if isinstance(self.op, ExternOp):
+            raise self._error(
+                f"{what}: {self.name} is computed by statements, whose loops are as written.",
+                hint="write the loops that you want in the function given to te.extern",
+            )
+        if isinstance(self.op, ScanOp) and what not in ("compute_at", "unroll", "pragma"):
+            raise self._error(
+                f"{what}: the steps of {self.name} follow one another; their loop stays as it is.",
+                hint="change the loops of the update: s[update].split(…), .vectorize(…), .bind(…)",
+            )
         if self.attach.kind == "inline":
             raise self._error(f"{what}: {self.name} is computed inline and has no loops.")
-        if not isinstance(axis, IterVar) or axis not in self.leaves:
+        if not isinstance(axis, IterVar) or not among(axis, self.leaves):
             name = axis.name if isinstance(axis, IterVar) else repr(axis)
             raise self._error(f"{what}: {name} is not a loop of {self.name}.")
         return axis
@@ -96,15 +128,20 @@ class ScheduledLoops(LoopNest):
         loop = self._loop(axis, "split")
         if (factor is None) == (nparts is None):
             raise self._error(f"split of {loop.name} takes either factor or nparts.")
-        size = factor if factor is not None else nparts
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise self._error(f"split of {loop.name}: {size!r} is not a positive integer.")
+        size = whole_number(factor if factor is not None else nparts)
+        if size is None or size < 1:
+            given = factor if factor is not None else nparts
+            raise self._error(
+                f"split of {loop.name}: {given!r} is not a positive integer.",
+                hint="factors and numbers of parts are constants of the kernel, not expressions",
+            )
+        factor, nparts = (size, None) if factor is not None else (None, size)
         self._plain(loop, "split")
         outer_extent, inner_extent = split_extents(loop.extent, factor, nparts)
         outer = self.fresh(f"{loop.name}.outer", outer_extent, loop.kind)
         inner = self.fresh(f"{loop.name}.inner", inner_extent, loop.kind)
         self.relations.append(Split(loop, outer, inner, factor, nparts))
-        at = self.leaves.index(loop)
+        at = place_of(loop, self.leaves)
         self.leaves[at : at + 1] = [outer, inner]
         return outer, inner
 
@@ -129,8 +166,8 @@ class ScheduledLoops(LoopNest):
         if len(axes) < 2:
             raise self._error("fuse takes two or more neighbouring loops.")
         loops = [self._loop(a, "fuse") for a in axes]
-        at = self.leaves.index(loops[0])
-        if self.leaves[at : at + len(loops)] != loops:
+        at = place_of(loops[0], self.leaves)
+        if not same_objects(self.leaves[at : at + len(loops)], loops):
             names = ", ".join(a.name for a in loops)
             raise self._error(f"fuse: {names} are not neighbours, outermost first.")
         if len({self.is_reduce(a) for a in loops}) > 1:
@@ -156,7 +193,7 @@ class ScheduledLoops(LoopNest):
         loops = [self._loop(a, "reorder") for a in axes]
         if len(set(loops)) != len(loops):
             raise self._error("reorder: a loop is named twice.")
-        places = sorted(self.leaves.index(a) for a in loops)
+        places = sorted(place_of(a, self.leaves) for a in loops)
         order = list(self.leaves)
         for p, a in zip(places, loops):
             order[p] = a
@@ -170,6 +207,7 @@ class ScheduledLoops(LoopNest):
                     hint="keep vectorized loops inside the reduce loops",
                 )
         self.leaves = order
+        self.bound_first()
 
     def _plain(self, loop: IterVar, what: str) -> None:
         ann = self.annotations.get(loop)
@@ -216,9 +254,9 @@ class ScheduledLoops(LoopNest):
                 hint="split the loop first",
             )
         for a, ann in self.annotations.items():
-            if ann.kind is ForKind.VECTORIZED and a in self.leaves:
+            if ann.kind is ForKind.VECTORIZED and among(a, self.leaves):
                 raise self._error(f"vectorize: the loop {a.name} is vectorized already.")
-        after = self.leaves[self.leaves.index(loop) + 1 :]
+        after = self.leaves[place_of(loop, self.leaves) + 1 :]
         if any(map(self.is_reduce, after)):
             raise self._error(
                 f"vectorize: the reduction lies inside {loop.name}; every lane would need a "
@@ -255,23 +293,44 @@ class ScheduledLoops(LoopNest):
 
     @primitive
     def bind(self, axis: IterVar, thread: Thread) -> None:
-        """Run the iterations of a loop on a hardware index (see ``thread_axis``)."""
+        """Run the iterations of a loop on a hardware index (see ``thread_axis``).
+
+        Where a reduce loop is bound to ``threadIdx``, the threads of a workgroup share the terms of
+        the reduction; partial results meet in shared memory. Bound loops then stand in front of the
+        other reduce loops. A loop bound to ``"vthread"`` is no hardware: each thread does all of
+        its iterations, interleaved, with registers for each.
+        """
         if not isinstance(thread, IterVar) or thread.kind != "thread":
-            raise self._error("bind: the second argument must come from te.thread_axis.")
-        loop = self._loop(axis, "bind")
-        if self.is_reduce(loop):
             raise self._error(
-                f"bind: {loop.name} is a reduce loop; threads would race for the result.",
+                "bind: the second argument must come from te.thread_axis.",
+                hint='s[C].bind(i, te.thread_axis("threadIdx.x"))',
+            )
+        loop = self._loop(axis, "bind")
+        given, extent = as_int(thread.extent), as_int(loop.extent)
+        if given and extent is not None and given != extent:
+            raise self._error(
+                f"bind: {loop.name} has {extent} iterations, and the thread axis {thread.tag} was "
+                f"made for {given}.",
+                hint=f"split the loop by {given} and bind the inner one, or leave the extent to "
+                f'the loop: te.thread_axis("{thread.tag}")',
+            )
+        if self.is_reduce(loop) and not thread.tag.startswith("threadIdx."):
+            raise self._error(
+                f"bind: {loop.name} is a reduce loop; only the threads of a workgroup (threadIdx) "
+                f"can share its terms, on {thread.tag} they would race for the result.",
                 hint="rfactor the loop and bind the axis of the partial results",
             )
-        if any(a.tag == thread.tag for a in self.annotations.values()):
+        taken = {a.tag for a in self.annotations.values()} - {VTHREAD}
+        if thread.tag in taken:
             raise self._error(f"bind: a loop of {self.name} is bound to {thread.tag} already.")
         self._annotate(loop, "bind", ForKind.BOUND, thread.tag)
+        self.bound_first()
 
     @primitive
     def pragma(self, axis: IterVar, key: str, value: object = True) -> None:
         """A hint for later passes: ``"unroll_max"`` (int), ``"partition"``."""
         loop = self._loop(axis, "pragma")
+        key, value = pragma_of(key, value)
         ann = self.annotations.get(loop, Annotation())
         self.annotations[loop] = Annotation(ann.kind, ann.tag, {**ann.pragmas, key: value})
 

@@ -38,6 +38,7 @@ from ..expr import (
     fold_integers,
     shared,
 )
+from ..identity import same_objects
 from ..meaning import semantics
 from .interval import Interval
 from .linear import Linear
@@ -72,14 +73,12 @@ class Analyzer(LinearIntervals, Nodes):
             self.simplify(e) if isinstance(e, Expr) and not isinstance(e, Const) else None
             for e in (lo, hi)
         )
-        if (
-            self._bounds.get(var) == (low, high)
-            and self._symbolic.get(var, (None, None)) == symbolic
-        ):
+        known = self._symbolic.get(var, (None, None))
+        if self._bounds.get(var) == (low, high) and same_objects(known, symbolic):
             return
         self._bounds[var] = Interval(low, high)
         self._symbolic.pop(var, None)
-        if symbolic != (None, None):
+        if not same_objects(symbolic, (None, None)):
             self._symbolic[var] = symbolic  # type: ignore[assignment]
         self.forget()
 
@@ -138,17 +137,20 @@ class Analyzer(LinearIntervals, Nodes):
             self.forget()
 
     def _consequences(self, cond: Expr) -> Iterator[Linear]:
-        if not isinstance(cond, Binary):
-            return
-        if cond.op is Op.AND:
-            yield from self._consequences(cond.a)
-            yield from self._consequences(cond.b)
-        elif cond.op in COMPARE and cond.op is not Op.NE and is_index(cond.a.dtype):
-            d = distance(self, cond.a, cond.b)
-            if d is not None:
-                yield d.plus(-1) if cond.op is Op.LT else d
-                if cond.op is Op.EQ:
-                    yield d.times(-1)
+        stack, seen = [cond], set[Expr]()
+        while stack:
+            c = stack.pop()
+            if c in seen or not isinstance(c, Binary):
+                continue
+            seen.add(c)
+            if c.op is Op.AND:
+                stack += [c.b, c.a]
+            elif c.op in COMPARE and c.op is not Op.NE and is_index(c.a.dtype):
+                d = distance(self, c.a, c.b)
+                if d is not None:
+                    yield d.plus(-1) if c.op is Op.LT else d
+                    if c.op is Op.EQ:
+                        yield d.times(-1)
 
     def interval(self, e: Expr) -> Interval:
         """The integers that ``e`` can be (for a vector: any lane)."""

@@ -6,11 +6,25 @@ descends, and statements that do nothing go away.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from ..alu import Op
 from ..expr import Broadcast, Const, Expr, Var, as_int
-from ..stmt import Alloc, Barrier, For, ForKind, If, Let, Prefetch, Seq, Stmt, Store, seq
+from ..stmt import (
+    Alloc,
+    Barrier,
+    For,
+    ForeignCall,
+    ForKind,
+    If,
+    Let,
+    Prefetch,
+    Seq,
+    Stmt,
+    Store,
+    seq,
+)
 from ..visit import variables
 from .analyzer import Analyzer
 
@@ -112,21 +126,29 @@ class _Nest:
         return seq(*new)
 
     def let(self, s: Let) -> Stmt:
+        """A row of lets, of which hundreds may stand before a statement."""
         an = self.an
-        value = an.simplify(s.value)
-        if isinstance(value, Const | Var):
-            return self.scoped(s.var, value, s.body)
-        if value.dtype.is_int and value.dtype.lanes == 1:
-            span = an.range_of(value)
-            with an.bound(s.var, span.lo, span.hi):
-                body = self.visit(s.body)
-        else:
-            body = self.visit(s.body)
-        if s.var not in variables(body):
-            return body
-        if value is s.value and body is s.body:
-            return s
-        return Let(s.var, value, body)
+        kept: list[tuple[Let, Expr]] = []
+        body: Stmt = s
+        with ExitStack() as known:
+            while isinstance(body, Let):
+                value = an.simplify(body.value)
+                if isinstance(value, Const | Var):
+                    known.enter_context(an.standing_for(body.var, value))
+                else:
+                    if value.dtype.is_int and value.dtype.lanes == 1:
+                        span = an.range_of(value)
+                        known.enter_context(an.bound(body.var, span.lo, span.hi))
+                    kept.append((body, value))
+                body = body.body
+            body = self.visit(body)
+        used = variables(body)
+        for let, value in reversed(kept):
+            if let.var in used:
+                used |= variables(value)
+                same = value is let.value and body is let.body
+                body = let if same else Let(let.var, value, body)
+        return body
 
     def alloc(self, s: Alloc) -> Stmt:
         body = self.visit(s.body)
@@ -141,6 +163,10 @@ class _Nest:
         indices, same = self.an.all(s.indices)
         return s if same else Prefetch(s.buffer, indices)
 
+    def foreign(self, s: ForeignCall) -> Stmt:
+        args, same = self.an.all(s.args)
+        return s if same else ForeignCall(s.function, tuple(args), s.modes)
+
 
 _VISIT: dict[type, Any] = {
     Store: _Nest.store,
@@ -151,4 +177,5 @@ _VISIT: dict[type, Any] = {
     Alloc: _Nest.alloc,
     Barrier: _Nest.barrier,
     Prefetch: _Nest.prefetch,
+    ForeignCall: _Nest.foreign,
 }

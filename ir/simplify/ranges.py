@@ -57,7 +57,10 @@ class Intervals:
         return iv.EVERYTHING if e.dtype.is_float else Interval(int(e.value), int(e.value))
 
     def _range_var(self, e: Var) -> Interval:
-        return self._bounds.get(e) or self.unknown(e.dtype)
+        known = self._bounds.get(e)
+        if known is None and e.nonnegative:
+            return Interval(0, self.unknown(e.dtype).hi)
+        return known or self.unknown(e.dtype)
 
     def _range_binary(self, e: Binary) -> Interval:
         rule = _RANGE_OP.get(e.op)

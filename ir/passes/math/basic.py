@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ....runtime.dtype import DType, dtype_of
 from ...builders import equal
 from ...expr import Cast, Expr, Reinterpret, Select, cast, to_expr
+from ...intrin import call
 from .forms import choose
 
 
@@ -49,6 +50,11 @@ def isnan(x: Expr) -> Expr:
 def isinf(x: Expr) -> Expr:
     """By the bits, whatever the sign."""
     return equal(_magnitude(x), _format(x.dtype).infinity)
+
+
+def isfinite(x: Expr) -> Expr:
+    """By the bits: less than infinity."""
+    return _magnitude(x) < _format(x.dtype).infinity
 
 
 class _WholeAndRest(NamedTuple):
@@ -118,7 +124,18 @@ def popcount(x: Expr) -> Expr:
     return Reinterpret(counts, x.dtype)
 
 
+def clz(x: Expr) -> Expr:
+    """The bits above the highest that is set, counted: it is copied into all below (Warren,
+    *Hacker's Delight*, 5-3)."""
+    bits = Reinterpret(x, dtype_of(f"uint{x.dtype.bits}").with_lanes(x.dtype.lanes))
+    below: Expr = bits
+    by = 1
+    while by < x.dtype.bits:
+        below, by = below | (below >> by), 2 * by
+    return Reinterpret(call("popcount", ~below), x.dtype)
+
+
 EXPANSIONS: dict[str, Callable[..., Expr]] = {
     "floor": floor, "ceil": ceil, "trunc": trunc, "round": round_even, "fma": fma,
-    "isnan": isnan, "isinf": isinf, "popcount": popcount,
+    "isnan": isnan, "isinf": isinf, "isfinite": isfinite, "popcount": popcount, "clz": clz,
 }  # fmt: skip

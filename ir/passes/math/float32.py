@@ -20,10 +20,13 @@ from ....runtime.dtype import FLOAT32, INT32, UINT32
 from ...builders import equal, maximum, minimum
 from ...expr import Expr, Reinterpret, Select, cast, to_expr
 from ...intrin import call
-from .forms import INF, LOG2E, NAN, choose, fma, horner, power_of_any, sums_are_kept
+from .forms import INF, LOG2E, NAN, angle_of_any, choose, fma, horner, power_of_any, sums_are_kept
+from .large import Angle, of_angle
 
 LN2 = 0.6931471805599453
 LN2_HI, LN2_LO = 0.693145751953125, 1.428606765330187e-6
+LOG10E_HI, LOG10E_LO = 0.434326171875, -3.168997174817235e-05  # 12 bits, the rest
+LOG10_2_HI, LOG10_2_LO = 0.301025390625, 4.605038981195214e-06  # 12 bits, the rest
 PI_2, PI_2_HI, PI_2_LO = 1.5707963267948966, 1.5707963705062866, -4.371138828673793e-08
 # 1.5·2^23: adding it to |x| < 2^22 rounds x to an integer, which then stands in the low bits.
 MAGIC, MAGIC_BITS = 12582912.0, 0x4B400000
@@ -165,6 +168,19 @@ def log2(x: Expr) -> Expr:
     return _log_special(x, total + ((e - total) + lead + tail))
 
 
+def log10(x: Expr) -> Expr:
+    """e log10(2) + log(1 + f) log10(e), in products of leading parts and rests."""
+    f, e = _reduce_log(x)
+    square = f * f
+    rest = fma(square * f, horner(f, LOG), square * -0.5)  # log(1 + f) - f
+    high = float_of(bits(f) & -4096)
+    lead = high * LOG10E_HI
+    tail = fma(rest + f, LOG10E_LO, (rest + (f - high)) * LOG10E_HI)
+    most = e * LOG10_2_HI
+    total = most + lead
+    return _log_special(x, total + ((most - total) + lead + fma(e, LOG10_2_LO, tail)))
+
+
 def log1p(x: Expr) -> Expr:
     """log u with u = x + 1, corrected by what rounding u lost."""
     if not sums_are_kept():
@@ -215,9 +231,9 @@ def erf(x: Expr) -> Expr:
     return choose(a < 0.95, small, with_sign(large, x))
 
 
-def _reduce_trig(x: Expr) -> tuple[Expr, Expr]:
-    """``r, q`` with x = (4k + q)·π/2 + r, |r| ≤ π/4, q in {0, 1, 2, 3}. π/2 in four parts: full
-    accuracy to |x| = 1e4, an absolute error of about |x|·2^-50 beyond."""
+def _reduce_trig(x: Expr) -> Angle:
+    """The angle for |x| up to 2^13. π/2 in four parts, the first two of so few bits that products
+    with n are exact."""
     n = call("round", x * (1 / PI_2))
     r = fma(n, -1.5703125, x)
     r = fma(n, -0.0004837512969970703, r)
@@ -227,10 +243,11 @@ def _reduce_trig(x: Expr) -> tuple[Expr, Expr]:
     near = r - third
     r = near + (((r - near) - third) - n * 2.5633440682570896e-12)
     q = fma(call("floor", n * 0.25), -4.0, n)
-    return minimum(maximum(r, -0.79), 0.79), q
+    return Angle(minimum(maximum(r, -0.79), 0.79), to_expr(0.0, x.dtype), q)
 
 
-def _sin_cos(r: Expr) -> tuple[Expr, Expr]:
+def _sin_cos(angle: Angle) -> tuple[Expr, Expr]:
+    r = angle.r
     z = r * r
     s = fma(r * z, horner(z, SIN), r)
     # 1 - z/2 with the rounding error of the difference given back.
@@ -241,26 +258,34 @@ def _sin_cos(r: Expr) -> tuple[Expr, Expr]:
 
 def sin(x: Expr) -> Expr:
     """±sin r or ±cos r by the quadrant; -0.0 stays -0.0."""
-    r, q = _reduce_trig(x)
-    s, c = _sin_cos(r)
-    value = choose(equal(q, 1.0) | equal(q, 3.0), c, s)
-    return choose(equal(x, 0.0), x, choose(q >= 2.0, -value, value))
+
+    def value(angle: Angle) -> Expr:
+        s, c = _sin_cos(angle)
+        size = choose(equal(angle.q, 1.0) | equal(angle.q, 3.0), c, s)
+        return choose(angle.q >= 2.0, -size, size)
+
+    return choose(equal(x, 0.0), x, of_angle(x, _reduce_trig, value))
 
 
 def cos(x: Expr) -> Expr:
     """±cos r or ±sin r by the quadrant."""
-    r, q = _reduce_trig(x)
-    s, c = _sin_cos(r)
-    value = choose(equal(q, 1.0) | equal(q, 3.0), s, c)
-    return choose(equal(q, 1.0) | equal(q, 2.0), -value, value)
+
+    def value(angle: Angle) -> Expr:
+        s, c = _sin_cos(angle)
+        size = choose(equal(angle.q, 1.0) | equal(angle.q, 3.0), s, c)
+        return choose(equal(angle.q, 1.0) | equal(angle.q, 2.0), -size, size)
+
+    return of_angle(x, _reduce_trig, value)
 
 
 def tan(x: Expr) -> Expr:
     """sin r / cos r or -cos r / sin r by the quadrant; -0.0 stays -0.0."""
-    r, q = _reduce_trig(x)
-    s, c = _sin_cos(r)
-    value = choose(equal(q, 1.0) | equal(q, 3.0), -c / s, s / c)
-    return choose(equal(x, 0.0), x, value)
+
+    def value(angle: Angle) -> Expr:
+        s, c = _sin_cos(angle)
+        return choose(equal(angle.q, 1.0) | equal(angle.q, 3.0), -c / s, s / c)
+
+    return choose(equal(x, 0.0), x, of_angle(x, _reduce_trig, value))
 
 
 def _asin_small(x: Expr) -> Expr:
@@ -297,6 +322,11 @@ def atan(x: Expr) -> Expr:
     low = choose(far, PI_2_LO, choose(near, PI_2_LO / 2, to_expr(0.0, a.dtype)))
     high = choose(far, PI_2_HI, choose(near, PI_2_HI / 2, to_expr(0.0, a.dtype)))
     return with_sign(high + (value + low), x)
+
+
+def atan2(y: Expr, x: Expr) -> Expr:
+    """From ``atan`` of a quotient up to 1."""
+    return angle_of_any(y, x, atan, (PI_2_HI, PI_2_LO), 2.0**60)
 
 
 def _half_exp(a: Expr) -> Expr:
@@ -393,9 +423,10 @@ def pow_(x: Expr, y: Expr) -> Expr:
 
 
 EXPANSIONS: dict[str, Callable[..., Expr]] = {
-    "exp": exp, "exp2": exp2, "expm1": expm1, "log": log, "log2": log2, "log1p": log1p,
+    "exp": exp, "exp2": exp2, "expm1": expm1, "log": log, "log2": log2, "log10": log10,
+    "log1p": log1p,
     "tanh": tanh, "sigmoid": sigmoid, "erf": erf, "sin": sin, "cos": cos, "tan": tan, "asin": asin,
     "acos": acos, "atan": atan, "sinh": sinh, "cosh": cosh, "asinh": asinh, "acosh": acosh,
-    "atanh": atanh, "pow": pow_,
+    "atanh": atanh, "atan2": atan2, "pow": pow_,
     "rsqrt": lambda x: 1.0 / call("sqrt", x),
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 The same rules hold: only arithmetic, bits, selects, ``fma`` (which may round twice), ``round``,
 ``floor`` and ``sqrt``; NaN stays NaN; infinities, signed zeros and subnormals as in C's libm. The
-errors are in the table of ``math.py``.
+largest errors are in ``bounds.py``.
 
 Sources. Argument reductions: Cody and Waite, *Software Manual for the Elementary Functions* (1980).
 The forms of ``log``, ``log2`` and ``tanh`` and the three parts of π/2 are those of Sun's fdlibm
@@ -20,10 +20,13 @@ from ....runtime.dtype import FLOAT64, INT64, UINT64
 from ...builders import equal, maximum, minimum
 from ...expr import Expr, Reinterpret, cast, to_expr
 from ...intrin import call
-from .forms import INF, LOG2E, NAN, choose, fma, horner, power_of_any, sums_are_kept
+from .forms import INF, LOG2E, NAN, angle_of_any, choose, fma, horner, power_of_any, sums_are_kept
+from .large import Angle, of_angle
 
 LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, the rest
 LOG2E_HI, LOG2E_LO = 1.4426950216293335, 1.9259629911266175e-08  # 26 bits, the rest
+LOG10E_HI, LOG10E_LO = 0.4342944845557213, -2.6524694553078553e-09  # 26 bits, the rest
+LOG10_2_HI, LOG10_2_LO = 0.3010299956640665, -8.532344317057107e-14  # 40 bits, the rest
 PI_2, PI_2_REST = 1.5707963267948966, 6.123233995736766e-17
 # π/2 in three parts of 33 bits and a rest: products with integers below 2^20 are exact.
 PI_2_PARTS = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21,
@@ -264,6 +267,19 @@ def log2(x: Expr) -> Expr:
     return _log_special(x, total + ((e - total) + lead + tail))
 
 
+def log10(x: Expr) -> Expr:
+    """e log10(2) + log(1 + f) log10(e), all factors in two parts."""
+    f, e = _reduce_log(x)
+    h, t = _log_tail(f)
+    high = float_of(bits(f - h) & LOW_HALF)
+    low = ((f - high) - h) + t
+    lead = high * LOG10E_HI
+    tail = fma(low + high, LOG10E_LO, low * LOG10E_HI)
+    most = e * LOG10_2_HI
+    total = most + lead
+    return _log_special(x, total + ((most - total) + lead + fma(e, LOG10_2_LO, tail)))
+
+
 def log1p(x: Expr) -> Expr:
     """log u with u = x + 1, corrected by what rounding u lost."""
     u = x + 1.0
@@ -298,9 +314,8 @@ def atanh(x: Expr) -> Expr:
 # -- trigonometry -------------------------------------------------------------------------------
 
 
-def _reduce_trig(x: Expr) -> tuple[Expr, Expr, Expr]:
-    """``r, low, q`` with x = (4k + q)·π/2 + r + low, |r| ≤ π/4, q in {0, 1, 2, 3}. Exact enough
-    for every |x| < 1.6e6, the absolute error is about |x|·2^-52 beyond."""
+def _reduce_trig(x: Expr) -> Angle:
+    """The angle for |x| up to 2^20."""
     n = call("round", x * (1 / PI_2))
     a, b, c, d = PI_2_PARTS
     first = fma(n, -a, x)
@@ -313,11 +328,11 @@ def _reduce_trig(x: Expr) -> tuple[Expr, Expr, Expr]:
     inside = abs(r) <= 0.7854
     r = choose(inside, r, minimum(maximum(r, -0.7854), 0.7854))
     q = fma(call("floor", n * 0.25), -4.0, n)
-    return r, choose(inside, low, 0.0), minimum(maximum(q, 0.0), 3.0)
+    return Angle(r, choose(inside, low, 0.0), minimum(maximum(q, 0.0), 3.0))
 
 
-def _sin_cos(r: Expr, low: Expr) -> tuple[Expr, Expr]:
-    """sin and cos of r + low."""
+def _sin_cos(angle: Angle) -> tuple[Expr, Expr]:
+    r, low = angle.r, angle.low
     z = r * r
     half = z * 0.5
     s = r + fma(r * z, horner(z, SIN), low * (1.0 - half))
@@ -327,26 +342,35 @@ def _sin_cos(r: Expr, low: Expr) -> tuple[Expr, Expr]:
 
 def sin(x: Expr) -> Expr:
     """±sin or ±cos of the reduced argument by the quadrant; -0.0 stays -0.0."""
-    r, low, q = _reduce_trig(x)
-    s, c = _sin_cos(r, low)
-    value = choose(equal(q, 1.0) | equal(q, 3.0), c, s)
-    return choose(equal(x, 0.0), x, choose(q >= 2.0, -value, value))
+
+    def value(angle: Angle) -> Expr:
+        s, c = _sin_cos(angle)
+        size = choose(equal(angle.q, 1.0) | equal(angle.q, 3.0), c, s)
+        return choose(angle.q >= 2.0, -size, size)
+
+    return choose(equal(x, 0.0), x, of_angle(x, _reduce_trig, value))
 
 
 def cos(x: Expr) -> Expr:
     """±cos or ±sin of the reduced argument by the quadrant."""
-    r, low, q = _reduce_trig(x)
-    s, c = _sin_cos(r, low)
-    value = choose(equal(q, 1.0) | equal(q, 3.0), s, c)
-    return choose(equal(q, 1.0) | equal(q, 2.0), -value, value)
+
+    def value(angle: Angle) -> Expr:
+        s, c = _sin_cos(angle)
+        size = choose(equal(angle.q, 1.0) | equal(angle.q, 3.0), s, c)
+        return choose(equal(angle.q, 1.0) | equal(angle.q, 2.0), -size, size)
+
+    return of_angle(x, _reduce_trig, value)
 
 
 def tan(x: Expr) -> Expr:
     """sin / cos or -cos / sin of the reduced argument by the quadrant; -0.0 stays -0.0."""
-    r, low, q = _reduce_trig(x)
-    s, c = _sin_cos(r, low)
-    swap = equal(q, 1.0) | equal(q, 3.0)
-    return choose(equal(x, 0.0), x, choose(swap, -c, s) / choose(swap, s, c))
+
+    def value(angle: Angle) -> Expr:
+        s, c = _sin_cos(angle)
+        swap = equal(angle.q, 1.0) | equal(angle.q, 3.0)
+        return choose(swap, -c, s) / choose(swap, s, c)
+
+    return choose(equal(x, 0.0), x, of_angle(x, _reduce_trig, value))
 
 
 def _asin_small(x: Expr) -> Expr:
@@ -383,6 +407,11 @@ def atan(x: Expr) -> Expr:
     low = choose(far, PI_2_REST, choose(near, PI_2_REST / 2, zero(a)))
     high = choose(far, PI_2, choose(near, PI_2 / 2, zero(a)))
     return with_sign(high + (value + low), x)
+
+
+def atan2(y: Expr, x: Expr) -> Expr:
+    """From ``atan`` of a quotient up to 1."""
+    return angle_of_any(y, x, atan, (PI_2, PI_2_REST), 2.0**500)
 
 
 # -- powers -------------------------------------------------------------------------------------
@@ -448,9 +477,10 @@ def pow_(x: Expr, y: Expr) -> Expr:
 
 
 EXPANSIONS: dict[str, Callable[..., Expr]] = {
-    "exp": exp, "exp2": exp2, "expm1": expm1, "log": log, "log2": log2, "log1p": log1p,
+    "exp": exp, "exp2": exp2, "expm1": expm1, "log": log, "log2": log2, "log10": log10,
+    "log1p": log1p,
     "tanh": tanh, "sigmoid": sigmoid, "erf": erf, "sin": sin, "cos": cos, "tan": tan, "asin": asin,
     "acos": acos, "atan": atan, "sinh": sinh, "cosh": cosh, "asinh": asinh, "acosh": acosh,
-    "atanh": atanh, "pow": pow_,
+    "atanh": atanh, "atan2": atan2, "pow": pow_,
     "rsqrt": lambda x: 1.0 / call("sqrt", x),
 }  # fmt: skip

@@ -7,35 +7,8 @@ what nearly every language has in ``basic.py``; here is how the expansions of fl
 narrower types, and where their intermediate values go: into ``Let`` statements around the statement
 that uses them, so that the tree stays a tree.
 
-Largest error in units in the last place, over all binades of the argument, as asserted by
-``tests/codegen/test_llvm_math.py`` (against float64) and ``test_llvm_math_double.py`` (against the
-80-bit type):
-
-==============  =======  =======  =================================================================
-                float32  float64
-==============  =======  =======  =================================================================
-exp             2        1        subnormal results are rounded correctly, too
-exp2            2        2        likewise
-expm1           3        2
-log             2        1
-log2            2        1
-log1p           2        2
-tanh            3        3
-sigmoid         4        2
-erf             3        2
-sin cos         2        1        float32: |x| ≤ 1e4, beyond, the absolute error grows as |x|·2^-50;
-                                  float64: |x| ≤ 1e6, beyond as |x|·2^-52; results stay in [-1, 1]
-tan             4        3        in the same ranges
-asin            3        3
-acos            3        2
-atan            3        3
-sinh cosh       4        3
-asinh acosh     4        3
-atanh           4        3
-pow             4        2        signs, zeros, infinities, NaN as in C
-==============  =======  =======  =================================================================
-
-float16 and bfloat16 are computed in float32 and rounded.
+How large their errors may be is said in ``bounds.py``. float16 and bfloat16 are computed in float32
+and rounded. What is rarely needed and costs a lot (large angles) is a branch, see ``forms.rarely``.
 
 One operation of floats still is a call per element: ``truncmod``, C's ``fmod``. It is exact, and
 an exact remainder needs as many steps as the exponents of its operands are apart (up to 2098 bits
@@ -45,29 +18,35 @@ in float64): a loop that depends on the data, which expressions do not have.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ....runtime.dtype import FLOAT32
+from ....runtime.errors import CodegenError
 from ...alu import Op
-from ...expr import Broadcast, Call, Const, Expr, Load, Select, Unary, Var, cast, to_expr
-from ...stmt import For, Function, If, Let, Stmt, Store
+from ...expr import Broadcast, Call, Const, Expr, Load, Ramp, Select, Unary, Var, cast, to_expr
+from ...intrin import INTRINSICS, Intrinsic, call
+from ...stmt import Alloc, Buffer, For, ForeignCall, Function, If, Let, Stmt, Store, seq
 from ...target import Target
 from ...visit import Mutator, children, walk
 from . import basic, float32, float64
 from .forms import sums_reordered
 
-# IEEE 754 counts the square root among the operations that everything has, as + - * /.
-_EVERYWHERE = frozenset({"sqrt"})
+# IEEE 754 counts the square root among the operations that everything has, as + - * /; whether a
+# condition holds in any lane is asked of vectors only.
+_EVERYWHERE = frozenset({"sqrt", "any"})
 # What the expansions of the others are made of.
-_BASIC = frozenset(basic.EXPANSIONS)
+_BASIC = frozenset(basic.EXPANSIONS) - {"isfinite", "clz"}
 
 
 def lower_math(f: Function, target: Target) -> Function:
-    """``f`` with every intrinsic that ``target`` lacks expanded into arithmetic."""
+    """``f`` with every intrinsic that ``target`` lacks expanded into arithmetic.
+
+    Raises :class:`CodegenError` for one from outside that has no rule for this target.
+    """
     native = _EVERYWHERE.union(target.native_math)
     if all(n.name in native for n in walk(f.body) if isinstance(n, Call)):
         return f
-    return f.with_body(_LowerMath(native, not target.ieee_floats)(f.body))
+    return f.with_body(_LowerMath(native, target)(f.body))
 
 
 def _expansion(name: str, args: Sequence[Expr]) -> Expr:
@@ -79,28 +58,31 @@ def _expansion(name: str, args: Sequence[Expr]) -> Expr:
 
 
 class _LowerMath(Mutator):
-    """Rewrites statements; ``bindings`` are the lets that the current statement needs."""
+    """Rewrites statements; ``bindings`` put around the current statement what it needs."""
 
-    def __init__(self, native: frozenset[str], reorders: bool):
+    def __init__(self, native: frozenset[str], target: Target):
         super().__init__()
-        self.native, self.reorders = native, reorders
-        self.bindings: list[tuple[Var, Expr]] = []
+        self.native, self.target = native, target
+        self.expanding: list[str] = []  # intrinsics from outside whose rules are being followed
+        self.bindings: list[Callable[[Stmt], Stmt]] = []
         self.guards: list[Expr] = []
-        self.done: dict[Expr, Expr] = {}
         self.count = 0
 
     # -- statements -----------------------------------------------------------------------------
 
     def _around(self, rewrite) -> Stmt:
-        """The statement that ``rewrite()`` returns, inside the lets that it asked for."""
-        outer, self.bindings, self.done = (self.bindings, self.done), [], {}
+        """The statement that ``rewrite()`` returns, inside the bindings that it asked for."""
+        outer, self.bindings = self.bindings, []
         result = rewrite()
-        for var, value in reversed(self.bindings):
-            result = Let(var, value, result)
-        self.bindings, self.done = outer
+        for bind in reversed(self.bindings):
+            result = bind(result)
+        self.bindings = outer
         return result
 
     def visit_Store(self, s: Store) -> Stmt:
+        return self._around(lambda: self.rebuild(s))
+
+    def visit_ForeignCall(self, s: ForeignCall) -> Stmt:
         return self._around(lambda: self.rebuild(s))
 
     def visit_Let(self, s: Let) -> Stmt:
@@ -142,51 +124,74 @@ class _LowerMath(Mutator):
         arms = []
         for arm, guard in ((e.if_true, cond), (e.if_false, None)):
             self.guards.append(guard if guard is not None else Unary(Op.NOT, cond))
-            arms.append(self(arm))
+            with self.apart():  # a value computed under a guard is of no use outside of it
+                arms.append(self(arm))
             self.guards.pop()
         if cond is e.cond and arms[0] is e.if_true and arms[1] is e.if_false:
             return e
         return Select(cond, arms[0], arms[1])
 
     def visit_Call(self, e: Call) -> Expr:
-        if e in self.done:
-            return self.done[e]
         same = self.rebuild(e)
-        if e.name in self.native:
-            return same
-        result = self._expand(e.name, same.args)
-        # A value computed under a guard is not shared with uses outside of it.
-        if not self.guards:
-            self.done[e] = result
-        return result
+        if INTRINSICS[e.name].own:
+            return self._own(INTRINSICS[e.name], same)
+        return same if e.name in self.native else self._expand(e.name, same.args)
+
+    def _own(self, spec: Intrinsic, e: Call) -> Expr:
+        """By the rule of whoever registered it; what that is made of is expanded in turn."""
+        rule, kind = spec.rule(self.target.languages), self.target.kind
+        if isinstance(rule, str):
+            return e
+        if rule is None:
+            raise CodegenError(
+                f"the intrinsic {spec.name!r} has no rule for the target {kind!r}.",
+                hint=f"te.register_intrinsic({spec.name!r}, …, rules={{{kind!r}: …}}), or "
+                "lower=: a function that builds its expression for every target",
+            )
+        if spec.name in self.expanding:
+            raise CodegenError(
+                f"the rule of the intrinsic {spec.name!r} for {kind!r} calls "
+                f"{' -> '.join([*self.expanding, spec.name])}, and so itself."
+            )
+        made = rule(*(self._hoist(spec.name, a) for a in e.args))
+        if not isinstance(made, Expr) or made.dtype != e.dtype:
+            got = made.dtype if isinstance(made, Expr) else type(made).__name__
+            raise CodegenError(
+                f"the rule of the intrinsic {spec.name!r} for {kind!r} gives {got} where its "
+                f"operands are {e.args[0].dtype}: it should be {e.dtype}.",
+                hint="operands are vectors in vectorised loops: take types from them (x.dtype)",
+            )
+        self.expanding.append(spec.name)
+        result = self(made)
+        self.expanding.pop()
+        return self._bind(spec.name, self._share(spec.name, result))
 
     def _expand(self, name: str, args: tuple[Expr, ...]) -> Expr:
         d = args[0].dtype
-        hoisted = [self._hoist(name, a) for a in args]
-        inputs = [h if h is not None else a for h, a in zip(hoisted, args)]
+        inputs = [self._hoist(name, a) for a in args]
         narrow = d.is_float and d.bits < 32
         if narrow:
             inputs = [cast(i, FLOAT32.with_lanes(d.lanes)) for i in inputs]
-        with sums_reordered(self.reorders):
+        with sums_reordered(not self.target.ieee_floats):
             result = _expansion(name, inputs)
         if not self.native >= _BASIC:
             result = _ExpandBasic(self.native)(result)
         if narrow and result.dtype.is_float:
             result = cast(result, d)
-        if any(h is None for h in hoisted):
-            return result  # cannot leave its guard: stays a graph with shared nodes
         return self._bind(name, self._share(name, result))
 
-    def _hoist(self, name: str, arg: Expr) -> Expr | None:
+    def _hoist(self, name: str, arg: Expr) -> Expr:
         """A variable for ``arg``. Where loads in it are only valid under the guards around, the
-        variable is zero outside of them; None if the guards do not fit."""
+        variable is zero outside of them."""
         if isinstance(arg, Const | Var):
             return arg
         if self.guards and any(isinstance(n, Load) for n in walk(arg)):
             for g in reversed(self.guards):
-                if g.dtype.lanes not in (1, arg.dtype.lanes):
-                    return None
-                arg = Select(g, arg, to_expr(0.0, arg.dtype))
+                if g.dtype.lanes > 1 and arg.dtype.lanes == 1:
+                    g = call("any", g)
+                assert g.dtype.lanes in (1, arg.dtype.lanes), "a guard of other lanes than its arm"
+                nothing = False if arg.dtype.is_bool else 0.0 if arg.dtype.is_float else 0
+                arg = Select(g, arg, to_expr(nothing, arg.dtype))
         return self._bind(name, arg)
 
     def _bind(self, name: str, value: Expr) -> Expr:
@@ -194,7 +199,27 @@ class _LowerMath(Mutator):
             return value
         self.count += 1
         var = Var(f"{name}_{self.count}", value.dtype)
-        self.bindings.append((var, value))
+        self.bindings.append(lambda body: Let(var, value, body))
+        return var
+
+    def rarely(self, name: str, cond: Expr, usual: Expr, rare: Callable[[], Expr]) -> Expr:
+        """A variable that is ``rare()`` where ``cond`` holds and ``usual`` where it does not. What
+        ``rare`` binds is bound for that case alone."""
+        d = usual.dtype
+        self.count += 1
+        var, place = Var(f"{name}_{self.count}", d), Buffer(
+            f"{name}_{self.count}_value", d.element, (to_expr(d.lanes),), "local"
+        )  # fmt: skip
+        at = (to_expr(0) if d.lanes == 1 else Ramp(to_expr(0), to_expr(1), d.lanes),)
+        outer, self.bindings = self.bindings, []
+        then: Stmt = Store(place, at, rare())
+        for bind in reversed(self.bindings):
+            then = bind(then)
+        self.bindings = outer
+        choice = seq(Store(place, at, usual), If(cond, then))
+        self.bindings.append(
+            lambda body: Alloc(place, seq(choice, Let(var, Load(place, at), body)))
+        )
         return var
 
     def _share(self, name: str, root: Expr) -> Expr:
@@ -218,12 +243,6 @@ class _ExpandBasic(Mutator):
     def __init__(self, native: frozenset[str]):
         super().__init__()
         self.native = native
-        self.made: dict[Expr, Expr] = {}
-
-    def __call__(self, node: Expr) -> Expr:
-        if node not in self.made:
-            self.made[node] = super().__call__(node)
-        return self.made[node]
 
     def visit_Call(self, e: Call) -> Expr:
         same = self.rebuild(e)
@@ -231,10 +250,30 @@ class _ExpandBasic(Mutator):
 
 
 class _Share(Mutator):
-    def __init__(self, owner: _LowerMath, name: str, uses: Counter[Expr]):
+    """Binds what is used more than once; ``made`` is what has been rewritten."""
+
+    def __init__(
+        self,
+        owner: _LowerMath,
+        name: str,
+        uses: Counter[Expr],
+        made: Mapping[Expr, Expr] | None = None,
+    ):
         super().__init__()
         self.owner, self.name, self.uses = owner, name, uses
-        self.made: dict[Expr, Expr] = {}
+        self.made = dict(made or {})
+
+    def visit_Select(self, e: Select) -> Expr:
+        """A choice by ``any`` becomes a statement (see ``forms.rarely``)."""
+        if not (isinstance(e.cond, Call) and e.cond.name == "any"):
+            return self.rebuild(e)
+        (far,) = e.cond.args
+        for node in (far, e.if_false):
+            self.made[node] = self.owner._bind(self.name, self(node))
+        cond = self.made[far]
+        cond = cond if cond.dtype.lanes == 1 else call("any", cond)
+        inner = _Share(self.owner, self.name, self.uses, self.made)
+        return self.owner.rarely(self.name, cond, self.made[e.if_false], lambda: inner(e.if_true))
 
     def __call__(self, node: Expr) -> Expr:
         if isinstance(node, Const | Var):
