@@ -6,8 +6,9 @@ numpy, ml_dtypes, llvmlite). ``weft.runtime.load("m.weft")`` is the entry.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from .forks import load_module
 
 if TYPE_CHECKING:
     from .executor import Executable, load
@@ -18,5 +19,5 @@ __all__ = ["Executable", "load"]
 def __getattr__(name: str) -> Any:
     # At first use, for start-up time: who imports runtime.errors needs no numpy for that.
     if name in __all__:
-        return getattr(import_module(".executor", __name__), name)
+        return getattr(load_module(".executor", __name__), name)
     raise AttributeError(f"module 'weft.runtime' has no attribute {name!r}")

@@ -1,8 +1,9 @@
 """The errors that a user of weft may meet.
 
 Every error that is the user's to mend derives from :class:`WeftError` and says where it happened,
-what is wrong, why, and what to do. Our own invariants are plain ``assert`` statements: an
-``AssertionError`` out of weft is a bug of weft.
+what is wrong, why, and what to do. Our own invariants are plain ``assert`` statements; one that
+does not hold, like any other error that nobody foresaw, reaches the user as :class:`InternalError`
+(``guard.py``).
 """
 
 from __future__ import annotations
@@ -67,12 +68,24 @@ class InputError(WeftError):
     """An executable was called with wrong names, shapes or dtypes."""
 
 
+class ClosedError(WeftError):
+    """An executable or a kernel was used after it was closed."""
+
+
 class PackageError(WeftError):
     """A compiled package is damaged, foreign, or of another version."""
 
 
+class ExportError(WeftError):
+    """Kernels cannot become the file that was asked for, or such a file cannot be loaded."""
+
+
 class RecordError(WeftError):
     """A file of tuning records is damaged, foreign, or of another version."""
+
+
+class FolderError(WeftError):
+    """A folder of the user's cannot be used, or others could have written what it holds."""
 
 
 class TuneError(WeftError):
@@ -81,3 +94,29 @@ class TuneError(WeftError):
 
 class DeviceError(WeftError):
     """A device is missing, too small, or failed."""
+
+
+class RPCError(DeviceError):
+    """Something elsewhere cannot be reached, or does not serve any more.
+
+    ``step`` says what failed: ``"connect"``, ``"refused"``, ``"queue"``, ``"upload"``,
+    ``"compile"``, ``"run"``, ``"timeout"`` or ``"peer gone"``.
+    """
+
+    step = "peer gone"
+
+    @classmethod
+    def of(cls, step: str, message: str, *, where: str | None = None, hint: str | None = None):
+        """The error of a step."""
+        made = cls(f"{step}: {message}", where=where, hint=hint)
+        made.step = step
+        return made
+
+    def __reduce__(self):
+        rebuild, about = super().__reduce__()
+        return (rebuild, about, {"step": self.step})
+
+
+class InternalError(WeftError):
+    """A fault of weft's own, or memory that ran out: where it happened, the error itself as its
+    ``__cause__``."""

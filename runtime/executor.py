@@ -6,56 +6,95 @@ It checks what it is given, and hands it to the runner that the table of devices
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from . import package
+from . import forks, package
 from .artifact import Program
 from .devices.table import runner_of
-from .errors import InputError
+from .errors import ClosedError, InputError, PackageError, WeftError
+from .foreign import ForeignCalls
+from .guard import guarded, retold
 from .inputs import TensorSpec, bind, check_out
-from .ndarray import aligned_empty
+from .ndarray import aligned, aligned_empty
 from .profile import Benchmark, Profile, ProfileRow
-from .runner import Runner
+from .runner import Runner, RunnerFactory
+from .sized import Sized, takes_sizes
 from .storage import MemoryReport, Storage
+from .uncopied import Uncopied
 
-__all__ = ["Executable", "TensorSpec", "load"]
+__all__ = ["Executable", "TensorSpec", "load", "opened"]
 
 
+@guarded
 def load(path: str | os.PathLike[str]) -> Executable:
     """The executable in a package that :meth:`Executable.save` wrote.
+
+    **A package is code.** One for a processor holds machine code that runs in this process with all
+    of its rights, others hold programs for drivers: load only packages whose origin you trust. All
+    parts are checked for damage (hashes, sizes, the object files, the memory plan), which tells
+    nothing about what the code does.
 
     Raises :class:`PackageError` when the file is damaged, foreign or of another version, and
     :class:`DeviceError` when this machine cannot run its code.
     """
+    return opened(path).prepare()
+
+
+@guarded
+def opened(path: str | os.PathLike[str]) -> Executable:
+    """As :func:`load`, for who may run it elsewhere: its code is not loaded here yet."""
     p = package.load(path)
-    return Executable(p.program, p.codes, p.params).prepare()
+    return Executable(p.program, p.codes, p.params)
 
 
-class Executable:
+class Executable(Uncopied):
     """A compiled model, ready to run.
 
     Safe to call from several threads: calls on one executable run one after another, since they
-    share its arena. Inputs that are C-contiguous and 64-byte aligned are read in place, others
-    are copied first. Outputs are new arrays that the caller owns.
+    share its arena. Inputs that are C-contiguous are read in place, others are copied first.
+    Outputs are new arrays that the caller owns. A call from inside of a call, by
+    a signal handler, a finaliser or a hook of the same thread, has memory of its own on a processor
+    and is a :class:`DeviceError` elsewhere. In a fork, programs of processors can be called,
+    whatever other threads were doing; those of other devices say that they cannot.
+
+    Inputs are given alike to all that runs it: arrays by position, by name, or one mapping of names
+    to arrays, for names that Python cannot spell.
+
+    Code, constants and memory go with the last name of the executable, at :meth:`close`, or at the
+    end of a ``with`` block; what uses them then raises :class:`ClosedError`.
     """
+
+    reason = "holds machine code and memory of its process"
+    instead = "save it, and weft.runtime.load the package there; threads may share an executable"
 
     def __init__(
         self,
         program: Program,
         codes: Mapping[str, bytes],
         params: Mapping[str, np.ndarray],
+        foreign: ForeignCalls | None = None,
+        make: RunnerFactory | None = None,
     ):
-        self.program = program
-        self._codes, self._params = dict(codes), dict(params)
+        self.program, self._make = program, make
+        # Aligned once, for kernels to read and for packages: what was copied is not held, too.
+        self._codes, self._params = dict(codes), {k: aligned(v) for k, v in params.items()}
         self._storage = Storage(program, self._params)
-        self._lock = threading.RLock()
+        self._foreign = foreign
+        self._lock = forks.renewed(self, "_lock") if foreign is None else foreign
         self._runner: Runner | None = None
+        self._in_place: dict[tuple[str, ...], Callable[[Sequence[Any]], bool] | None] = {}
+        self._closed = False
+
+    def at(self, make: RunnerFactory) -> Executable:
+        """The same program, run by runners of ``make``; it shares the code and the constants.
+
+        Raises :class:`PackageError` as :meth:`save` does."""
+        return Executable(self.program, self.codes, self._params, None, make)
 
     @property
     def name(self) -> str:
@@ -74,12 +113,16 @@ class Executable:
 
     @property
     def codes(self) -> Mapping[str, bytes]:
-        """The code objects of the program by name."""
+        """The code objects of the program by name. Raises :class:`PackageError` as :meth:`save`
+        does."""
+        self._check_open()
+        self._check_movable()
         return MappingProxyType(self._codes)
 
     @property
     def params(self) -> Mapping[str, np.ndarray]:
         """The constants of the program by name."""
+        self._check_open()
         return MappingProxyType(self._params)
 
     @property
@@ -87,6 +130,7 @@ class Executable:
         """Bytes of arena, constants, inputs and outputs."""
         return self._storage.report()
 
+    @guarded
     def prepare(self) -> Executable:
         """Load the code and take the memory now, instead of at the first call; returns self.
 
@@ -109,17 +153,39 @@ class Executable:
         has no runner for the target.
         """
         with self._lock:
+            self._check_open()
             if self._runner is None:
-                make = runner_of(self.kind, self.name)
+                make = self._make or runner_of(self.kind, self.name)
+                if self._storage.binder is not None and not takes_sizes(make, self._storage):
+                    make = Sized.of(make, self._params)
                 self._runner = make(self.program, self._codes, self._storage)
             return self._runner
 
     def close(self) -> None:
-        """Give the device's memory back; a later call takes it anew."""
+        """Give code, constants and memory back, the device's, too, after the call that another
+        thread is in. Name, signature and sizes stay known. Closing it again does nothing."""
         with self._lock:
             runner, self._runner = self._runner, None
+            self._closed = True
+            self._in_place = {}
+            # A call that was interrupted for this (by a signal) goes on with what its runner holds.
+            self._codes, self._params, self._storage = {}, {}, self._storage.without_constants()
             if runner is not None:
                 runner.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(
+                "the executable was closed.", where=self.name, hint="load or compile it again"
+            )
+
+    def _check_movable(self) -> None:
+        if self._foreign is not None:
+            raise PackageError(
+                "its code calls functions of this process, by their addresses.",
+                where=self.name,
+                hint="export it with the C functions as symbols: kernel.export('kernel.o')",
+            )
 
     def __enter__(self) -> Executable:
         return self
@@ -127,54 +193,102 @@ class Executable:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __call__(self, *arrays: Any, **by_name: Any) -> Any:
-        """Run on inputs by position or by name; returns the array of the only output, or a tuple.
+    def __call__(self, /, *arrays: Any, **by_name: Any) -> Any:
+        """Run on inputs; returns the array of the only output, or a tuple.
 
         Raises :class:`InputError` on wrong names, number, shapes or dtypes.
         """
-        given = bind(self._storage.inputs, arrays, by_name, self.program.name)
-        results = self._run(given)
+        try:
+            given = bind(self._storage.inputs, arrays, by_name, self.program.name)
+            self._check_sizes(given, None)
+            with self._lock:
+                results = (self._runner or self.runner).run(given)
+        except WeftError:
+            raise
+        except Exception as e:
+            retold(e)
         return results[0] if len(results) == 1 else tuple(results)
 
-    def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Run on inputs by name; returns outputs by name. For names that Python cannot spell."""
-        if not isinstance(inputs, Mapping):
-            raise InputError(
-                f"run takes a mapping of names to arrays, not {type(inputs).__name__}.",
-                where=self.name,
-                hint=f"run({{{', '.join(f'{n!r}: …' for n in self._storage.inputs)}}}), or call "
-                "the executable itself with arrays in order",
-            )
-        results = self._run(bind(self._storage.inputs, (), inputs, self.name))
+    def run(self, /, *arrays: Any, **by_name: Any) -> dict[str, np.ndarray]:
+        """Run on inputs; returns outputs by name.
+
+        Raises :class:`InputError` on wrong names, number, shapes or dtypes.
+        """
+        try:
+            given = bind(self._storage.inputs, arrays, by_name, self.name)
+            self._check_sizes(given, None)
+            results = self.run_checked(given)
+        except WeftError:
+            raise
+        except Exception as e:
+            retold(e)
         return dict(zip(self._storage.outputs, results))
 
-    def call(self, arrays: Sequence[np.ndarray | int], out: Sequence[np.ndarray]) -> None:
-        """Run on inputs in order and write the outputs, in order, into arrays of the caller.
+    def call(
+        self,
+        arrays: Sequence[np.ndarray | int] | Mapping[str, np.ndarray | int],
+        out: Sequence[np.ndarray],
+    ) -> None:
+        """Run on inputs in order, or by name in a mapping, and write the outputs, in order, into
+        arrays of the caller.
 
-        On a CPU, inputs are read and outputs written in place where they are C-contiguous and
-        64-byte aligned; others are copied in and out. Elsewhere the results are copied into
-        ``out``. An input that kernels take as a number (access ``"s"``: an integer of shape ()) may
-        be an int. An extent of -1 in the signature may be any, and whoever made the program
-        answers for extents that fit together: only its kernels know how they do.
+        On a CPU, inputs are read and outputs written in place where they are C-contiguous; others
+        are copied in and out. Elsewhere the results are copied into
+        ``out``. An input that kernels take as a number (access ``"s"``, of shape ()) may be a
+        Python number. Where extents are known only per call, those of all arrays must fit together.
 
         Raises :class:`InputError` on a wrong number, dtype or shape, on arrays of ``out`` that are
         read-only or overlap others, :class:`DeviceError` as :attr:`runner` does.
         """
-        given = bind(self._storage.inputs, arrays, {}, self.name)
-        check_out(self._storage.outputs, out, given, self.name)
-        with self._lock:
-            (self._runner or self.runner).run(given, out)
+        try:
+            if not isinstance(arrays, Mapping):
+                names = (*self._storage.inputs, *self._storage.outputs)
+                if self.run_in_place((*arrays, *out), names):
+                    return
+            positional = (arrays,) if isinstance(arrays, Mapping) else arrays
+            given = bind(self._storage.inputs, positional, {}, self.name)
+            check_out(self._storage.outputs, out, given, self.name)
+            self._check_sizes(given, out)
+            self.run_checked(given, out)
+        except WeftError:
+            raise
+        except Exception as e:
+            retold(e)
 
-    def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def run_checked(
+        self, arrays: Sequence[Any], out: Sequence[np.ndarray] | None = None
+    ) -> list[np.ndarray]:
+        """As :meth:`call`, for who has checked what it gives; the outputs, new arrays without
+        ``out``. Raises :class:`DeviceError` as :attr:`runner` does."""
         with self._lock:
-            return (self._runner or self.runner).run(arrays)
+            return (self._runner or self.runner).run(arrays, out)
 
-    def profile(self, *arrays: Any, repeat: int = 10, **by_name: Any) -> Profile:
+    def run_in_place(self, arrays: Sequence[Any], names: tuple[str, ...]) -> bool:
+        """Run on the arrays of all inputs and outputs, ``names`` in that order, if the device can
+        work on them where they lie, and tell whether it did: a small kernel takes less time than it
+        takes to look at arrays twice. Nothing was done where not, and :meth:`call` says why."""
+        with self._lock:
+            try:
+                run = self._in_place[names]
+            except KeyError:
+                if self._runner is None:
+                    return False
+                make = getattr(self._runner, "in_place", None)
+                run = self._in_place[names] = make(names) if make is not None else None
+            return run is not None and run(arrays)
+
+    def _check_sizes(self, arrays: Sequence[Any], out: Sequence[Any] | None) -> None:
+        if self._storage.binder is not None:
+            self._storage.binder.bind(arrays, out)
+
+    @guarded
+    def profile(self, /, *arrays: Any, repeat: int = 10, **by_name: Any) -> Profile:
         """The time of each kernel call: the median of ``repeat`` runs, after one to warm up.
 
-        Without inputs, floats are random and everything else is zero.
+        Without inputs, floats are random and everything else is zero. An input that is called as a
+        parameter of this method is given by position or in a mapping.
         """
-        feed = self._feed(arrays, by_name)
+        feed = self.feed(arrays, by_name)
         with self._lock:
             times = self.runner.time(feed, max(1, repeat))
         median = np.median(times, axis=0) * 1e-6
@@ -184,24 +298,28 @@ class Executable:
         )
         return Profile(self.name, rows)
 
+    @guarded
     def benchmark(
-        self, *arrays: Any, repeat: int = 10, number: int = 1, **by_name: Any
+        self, /, *arrays: Any, repeat: int = 10, number: int = 1, **by_name: Any
     ) -> Benchmark:
         """Times of whole calls: ``repeat`` measurements of ``number`` calls each, after one that
         does not count. Inputs as in :meth:`profile`."""
-        feed = self._feed(arrays, by_name)
-        self._run(feed)
+        feed = self.feed(arrays, by_name)
+        self.run_checked(feed)
         times = []
         for _ in range(max(1, repeat)):
             begin = time.perf_counter()
             for _ in range(max(1, number)):
-                self._run(feed)
+                self.run_checked(feed)
             times.append((time.perf_counter() - begin) * 1e3 / max(1, number))
         return Benchmark(tuple(times))
 
-    def _feed(self, arrays: Sequence[Any], by_name: Mapping[str, Any]) -> list[np.ndarray]:
+    def feed(self, arrays: Sequence[Any], by_name: Mapping[str, Any]) -> list[np.ndarray]:
+        """Inputs to measure with, in order: those given, else made up as :meth:`profile` says."""
         if arrays or by_name:
-            return bind(self._storage.inputs, arrays, by_name, self.name)
+            given = bind(self._storage.inputs, arrays, by_name, self.name)
+            self._check_sizes(given, None)
+            return given
         if self._storage.dynamic:
             raise InputError(
                 "sizes that are only known per call cannot be made up.",
@@ -216,9 +334,28 @@ class Executable:
             feed.append(array)
         return feed
 
+    @guarded
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a package that :func:`weft.runtime.load` reads; it needs no compiler to run."""
+        """Write a package that :func:`weft.runtime.load` reads; it needs no compiler to run.
+
+        Raises :class:`PackageError` for code that calls functions of this process
+        (``te.call_c``, ``te.call_python``), and when the file cannot be written."""
+        self._check_open()
+        self._check_movable()
         package.save(path, self.program, self._codes, self._params)
+
+    def packed(self) -> bytes:
+        """The package as bytes, for another process; errors as :meth:`save`."""
+        self._check_open()
+        self._check_movable()
+        return package.packed(self.program, self._codes, self._params)
+
+    @classmethod
+    def unpacked(cls, data: bytes, where: str) -> Executable:
+        """The executable of a package's bytes, not prepared yet; ``where`` is for errors, which
+        are those of :func:`load`, as is the warning."""
+        p = package.unpacked(data, where)
+        return cls(p.program, p.codes, p.params)
 
     def __repr__(self) -> str:
         ins = ", ".join(map(str, self.inputs.values()))

@@ -11,18 +11,22 @@ import numpy as np
 
 from .dtype import DType
 from .errors import InputError
+from .ndarray import host_array
+from .sizes import Size, size_text
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output of an executable. An extent of -1 may be any, call by call."""
+    """An input or output of an executable. An extent of -1 is known only per call: what it then is,
+    in terms of the size variables, stands in ``sizes``, which is empty where there is none."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
+    sizes: tuple[Size, ...] = ()
 
     def __str__(self) -> str:
-        extents = ("?" if n < 0 else str(n) for n in self.shape)
+        extents = map(size_text, self.sizes or self.shape)
         return f"{self.name}: {self.dtype}[{', '.join(extents)}]"
 
     def fits(self, shape: tuple[int, ...]) -> bool:
@@ -38,18 +42,23 @@ def bind(
     by_name: Mapping[str, Any],
     where: str,
 ) -> list[np.ndarray]:
-    """One array per spec, in order, of its dtype and shape.
+    """One array per spec, in order, of its dtype and shape. One mapping in ``positional``, and
+    nothing else, is taken as ``by_name``.
 
     Raises :class:`InputError` that lists what was expected and what was given.
     """
     if not by_name and len(positional) == len(specs):
         for array, spec in zip(positional, specs.values()):
-            if type(array) is not np.ndarray or array.shape != spec.shape:
-                break
-            if array.dtype != spec.dtype.numpy:
+            if (
+                type(array) is not np.ndarray
+                or array.shape != spec.shape
+                or array.dtype != spec.dtype.numpy
+            ):
                 break
         else:
             return list(positional)
+    if not by_name and len(positional) == 1 and isinstance(positional[0], Mapping):
+        positional, by_name = (), positional[0]
 
     def wrong(message: str, hint: str | None = None) -> InputError:
         expected = "".join(f"\n    {s}" for s in specs.values()) or "\n    nothing"
@@ -66,10 +75,7 @@ def bind(
     table = dict(zip(names, positional))
     for name, value in by_name.items():
         if name not in specs:
-            folded = {n.casefold(): n for n in names}
-            near = difflib.get_close_matches(str(name).casefold(), folded, 1, 0.4)
-            hint = f"did you mean {folded[near[0]]!r}?" if near else None
-            raise wrong(f"there is no input {name!r}.", hint)
+            raise wrong(f"there is no input {name!r}.", _near(name, names))
         if name in table:
             raise wrong(f"the input {name!r} was given twice, by position and by name.")
         table[name] = value
@@ -83,9 +89,15 @@ def bind(
     for name, spec in specs.items():
         try:
             arrays.append(convert(table[name], spec))
-        except _Mismatch as e:
+        except MismatchError as e:
             raise wrong(f"the input {name!r} {e}.", e.hint) from None
     return arrays
+
+
+def _near(name: object, names: Sequence[str]) -> str | None:
+    folded = {n.casefold(): n for n in names}
+    near = difflib.get_close_matches(str(name).casefold(), folded, 1, 0.4)
+    return f"did you mean {folded[near[0]]!r}?" if near else None
 
 
 def check_out(
@@ -109,12 +121,16 @@ def check_out(
             raise wrong(f"the output {spec} was given {_describe(array)}.")
         if not array.flags.writeable:
             raise wrong(f"the output {spec.name!r} was given a read-only array.")
+        if isinstance(array, np.ma.MaskedArray):
+            raise wrong(f"the output {spec.name!r} was given a masked array; give its .data.")
         for other in (*given, *out[:k]):
             if isinstance(other, np.ndarray) and np.may_share_memory(array, other):
                 raise wrong(f"the array of the output {spec.name!r} overlaps another one.")
 
 
-class _Mismatch(Exception):
+class MismatchError(Exception):
+    """A value that does not suit its parameter: the words after its name."""
+
     def __init__(self, message: str, hint: str | None = None):
         super().__init__(message)
         self.hint = hint
@@ -129,18 +145,44 @@ def convert(value: Any, spec: TensorSpec) -> np.ndarray:
     holds them and to floats that represent them exactly, floats to floats (rounded, never
     overflowing to infinity), bools to bool.
     """
-    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
-        array = np.asarray(value)
+    if has_mask(value):
+        raise MismatchError("is masked, and kernels know no masks", "give .filled(value) of it")
+    gives = any(hasattr(value, a) for a in ("__array__", "__array_interface__", "__dlpack__"))
+    if isinstance(value, np.ndarray | np.generic) or gives:
+        array = _from_array(value)
         if array.dtype != spec.dtype.numpy:
-            raise _Mismatch(
+            number = array.dtype.kind in "biufcV"  # V: the small floats of ml_dtypes, too
+            raise MismatchError(
                 f"has dtype {array.dtype}, not {spec.dtype}",
-                f"convert it with .astype({str(spec.dtype)!r})",
+                f"convert it with .astype({str(spec.dtype)!r})"
+                if number
+                else "make an array of numbers of it first",
             )
     else:
         array = _from_python(value, spec.dtype)
     if not spec.fits(array.shape):
-        raise _Mismatch(f"has shape {array.shape}, not {spec.shape}", _shape_hint(array, spec))
+        raise MismatchError(f"has shape {array.shape}, not {spec.shape}", _shape_hint(array, spec))
     return array
+
+
+def has_mask(value: Any) -> bool:
+    """Whether it is one of numpy's masked arrays, or a list with one in it. Whether the mask hides
+    anything is not asked: what holds for today's data would not for tomorrow's."""
+    if isinstance(value, list | tuple):
+        return any(map(has_mask, value))
+    return isinstance(value, np.ma.MaskedArray)  # np.ma.masked is one, too
+
+
+def _from_array(value: Any) -> np.ndarray:
+    """An array of numpy's, or what the ``__array__`` of another package's gives; it may refuse, for
+    example where the memory is a device's."""
+    given = host_array(value)
+    if given is not None:
+        return given
+    try:
+        return np.asarray(value)
+    except Exception as e:
+        raise MismatchError(f"is {type(value).__name__}, which gives no array: {e}") from None
 
 
 def _shape_hint(array: np.ndarray, spec: TensorSpec) -> str | None:
@@ -155,10 +197,10 @@ def _from_python(value: Any, dtype: DType) -> np.ndarray:
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError):
-        raise _Mismatch("is a ragged list or no array at all") from None
+        raise MismatchError("is a ragged list or no array at all") from None
     empty = array.size == 0
     if array.dtype.kind not in "biuf" and not empty:
-        raise _Mismatch(f"is {type(value).__name__}, not an array or numbers")
+        raise MismatchError(f"is {type(value).__name__}, not an array or numbers")
     if empty:
         return np.zeros(array.shape, dtype.numpy)
     kind = array.dtype.kind
@@ -166,11 +208,11 @@ def _from_python(value: Any, dtype: DType) -> np.ndarray:
     if fits and not dtype.is_float and not dtype.is_bool:
         fits = int(array.min()) >= dtype.min and int(array.max()) <= dtype.max
     if not fits:
-        raise _Mismatch(f"has values that {dtype} does not hold")
+        raise MismatchError(f"has values that {dtype} does not hold")
     with np.errstate(over="ignore"):
         result = array.astype(dtype.numpy)
     if dtype.is_float and not _holds(array, result.astype(np.float64)):
-        raise _Mismatch(f"has values that {dtype} does not hold")
+        raise MismatchError(f"has values that {dtype} does not hold")
     return result
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import WeftError
+from .files import write_file
 
 
 def _integer(name: str, default: int, low: int = 0) -> int:
@@ -49,7 +50,7 @@ def dump(file: str, text: str) -> None:
         return
     try:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_text(text, encoding="utf-8")
+        write_file(folder / file, text, durable=False)
     except OSError as e:
         raise WeftError(
             f"WEFT_DUMP={str(folder)!r} cannot be written: {e.strerror or e}.",
@@ -65,8 +66,8 @@ def kernels_are_watched() -> bool:
 
 
 def num_threads() -> int:
-    """``WEFT_NUM_THREADS``: worker threads of the CPU runtime; the default is one per core that
-    this process may use."""
+    """``WEFT_NUM_THREADS``: worker threads of the CPU runtime, and of ``wasm -threads`` under Node;
+    the default is one per core that this process may use."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
@@ -80,12 +81,20 @@ def pin_threads() -> bool:
     return _integer("WEFT_PIN_THREADS", 0) != 0
 
 
-def cache_dir() -> Path:
+def cache_dir() -> Path | None:
     """``WEFT_CACHE_DIR``: compiled kernels kept between processes (default
-    ``$XDG_CACHE_HOME/weft``, else ``~/.cache/weft``)."""
+    ``$XDG_CACHE_HOME/weft``, else ``~/.cache/weft``); None for a user without a home."""
     text = os.environ.get("WEFT_CACHE_DIR", "")
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(text) if text else (Path(base) if base else Path.home() / ".cache") / "weft"
+    return Path(text) if text else _of_user("XDG_CACHE_HOME", ".cache")
+
+
+def _of_user(variable: str, default: str) -> Path | None:
+    """weft's folder of a kind: where ``variable`` says, else in the home of this user, if any."""
+    base = os.environ.get(variable, "")
+    try:
+        return (Path(base) if base else Path.home() / default) / "weft"
+    except RuntimeError:  # a process may run as a user that the system knows nothing about
+        return None
 
 
 def cache_enabled() -> bool:
@@ -105,16 +114,23 @@ def emcc() -> str:
     return os.environ.get("WEFT_EMCC", "").strip() or "emcc"
 
 
+def records_enabled() -> bool:
+    """``WEFT_RECORDS``: 0 for no tuning records, not even those that come with weft."""
+    return os.environ.get("WEFT_RECORDS", "") != "0"
+
+
+def records_named() -> bool:
+    """Whether ``WEFT_RECORDS`` names a file."""
+    return os.environ.get("WEFT_RECORDS", "") not in ("", "0")
+
+
 def records_file() -> Path | None:
     """``WEFT_RECORDS``: the file of tuning records that compilations use and ``weft tune`` adds to
     (default ``$XDG_DATA_HOME/weft/records.sqlite``, else ``~/.local/share/weft/records.sqlite``);
-    0 for none, not even those that come with weft."""
+    None for a user without a home."""
     text = os.environ.get("WEFT_RECORDS", "")
-    if text == "0":
-        return None
-    base = os.environ.get("XDG_DATA_HOME", "")
-    folder = Path(base) if base else Path.home() / ".local" / "share"
-    return Path(text) if text else folder / "weft" / "records.sqlite"
+    folder = _of_user("XDG_DATA_HOME", ".local/share")
+    return Path(text) if text else folder and folder / "records.sqlite"
 
 
 def opencl_device() -> str:
@@ -129,6 +145,18 @@ def webgpu_adapter() -> str:
     type ("DiscreteGPU", "CPU") or its backend ("vulkan", "opengl"). Default: a GPU before a
     processor, Vulkan, Metal or Direct3D before OpenGL."""
     return os.environ.get("WEFT_WEBGPU_ADAPTER", "").strip()
+
+
+def rpc_timeout() -> int:
+    """``WEFT_RPC_TIMEOUT``: seconds that Node or a browser may take for one call (default 600:
+    software rendering of a large model takes minutes)."""
+    return _integer("WEFT_RPC_TIMEOUT", 600, low=1)
+
+
+def rpc_token() -> str:
+    """``WEFT_RPC_TOKEN``: the token of hubs, for who gives none and has none in the hub's address.
+    Unlike a command line, other users of the machine cannot read it."""
+    return os.environ.get("WEFT_RPC_TOKEN", "").strip()
 
 
 @contextmanager

@@ -16,18 +16,17 @@ so load only those whose origin you trust.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from . import safetensors
+from . import files, safetensors
 from .artifact import Program
 from .errors import PackageError
 from .ndarray import aligned_bytes
@@ -35,6 +34,7 @@ from .ndarray import aligned_bytes
 VERSION = 1
 SHARD_BYTES = 256 << 20  # parameters of one shard; a larger tensor has a shard of its own
 
+HEAD = 64  # bytes that tell a package from other files
 _MANIFEST = "manifest.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
 _AGAIN = "make the package again with Executable.save, or copy it again from where it came"
@@ -57,38 +57,33 @@ def save(
     *,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Write a package; ``path`` has either its old content or all of the new one.
+    """Write a package; ``path`` has either its old content or all of the new one, what is no plain
+    file is written to (:mod:`weft.runtime.files`).
 
     Raises :class:`PackageError` when the file cannot be written.
     """
-    target = _path(path)
-    temporary = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        with open(temporary, "xb") as file:
-            _write(file, program, codes, params, shard_bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as e:
-        raise _unwritable(target, e) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.written(_path(path), error=PackageError, what="the package") as file:
+        _write(file, program, codes, params, shard_bytes)
 
 
-def _path(path: str | os.PathLike[str]) -> Path:
+def packed(program: Program, codes: Mapping[str, bytes], params: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of the file that :func:`save` would write."""
+    file = io.BytesIO()
+    _write(file, program, codes, params, SHARD_BYTES)
+    return file.getvalue()
+
+
+def is_head_of_package(head: bytes) -> bool:
+    """Whether a file that begins so is a package: an archive whose first part is the program."""
+    return head.startswith(b"PK\3\4") and head[30:].startswith(b"program.json")
+
+
+def _path(path: str | os.PathLike[str]) -> str:
     if not isinstance(path, (str, os.PathLike)):  # an integer would be an open file of the process
         raise PackageError(
             f"{type(path).__name__} is no path of a package.", hint="give a str or a pathlib.Path"
         )
-    return Path(path)
-
-
-def _unwritable(path: Path, e: OSError) -> PackageError:
-    return PackageError(
-        f"the package cannot be written: {e.strerror or e}.",
-        where=str(path),
-        hint="check that the folder exists, is writable, and that the disk has room",
-    )
+    return str(os.fspath(path))
 
 
 def _write(
@@ -143,21 +138,31 @@ def _shards(params: Mapping[str, np.ndarray], limit: int) -> list[dict[str, np.n
 
 
 def load(path: str | os.PathLike[str]) -> Package:
-    """Read a package and check every part of it.
+    """Read a package and check every part of it. Nothing of it runs here; what an executable then
+    runs is the package's own code (see :func:`weft.runtime.load`).
 
     Raises :class:`PackageError` with what to do when the file is missing, truncated, damaged, of
     another version or not a package.
     """
-    where = str(_path(path))
+    where = _path(path)
     try:
         with open(where, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            with zipfile.ZipFile(file) as archive:
-                return _Reader(archive, size, where).package()
+            return _read(file, os.fstat(file.fileno()).st_size, where)
     except OSError as e:
         raise PackageError(
             f"the package cannot be read: {e.strerror or e}.", where=where, hint="check the path"
         ) from None
+
+
+def unpacked(data: bytes, where: str) -> Package:
+    """As :func:`load`, from the bytes of a package; ``where`` is for errors."""
+    return _read(io.BytesIO(data), len(data), where)
+
+
+def _read(file: BinaryIO, size: int, where: str) -> Package:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _Reader(archive, size, where).package()
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,

@@ -50,6 +50,37 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """Times of one kernel in nanoseconds, each the mean of some runs."""
+
+    nanoseconds: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean, in seconds."""
+        return statistics.fmean(self.nanoseconds) * 1e-9
+
+    @property
+    def median(self) -> float:
+        """The median, in seconds."""
+        return statistics.median(self.nanoseconds) * 1e-9
+
+    @property
+    def min(self) -> float:
+        """The shortest, in seconds."""
+        return min(self.nanoseconds) * 1e-9
+
+    def __str__(self) -> str:
+        def text(seconds: float) -> str:
+            for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+                if seconds >= size:
+                    return f"{seconds / size:.3g} {unit}"
+            return f"{seconds * 1e9:.3g} ns"
+
+        return f"median {text(self.median)}, min {text(self.min)}, mean {text(self.mean)}"
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """Milliseconds per call, one number per measurement."""
 

@@ -31,7 +31,7 @@ class Runner(Protocol):
 
         Without ``out``, in new arrays that the caller owns. With it, in the arrays given, which are
         also what is returned: a device whose memory is the process's own writes those that are
-        C-contiguous and 64-byte aligned in place, all else is copied (see :func:`deliver`). They
+        C-contiguous in place, all else is copied (see :func:`deliver`). They
         must not overlap each other or the inputs.
 
         Raises :class:`DeviceError` when the device fails.

@@ -6,9 +6,11 @@ trusts a number: whatever does not fit together is a :class:`PackageError` befor
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,8 +19,9 @@ from .dtype import DType, dtype_of
 from .errors import PackageError, WeftError
 from .inputs import TensorSpec
 from .ndarray import ALIGNMENT, aligned
+from .sizes import Binder, Values, is_known
 
-_KINDS = ("input", "output", "constant", "arena", "alias")
+_KINDS = ("input", "output", "constant", "arena", "alias", "size")
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,28 @@ class MemoryReport:
 
 class Storage:
     """The slots of a program, each with its dtype and its root: the slot that owns its bytes.
-    ``dynamic`` are those whose extents are known only per call.
+    ``dynamic`` are those whose extents are known only per call, ``binder`` finds them then.
+    ``values`` are those of the size variables where ``program`` is made for one of each.
 
     Raises :class:`PackageError` when slots, kernels and parameters do not fit together.
     """
 
-    def __init__(self, program: Program, params: Mapping[str, np.ndarray]):
-        self.program = program
+    def __init__(
+        self,
+        program: Program,
+        params: Mapping[str, np.ndarray],
+        values: Values = MappingProxyType({}),
+    ):
+        self.program, self.values = program, values
         self.slots = program.slots
         self.index = {s.name: k for k, s in enumerate(self.slots)}
         if len(self.index) != len(self.slots):
             raise self.error("two slots have the same name")
         if program.alignment != ALIGNMENT or program.arena < 0:
             raise self.error(f"arena {program.arena}, alignment {program.alignment}")
-        self.dynamic = frozenset(k for k, s in enumerate(self.slots) if -1 in s.shape)
+        self.dynamic = frozenset(
+            k for k, s in enumerate(self.slots) if not is_known((*s.shape, *s.physical))
+        )
         self.dtypes = [self._dtype(k, s) for k, s in enumerate(self.slots)]
         self.roots = [self._root(k) for k in range(len(self.slots))]
         self.constants = {
@@ -69,6 +80,12 @@ class Storage:
         self.outputs = self._specs(program.outputs)
         self._check_inputs()
         self._check_calls()
+        self.binder = Binder.of(program) if program.sizes else None
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether all that kernels pass on to one another has its place, whatever the call."""
+        return all(self.slots[k].kind in ("input", "output") for k in self.dynamic)
 
     def error(self, why: str) -> PackageError:
         """What is raised for a program that contradicts itself: ``why`` says in what."""
@@ -83,19 +100,22 @@ class Storage:
             dtype = dtype_of(s.dtype)
         except WeftError as e:
             raise self.error(f"the slot {s.name!r}: {e.message}") from None
-        least = -1 if k in self.dynamic and s.kind in ("input", "output") else 0
+        extents = [n for n in (*s.shape, *s.physical) if isinstance(n, int)]
         if (
             s.kind not in _KINDS
             or dtype.lanes != 1
-            or min((*s.shape, *s.physical), default=0) < least
+            or min(extents, default=0) < 0
             or min(s.nbytes, s.offset) < 0
         ):
             raise self.error(f"the slot {s.name!r} is malformed")
+        if s.kind == "size" and (s.shape or s.physical or not dtype.is_int):
+            raise self.error(f"the slot {s.name!r} is no number")
         if k in self.dynamic:
-            if s.physical != s.shape or s.nbytes:
+            public = s.kind in ("input", "output")
+            if s.nbytes or s.kind in ("constant", "alias") or (public and s.physical != s.shape):
                 raise self.error(f"the slot {s.name!r} has no size and {s.nbytes} bytes")
             return dtype
-        if math.prod(s.physical) * dtype.bytes != s.nbytes:
+        if math.prod(extents[len(s.shape) :]) * dtype.bytes != s.nbytes:
             raise self.error(f"the slot {s.name!r} has {s.nbytes} bytes for {list(s.physical)}")
         if s.kind == "arena" and s.offset % ALIGNMENT:
             raise self.error(f"the slot {s.name!r} is not aligned")
@@ -124,9 +144,11 @@ class Storage:
         specs = {}
         for name, k in table.items():
             s = self.slots[k]
-            if k not in self.dynamic and math.prod(s.shape) * self.dtypes[k].bytes != s.nbytes:
+            shape = tuple(n if isinstance(n, int) else -1 for n in s.shape)
+            if k not in self.dynamic and math.prod(shape) * self.dtypes[k].bytes != s.nbytes:
                 raise self.error(f"{name!r} is not stored plainly")
-            specs[name] = TensorSpec(name, self.dtypes[k], s.shape)
+            sizes = s.shape if k in self.dynamic else ()
+            specs[name] = TensorSpec(name, self.dtypes[k], shape, sizes)
         return specs
 
     def _check_inputs(self) -> None:
@@ -146,18 +168,26 @@ class Storage:
                 if param.dtype != s.dtype or not self._fits(param, k):
                     raise self.error(f"{step.kernel!r} cannot take the slot {s.name!r}")
                 if param.access not in ("r", "w", "s") or (
-                    param.access == "w" and root.kind in ("input", "constant")
+                    param.access == "w" and root.kind in ("input", "constant", "size")
                 ):
                     raise self.error(f"{step.kernel!r} must not write the slot {s.name!r}")
 
     def _fits(self, param: Param, k: int) -> bool:
         """Whether slot ``k`` has what a parameter of its dtype asks for."""
         s = self.slots[k]
-        if param.access == "s":
-            return s.kind == "input" and s.shape == param.shape == () and self.dtypes[k].is_int
-        if k in self.dynamic or -1 in param.shape:
+        if param.access == "s" or s.kind == "size":
+            number = s.kind in ("input", "size") and s.shape == param.shape == ()
+            return number and param.access == "s"
+        extents = [n for n in param.shape if isinstance(n, int)]
+        if k in self.dynamic or len(extents) < len(param.shape):
             return param.shape == s.physical
-        return math.prod(param.shape) * self.dtypes[k].bytes <= s.nbytes
+        return math.prod(extents) * self.dtypes[k].bytes <= s.nbytes
+
+    def without_constants(self) -> Storage:
+        """A copy for who only wants to know: the constants go with the original."""
+        made = copy.copy(self)
+        made.constants = {}
+        return made
 
     def report(self) -> MemoryReport:
         """The bytes of the program's slots by kind."""

@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from .. import knobs
 from ..errors import DeviceError
 from .table import DEVICES
 
+# Software WebGL and WebGPU that are the same on every machine; nothing that the browser does on
+# its own.
+FLAGS = (
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--disable-dev-shm-usage",  # where /dev/shm is small, as in containers, pages crash
+)
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -23,42 +34,35 @@ def chromium() -> str:
     return found
 
 
-def playwright() -> Any:
-    """The module that drives the browser; raises :class:`DeviceError` where it is missing."""
-    try:
-        from playwright import sync_api
-    except ImportError:
+def node() -> str:
+    """Node's executable on the PATH; raises :class:`DeviceError` where there is none."""
+    found = shutil.which("node")
+    if found is None:
         raise DeviceError(
-            "driving a browser needs Playwright, which is not installed.",
-            hint=DEVICES["webgl"].install_package,
-        ) from None
-    return sync_api
+            "there is no Node on the PATH.", hint=f"apt-get install {DEVICES['wasm'].debian[1]}"
+        )
+    return found
 
 
 def describe_browser() -> tuple[str, dict[str, int]]:
-    """Any browser shows a bundle; to run one from here takes a Chromium and its driver."""
+    """Any browser shows a bundle; a Chromium runs one from here."""
     executable = chromium()
-    playwright()
-    try:
-        release = version("playwright")
-    except PackageNotFoundError:
-        release = "of unknown version"
-    return f"Chromium ({executable}), Playwright {release}", {}
+    return f"Chromium {_version_of(executable, DEVICES['webgl'].install_driver)}", {}
 
 
 def describe_wasm() -> tuple[str, dict[str, int]]:
     """Modules are linked by Emscripten and run in pages and under Node."""
     emscripten, nodejs = DEVICES["wasm"].debian
-    emcc = _tool(knobs.emcc(), f"apt-get install {emscripten}, or name its emcc in WEFT_EMCC")
-    node = _tool("node", f"apt-get install {nodejs}")
-    return f"Emscripten {emcc}, Node {node}", {}
+    hint = f"apt-get install {emscripten}, or name its emcc in WEFT_EMCC"
+    emcc = shutil.which(knobs.emcc())
+    if emcc is None:
+        raise DeviceError(f"the program {knobs.emcc()!r} cannot be found.", hint=hint)
+    versions = _version_of(emcc, hint), _version_of(node(), f"apt-get install {nodejs}")
+    return f"Emscripten {versions[0]}, Node {versions[1]}", {}
 
 
-def _tool(name: str, hint: str) -> str:
-    """The version of a program on the PATH."""
-    path = shutil.which(name)
-    if path is None:
-        raise DeviceError(f"the program {name!r} cannot be found.", hint=hint)
+def _version_of(path: str, hint: str) -> str:
+    """The version of a program, and where it is."""
     try:
         done = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=60, check=True
@@ -69,4 +73,4 @@ def _tool(name: str, hint: str) -> str:
     return f"{found.group() if found else '?'} ({path})"
 
 
-__all__ = ["chromium", "describe_browser", "describe_wasm", "playwright"]
+__all__ = ["FLAGS", "chromium", "describe_browser", "describe_wasm", "node"]

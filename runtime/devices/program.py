@@ -8,13 +8,16 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import numpy as np
 
-from ..artifact import Kernel, Program, Slot
+from ..artifact import Kernel, Param, Program, Slot
 from ..dtype import DType
 from ..errors import DeviceError, InputError
+from ..flow import ranges
 from ..runner import deliver
+from ..sizes import known, size_of
 from ..storage import Storage
 from ..texture import texel_dtype
 from .memory import BlockPlan
@@ -35,19 +38,25 @@ class DeviceProgram(ABC):
 
     plan: BlockPlan
     _open = False  # whether there may be something to give back
+    _passed = False  # whether the kernels that are loaded were given numbers
+    _running = _ending = False  # whether it is inside of a run, and is to be closed after it
 
-    def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
+    def __init__(
+        self,
+        program: Program,
+        codes: Mapping[str, bytes],
+        storage: Storage,
+        like: DeviceProgram | None = None,
+    ):
+        assert not storage.dynamic, "sizes are known here: see runtime/sized.py"
         self.program, self.storage, self._codes = program, storage, codes
+        self.like = like  # one of the same code for other sizes
         self.options = target_options(program.target)
         self.kernels = {k.name: k for k in program.kernels}
+        self.numbers: dict[int, Any] = {  # what kernels take by value, by slot
+            k: storage.values[s.source] for k, s in enumerate(program.slots) if s.kind == "size"
+        }
         for step in program.steps:
-            if storage.dynamic or any(p.access == "s" for p in self.kernels[step.kernel].params):
-                raise DeviceError(
-                    f"the kernel {step.kernel} takes numbers or sizes that are only known per "
-                    f"call; kernels for {self.kind} take arrays of a fixed size.",
-                    where=program.name,
-                    hint="compile for constant extents, or for llvm",
-                )
             if step.device:
                 raise DeviceError(
                     f"the kernel {step.kernel} runs on {step.device}, which is only in web pages "
@@ -65,6 +74,10 @@ class DeviceProgram(ABC):
         except BaseException:
             self.close()
             raise
+
+    def again(self, program: Program, storage: Storage) -> DeviceProgram:
+        """A program of the same code for other sizes; see :mod:`weft.runtime.sized`."""
+        return type(self)(program, self._codes, storage, self)
 
     @property
     def kind(self) -> str:
@@ -96,8 +109,12 @@ class DeviceProgram(ABC):
         unchanged until the run has ended."""
 
     @abstractmethod
-    def _start(self) -> None:
-        """Start all kernels in order."""
+    def _pass_numbers(self) -> None:
+        """Let the kernels of the next run have :attr:`numbers`; asked for where some changed."""
+
+    @abstractmethod
+    def _start(self, begin: int, end: int) -> None:
+        """Start the kernels of the steps [begin, end) in order."""
 
     @abstractmethod
     def _fetch(self, roots: Sequence[int]) -> list[np.ndarray]:
@@ -122,10 +139,9 @@ class DeviceProgram(ABC):
         roots = [self.storage.roots[k] for k in self.program.outputs.values()]
         made = [r for r in dict.fromkeys(roots) if r in self.plan.block_of and r not in given]
         made = [r for r in made if r not in self.storage.constants]
-        self._check_process()
-        with self._entered():
+        with self._run():
             keep = self._enter(arrays)
-            self._start()
+            self._start_all()
             flats = dict(zip(made, self._fetch(made)))
             del keep
         outputs, seen = [], set()
@@ -134,26 +150,66 @@ class DeviceProgram(ABC):
             own = root in flats and root not in seen
             seen.add(root)
             slot, dtype = self.program.slots[k], self.storage.dtypes[k].numpy
-            flat = flat[: math.prod(slot.shape)].astype(dtype, copy=not own)
-            outputs.append(flat.reshape(slot.shape))
+            shape = known(slot.shape)
+            flat = flat[: math.prod(shape)].astype(dtype, copy=not own)
+            outputs.append(flat.reshape(shape))
         return deliver(outputs, out)
 
     def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
         """Nanoseconds of each call, one row a run; one run before them does not count."""
-        self._check_process()
-        with self._entered():
+        if self.program.flow:
+            raise DeviceError(
+                "the steps of a program with loops or branches cannot be timed one by one there.",
+                where=self.program.name,
+                hint="time whole runs: exe.benchmark()",
+            )
+        with self._run():
             keep = self._enter(arrays)
             rows = self._measure(repeat + 1)
             del keep
         return rows[1:]
 
+    def _start_all(self) -> None:
+        """Start all that a run does."""
+        if not self.program.flow:
+            self._start(0, len(self.program.steps))
+            return
+        for begin, end in ranges(self.program.flow, self._value):
+            self._start(begin, end)
+
+    def _value(self, k: int) -> int:
+        """The value of a slot of one element, after all that was started."""
+        root = self.storage.roots[k]
+        (flat,) = self._fetch([root])
+        return int(flat[0])
+
+    @contextmanager
+    def _run(self) -> Iterator[None]:
+        """A run, from its first step on the device to the last."""
+        self._check_process()
+        if self._running:
+            raise inside(self.program.name)
+        self._running = True
+        try:
+            with self._entered():
+                yield
+        finally:
+            self._running = False
+            if self._ending:
+                self.close()
+
     def close(self) -> None:
-        """Give memory and code back."""
-        if self._open:
+        """Give memory and code back; where a signal handler or a finaliser asks for it in the
+        middle of a run, after that."""
+        self._ending = self._running
+        if self._open and not self._running:
             self._open = False
             if self._process == os.getpid():  # what a fork inherited is not its own to free
-                with self._entered():
-                    self._free()
+                self._give_back()
+
+    def _give_back(self) -> None:
+        with self._entered():
+            self._free()
 
     def __del__(self) -> None:
         if self._open and not sys.is_finalizing():
@@ -167,12 +223,23 @@ class DeviceProgram(ABC):
 
     def _enter(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Send the inputs; what they are read from must live until the run has ended."""
-        keep = []
+        keep, changed = [], self.numbers and not self._passed
         for k, array in zip(self.program.inputs.values(), arrays):
             if k in self.plan.block_of:
                 keep.append(np.ascontiguousarray(array).reshape(-1))
                 self._send(k, keep[-1])
+            elif not self.program.slots[k].shape:
+                number = np.asarray(array, self.storage.dtypes[k].numpy)[()]
+                changed = changed or k not in self.numbers or self.numbers[k] != number
+                self.numbers[k] = number
+        if changed:
+            self._pass_numbers()
+            self._passed = True
         return keep
+
+    def number(self, k: int) -> np.ndarray:
+        """The number in slot ``k`` as an array of one element."""
+        return np.asarray([self.numbers[k]], self.storage.dtypes[k].numpy)
 
     def _constants(self) -> Iterator[tuple[int, np.ndarray]]:
         """The constants that kernels read, flat."""
@@ -205,6 +272,30 @@ class DeviceProgram(ABC):
             )
 
 
+class Driver:
+    """The driver of a kind of devices, which one process has: the first that starts it."""
+
+    def __init__(self, kind: str):
+        self._kind, self._process = kind, 0
+
+    def claim(self) -> None:
+        """Call this before the driver is started or used; raises :class:`DeviceError` where this
+        process is a fork of one that did."""
+        if self._process:
+            check_process(self._process, self._kind)
+        self._process = os.getpid()
+
+
+def inside(where: str) -> DeviceError:
+    """What is raised for a call from inside of another one that it would disturb."""
+    return DeviceError(
+        "the device is in the middle of a call of this thread, which a signal handler, a finaliser "
+        "or a hook has interrupted for another one.",
+        where=where,
+        hint="do that after the call, or compile for llvm, which can do it there",
+    )
+
+
 def check_process(process: int, where: str) -> None:
     """Raises :class:`DeviceError` in a fork of ``process``: threads of drivers stay behind there,
     and calls would wait for them forever."""
@@ -231,10 +322,15 @@ def launch(kernel: Kernel) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """Workgroups and threads of each along x, y, z."""
 
     def extents(tag: str) -> tuple[int, int, int]:
-        x, y, z = (int(kernel.launch.get(f"{tag}.{axis}", 1)) for axis in AXES)
+        x, y, z = (size_of(kernel.launch.get(f"{tag}.{axis}", 1), {}) for axis in AXES)
         return x, y, z
 
     return extents("blockIdx"), extents("threadIdx")
+
+
+def buffers_of(kernel: Kernel) -> list[Param]:
+    """The parameters that are not numbers."""
+    return [p for p in kernel.params if p.access != "s"]
 
 
 def dtypes_of(kernels: Iterable[Kernel]) -> set[str]:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from importlib import import_module
 from typing import Any
 
 from ..errors import DeviceError
+from ..forks import load_module
 from ..runner import RunnerFactory
 
 # Names of device, driver and versions, and the limits; raises DeviceError with what is missing.
 ProbeFunction = Callable[[], tuple[str, dict[str, int]]]
 
 NODE, BROWSER = "node", "browser"
-_PLACES = {BROWSER: "in pages", NODE: "under Node"}
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,17 @@ class Device:
     Parameters
     ----------
     code : what programs consist of, for ``weft targets``.
-    runner : what makes a :class:`~weft.runtime.runner.Runner`; None where nothing in this process
-        can, and ``hosts`` then says what does.
-    hosts : what else runs them, :data:`NODE` or :data:`BROWSER`; without a runner, ``weft check``
-        takes the first.
+    runner : what makes a :class:`~weft.runtime.runner.Runner`; None where nothing here can.
+    away : where the runner has them run, :data:`NODE` or :data:`BROWSER`; empty: in this process.
+    hosts : all but this process that run them.
+    exports : the endings of the files that ``weft.export`` makes of its kernels.
     module : the ending of the one file that holds all kernels of a program; empty where each kernel
         is a text.
     threads : whether kernels share the threads of this process among them.
     processors : options that name processors of this kind, as examples for ``weft targets``.
     probe : whether this machine can; None where there is no way to know.
+    machine : what gives the options of a target that has all that this machine has, where those are
+        not the limits of its probe.
     package : the Python package of the driver, and ``extra`` the extra of weft that installs it.
     driver : where else drivers come from; ``debian`` are the packages that bring one that works on
         any machine, on the processor.
@@ -48,20 +49,18 @@ class Device:
     _: KW_ONLY
     code: str = ""
     runner: str | RunnerFactory | None = None
+    away: str = ""
     hosts: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
     module: str = ""
     threads: bool = False
     processors: tuple[str, ...] = ()
     probe: str | ProbeFunction | None = None
+    machine: str | Callable[[], dict[str, str]] | None = None
     package: str = ""
     extra: str = ""
     driver: str = ""
     debian: tuple[str, ...] = ()
-
-    @property
-    def place(self) -> str:
-        """Where but in this process programs run, in words; empty where nowhere."""
-        return " and ".join(words for host, words in _PLACES.items() if host in self.hosts)
 
     @property
     def install_package(self) -> str:
@@ -80,8 +79,10 @@ _ROWS = (
     Device(
         "llvm",
         code="native code through LLVM",
+        exports=(".o", ".so", ".dylib"),
         runner=".cpu.program:CPUProgram",
         probe=".cpu.cpu:describe",
+        machine=".cpu.cpu:options",
         threads=True,
         processors=(
             "",
@@ -93,6 +94,7 @@ _ROWS = (
     Device(
         "opencl",
         code="OpenCL C",
+        exports=(".cl",),
         runner=".opencl.program:CLProgram",
         probe=".opencl.cl:describe",
         package="pyopencl",
@@ -103,6 +105,7 @@ _ROWS = (
     Device(
         "webgpu",
         code="compute shaders, WGSL",
+        exports=(".wgsl",),
         runner=".webgpu.program:WebGPUProgram",
         hosts=(BROWSER,),
         probe=".webgpu.adapter:describe",
@@ -114,6 +117,7 @@ _ROWS = (
     Device(
         "opengl",
         code="fragment shaders, GLSL 3.30",
+        exports=(".glsl",),
         runner=".opengl.program:GLProgram",
         probe=".opengl.gl:describe",
         package="glcontext",
@@ -124,15 +128,19 @@ _ROWS = (
     Device(
         "webgl",
         code="fragment shaders, GLSL ES 3.00",
+        exports=(".glsl",),
+        runner="..rpc.program:BrowserProgram",
+        away=BROWSER,
         hosts=(BROWSER,),
         probe=".pages:describe_browser",
-        package="playwright",
-        extra="browser",
         debian=("chromium",),
     ),
     Device(
         "wasm",
         code="WebAssembly through LLVM and Emscripten",
+        exports=(".wasm",),
+        runner="..rpc.program:NodeProgram",
+        away=NODE,
         hosts=(NODE, BROWSER),
         module="wasm",
         probe=".pages:describe_wasm",
@@ -155,13 +163,6 @@ def runner_of(kind: str, where: str) -> RunnerFactory:
     row = DEVICES.get(kind, Device(kind))
     if row.runner is not None:
         return resolve(row.runner)
-    if row.place:
-        raise DeviceError(
-            f"programs for {kind} have no runner in this process: they run {row.place}.",
-            where=where,
-            hint="weft.bundle makes a folder for a page, weft.check runs a model there; for this "
-            "process, compile for 'llvm'",
-        )
     raise DeviceError(
         f"programs for {kind} have no runner in this process.",
         where=where,
@@ -169,12 +170,19 @@ def runner_of(kind: str, where: str) -> RunnerFactory:
     )
 
 
+def code_kind(name: str) -> str:
+    """The kind of device whose module a code object of this name is; empty for a kernel's text."""
+    _, dot, ending = name.rpartition(".")
+    kinds = (row.kind for row in DEVICES.values() if dot and row.module and row.module == ending)
+    return next(kinds, "")
+
+
 def resolve(place: Any) -> Any:
     """What ``"module:attribute"`` names; anything else is itself."""
     if not isinstance(place, str):
         return place
     module, _, attribute = place.partition(":")
-    return getattr(import_module(module, __package__), attribute)
+    return getattr(load_module(module, __package__), attribute)
 
 
 __all__ = [
@@ -183,6 +191,7 @@ __all__ = [
     "NODE",
     "Device",
     "ProbeFunction",
+    "code_kind",
     "register_device",
     "resolve",
     "runner_of",

@@ -10,32 +10,31 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import itertools
 import os
 import platform
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from importlib import resources
-from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 
-from ... import knobs
+from ... import forks, knobs
 from ...errors import DeviceError
 from ...ndarray import address
+from ...threads import MOST, thread_count
+from .elf import check_object
+from .engine import Library, link
+from .pool import pool_source
 
-_MAX_THREADS = 1024  # of threadpool.h
-_RELAX = {
-    "x86_64": "declare void @llvm.x86.sse2.pause()",
-    "aarch64": "declare void @llvm.aarch64.hint(i32)",
-}
-_RELAX_CALL = {
-    "x86_64": "call void @llvm.x86.sse2.pause()",
-    "aarch64": "call void @llvm.aarch64.hint(i32 1)",
-}
+_AT_MOST = """
+target triple = "{}"
+declare void @weft_limit(ptr, ptr, i64, i64, i64)
+define void @weft_limited(ptr %body, ptr %closure, i64 %begin, i64 %end) {{
+  tail call void @weft_limit(ptr %body, ptr %closure, i64 %begin, i64 %end, i64 {})
+  ret void
+}}
+"""
 
 
 def processor() -> str:
@@ -48,21 +47,14 @@ def describe() -> tuple[str, dict[str, int]]:
     return f"{processor()} ({platform.machine()})", {"threads": CPUDevice().num_threads}
 
 
-class Library:
-    """Loaded code objects; they stay in memory as long as this object lives."""
-
-    def __init__(self, tracker: Any):
-        self._tracker = tracker  # unloads the code when it is collected
-
-    def address(self, symbol: str) -> int:
-        """The address of a kernel that was named when the library was loaded.
-
-        Raises :class:`DeviceError` when there is none of that name.
-        """
-        try:
-            return self._tracker[symbol]
-        except KeyError:
-            raise DeviceError(f"the loaded code has no kernel {symbol!r}.") from None
+def options() -> dict[str, str]:
+    """The options of a target that is this machine's processor."""
+    features = sorted(llvm.get_host_cpu_features().items())
+    return {
+        "mtriple": llvm.get_process_triple(),
+        "mcpu": llvm.get_host_cpu_name(),
+        "mattr": ",".join(f"{'+' if on else '-'}{name}" for name, on in features),
+    }
 
 
 class CPUDevice:
@@ -88,28 +80,27 @@ class CPUDevice:
         wanted = (a[1:] for a in attributes.split(",") if a.startswith("+"))
         return [f for f in wanted if not have.get(f, False)]
 
-    def load(self, objects: Mapping[str, bytes], symbols: Sequence[str] | None = None) -> Library:
+    def load(
+        self,
+        objects: Mapping[str, bytes],
+        symbols: Sequence[str] | None = None,
+        threads: int = 0,
+    ) -> Library:
         """Link object files; ``symbols`` are the kernels wanted (default: every global function).
+        Their parallel loops run on at most ``threads`` threads; 0: on all that there are.
 
         Raises :class:`DeviceError` for damaged or foreign objects and for missing symbols.
         """
-        native = _native()
-        builder = llvm.JITLibraryBuilder()
-        names: set[str] = set(symbols or ())
-        for name, data in objects.items():
-            names.update(_exports(name, data, symbols is None))
-            builder.add_object_img(data)
-        builder.add_current_process()
-        builder.import_symbol("weft_parallel_for", native.parallel_for)
-        for n in names:
-            builder.export_symbol(n)
         if not objects:
-            return Library({})
-        try:
-            tracker = builder.link(native.jit, f"weft{next(_COUNTER)}")
-        except RuntimeError as e:
-            raise DeviceError(f"the code cannot be linked: {e}") from None
-        return Library(tracker)
+            return Library({}, None)
+        checked = [check_object(name, data) for name, data in objects.items()]
+        defined = dict.fromkeys(n for o in checked for n in o.functions)
+        missing = [n for n in symbols or () if n not in defined]
+        if missing:
+            raise DeviceError(f"the code cannot be linked: it has no kernel {missing[0]!r}.")
+        names = defined if symbols is None else dict.fromkeys(symbols)
+        imports = {"weft_parallel_for": _native().parallel_for_at_most(threads)}
+        return link([o.data for o in checked], names, imports)
 
     @staticmethod
     def steps(addresses: Sequence[int], tables: Sequence[int]) -> np.ndarray:
@@ -156,20 +147,26 @@ class CPUDevice:
         return native.threads
 
     def set_num_threads(self, n: int) -> None:
-        """Use ``n`` threads for parallel loops from now on; waits for loops that are running."""
-        if not 1 <= n <= _MAX_THREADS:
-            raise DeviceError(
-                f"{n} threads are not possible.", hint=f"a number from 1 to {_MAX_THREADS}"
-            )
-        _native().start(n)
-
-
-_COUNTER = itertools.count()
+        """As the function of that name."""
+        _native().start(thread_count(n, "set_num_threads"))
 
 
 def set_num_threads(n: int) -> None:
-    """Use ``n`` threads for the parallel loops of this process."""
+    """Have ``n`` threads run the parallel loops of this process's programs from now on, the calling
+    one among them. Waits for loops that are running.
+
+    Without it there are as many as ``WEFT_NUM_THREADS`` says, by default one for each core that the
+    process may use. ``weft.compile(…, threads=n)`` is a limit for one program.
+
+    Raises :class:`InputError` for anything but an integer from 1 to 1024, :class:`DeviceError` when
+    the system gives fewer.
+    """
     CPUDevice().set_num_threads(n)
+
+
+def get_num_threads() -> int:
+    """How many threads run the parallel loops of this process's programs, the caller among them."""
+    return CPUDevice().num_threads
 
 
 class _Native:
@@ -181,33 +178,40 @@ class _Native:
         machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
             opt=2, reloc="pic", codemodel="default"
         )
-        module = llvm.parse_assembly(_pool_source())
+        module = llvm.parse_assembly(pool_source(llvm.get_process_triple()))
         module.verify()
-        self.jit = llvm.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
         names = (
-            "weft_parallel_for", "weft_pool_resize", "weft_pool_forget", "weft_pool_handle",
-            "weft_run",
+            "weft_parallel_for", "weft_parallel_for_at_most", "weft_pool_resize",
+            "weft_pool_forget", "weft_pool_handle", "weft_run",
         )  # fmt: skip
-        builder = llvm.JITLibraryBuilder()
-        builder.add_object_img(machine.emit_object(module)).add_current_process()
-        for n in names:
-            builder.export_symbol(n)
-        self._tracker = builder.link(self.jit, "weft_threadpool")
-        self.parallel_for = self._tracker["weft_parallel_for"]
+        self._pool = link([machine.emit_object(module)], names)
+        self._limits: dict[int, Library] = {}
+        self._machine = machine
         # CFUNCTYPE functions release the GIL while they run.
         i64, pointer = ctypes.c_int64, ctypes.c_void_p
         self._resize = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32)(
-            self._tracker["weft_pool_resize"]
+            self._pool.address("weft_pool_resize")
         )
-        self._handle = ctypes.CFUNCTYPE(i64, ctypes.c_int32)(self._tracker["weft_pool_handle"])
-        self._forget = ctypes.CFUNCTYPE(None)(self._tracker["weft_pool_forget"])
-        self.run = ctypes.CFUNCTYPE(None, pointer, i64, pointer)(self._tracker["weft_run"])
+        self._handle = ctypes.CFUNCTYPE(i64, ctypes.c_int32)(self._pool.address("weft_pool_handle"))
+        self._forget = ctypes.CFUNCTYPE(None)(self._pool.address("weft_pool_forget"))
+        self.run = ctypes.CFUNCTYPE(None, pointer, i64, pointer)(self._pool.address("weft_run"))
         self.started = False
         self.threads, self.wanted = 1, 0
-        self._lock = threading.Lock()
+        self._lock = forks.renewed(self, "_lock")
         atexit.register(self.stop)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
+        forks.in_child(self, _Native._after_fork)
+
+    def parallel_for_at_most(self, threads: int) -> int:
+        """The address of what programs call for their parallel loops, which then run on no more
+        than ``threads`` threads; 0: on all."""
+        if not threads:
+            return self._pool.address("weft_parallel_for")
+        if threads not in self._limits:
+            module = llvm.parse_assembly(_AT_MOST.format(llvm.get_process_triple(), threads))
+            imports = {"weft_limit": self._pool.address("weft_parallel_for_at_most")}
+            made = link([self._machine.emit_object(module)], ["weft_limited"], imports)
+            self._limits[threads] = made  # for ever: programs hold no more than the address
+        return self._limits[threads].address("weft_limited")
 
     def start(self, threads: int | None = None) -> None:
         """Have ``threads`` threads (default: as before, or what WEFT_NUM_THREADS says)."""
@@ -215,7 +219,7 @@ class _Native:
             if threads is None:
                 if self.started:
                     return
-                threads = self.wanted or min(_MAX_THREADS, knobs.num_threads())
+                threads = self.wanted or min(MOST, knobs.num_threads())
             self.wanted = threads
             have = 1 + self._resize(threads - 1)
             self.threads, self.started = have, True
@@ -233,7 +237,6 @@ class _Native:
 
     def _after_fork(self) -> None:
         # The workers stayed in the parent. The same number is started at the next run.
-        self._lock = threading.Lock()
         self._forget()
         self.started = False
 
@@ -261,68 +264,10 @@ def _native_once() -> _Native:
     return _Native()
 
 
-_NATIVE_LOCK = threading.Lock()
+forks.awaited(llvm.ffi.lib._lock._lock)  # of llvmlite: who is inside of LLVM
+_lock = forks.renewed(sys.modules[__name__], "_lock")
 
 
 def _native() -> _Native:
-    with _NATIVE_LOCK:
+    with _lock:
         return _native_once()
-
-
-def _pool_source() -> str:
-    """``threadpool.ll`` with what differs between processors and systems."""
-    assert __package__
-    text = resources.files(__package__).joinpath("threadpool.ll").read_text(encoding="utf-8")
-    arch = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
-    clock = 6 if sys.platform == "darwin" else 1  # CLOCK_MONOTONIC
-    return "\n".join((
-        f'target triple = "{llvm.get_process_triple()}"', text, _RELAX.get(arch, ""),
-        f"define internal void @weft_relax() {{\n  {_RELAX_CALL.get(arch, '')}\n  ret void\n}}",
-        f"@weft_clock_id = internal constant i32 {clock}\n",
-    ))  # fmt: skip
-
-
-def _exports(name: str, data: bytes, wanted: bool) -> list[str]:
-    """The global functions that an ELF object defines (``wanted``), after checking that it is an
-    object for this processor at all: LLVM's linker must not see anything else."""
-    if data[:4] == b"\0asm":
-        raise DeviceError(
-            f"the code object {name!r} is WebAssembly, which runs in web pages and under Node.",
-            hint="make a bundle for a page, or compile for this machine: target 'llvm'",
-        )
-    if data[:6] != b"\x7fELF\x02\x01" or len(data) < 64:
-        raise DeviceError(f"the code object {name!r} is damaged: it is no 64-bit ELF object.")
-    machine = {"x86_64": 62, "aarch64": 183, "riscv64": 243}.get(platform.machine())
-    if machine is not None and int.from_bytes(data[18:20], "little") != machine:
-        raise DeviceError(
-            f"the code object {name!r} is for another processor than this {platform.machine()}.",
-            hint="compile for this machine: target 'llvm'",
-        )
-    try:
-        return _elf_functions(data) if wanted else []
-    except ValueError:  # includes UnicodeDecodeError
-        raise DeviceError(f"the code object {name!r} is damaged.") from None
-
-
-def _elf_functions(data: bytes) -> list[str]:
-    """Names of the global functions in the symbol tables; ValueError when they are cut short."""
-
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(data[at : at + size], "little")
-
-    table, size, count = number(40, 8), number(58, 2), number(60, 2)
-    found = []
-    for k in range(count):
-        header = table + k * size
-        if number(header + 4, 4) != 2:  # SHT_SYMTAB
-            continue
-        start, length, link = number(header + 24, 8), number(header + 32, 8), number(header + 40, 4)
-        strings = number(table + link * size + 24, 8)
-        if max(start + length, strings) > len(data):
-            raise ValueError("a table lies outside of the file")
-        for at in range(start, start + length, 24):
-            info, section = data[at + 4], number(at + 6, 2)
-            if info == (1 << 4 | 2) and section:  # STB_GLOBAL, STT_FUNC, defined here
-                begin = strings + number(at, 4)
-                found.append(data[begin : data.index(b"\0", begin)].decode())
-    return found

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from ... import knobs
+from ... import private
 from ...errors import DeviceError
 from .cl import CL, module
 
@@ -43,8 +43,8 @@ def build(device: CL, sources: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _build(device: CL, text: str) -> Any:
-    folder = knobs.cache_dir() / "opencl"
-    cache = str(folder) if knobs.cache_enabled() else False
+    folder = private.cache_folder("drivers")
+    cache = str(folder / "opencl") if folder else False
     cl = module()
     with warnings.catch_warnings():
         # Some drivers greet, others find fault with C that is right.

@@ -5,34 +5,32 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ... import knobs
+from ... import forks, knobs, private
 from ...errors import DeviceError
-from ..program import check_process
+from ..program import Driver
 from ..table import DEVICES
 
 _ROW = DEVICES["opencl"]
-_lock = threading.Lock()
+_lock = forks.renewed(sys.modules[__name__], "_lock")
 _shared: dict[str, CL] = {}  # by the value of WEFT_OPENCL_DEVICE
-_process = os.getpid()  # that started the drivers
+_driver = Driver("opencl")
 
 
 @cache
 def module() -> Any:
     """pyopencl; raises :class:`DeviceError` where it is not installed."""
-    if knobs.cache_enabled():  # it keeps what it has generated
-        variables = {"XDG_CACHE_HOME": str(knobs.cache_dir())}
-    else:
-        variables = {"PYOPENCL_NO_CACHE": "1"}
+    folder = private.cache_folder("drivers")  # it keeps what it has generated, pickled
+    variables = {"XDG_CACHE_HOME": str(folder)} if folder else {"PYOPENCL_NO_CACHE": "1"}
     try:
-        with knobs.defaults(variables):
+        with forks.imports, knobs.defaults(variables):
             import pyopencl  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError) as e:  # OSError: without the loader of OpenCL
         raise DeviceError(
@@ -60,6 +58,7 @@ def errors(where: str | None = None) -> Iterator[None]:
 def devices() -> list[Any]:
     """All devices of all platforms; raises :class:`DeviceError` when there is none."""
     cl = module()
+    _driver.claim()
     with knobs.defaults(_pocl_variables()):
         found, reason = [], "no platform is installed"
         try:
@@ -79,11 +78,17 @@ def devices() -> list[Any]:
 @cache
 def _pocl_variables() -> dict[str, str]:
     """Where PoCL keeps what it builds; it reads this once, when it is loaded."""
-    if knobs.cache_enabled():
-        return {"POCL_CACHE_DIR": str(knobs.cache_dir() / "pocl")}
+    kept = private.cache_folder("drivers")
+    if kept:
+        return {"POCL_CACHE_DIR": str(kept / "pocl")}
     folder = tempfile.mkdtemp(prefix="weft-pocl-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_remove, folder, os.getpid())
     return {"POCL_CACHE_DIR": folder, "POCL_KERNEL_CACHE": "0"}
+
+
+def _remove(folder: str, process: int) -> None:
+    if process == os.getpid():  # the end of a fork is not the end of its parent
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def title(device: Any) -> str:
@@ -152,11 +157,8 @@ class CL:
 def shared() -> CL:
     """The device of this process; raises :class:`DeviceError` when there is none."""
     cl, wanted = module(), knobs.opencl_device()
-    global _process
     with _lock:
-        if _shared:
-            check_process(_process, "opencl")
-        _process = os.getpid()
+        _driver.claim()
         if wanted not in _shared:
             device = choose(devices(), wanted)
             with errors(title(device)):

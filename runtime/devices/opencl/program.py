@@ -14,12 +14,21 @@ from typing import Any
 import numpy as np
 
 from ...artifact import Kernel
+from ...dtype import DType
 from ...errors import DeviceError
 from ...ndarray import aligned_bytes
 from ..memory import share_blocks
 from ..program import AXES, DeviceProgram, dtypes_of, flag, launch
 from . import cl as api
 from .build import build
+
+
+def passed_as(d: DType) -> np.dtype:
+    """What a number of type ``d`` is passed to a kernel as: those of 16 bits or fewer that are no
+    integers are held in others."""
+    if d.is_bool:
+        return np.dtype(np.int32)
+    return np.dtype(np.float32) if d.is_float and d.bits == 16 else d.numpy
 
 
 class CLProgram(DeviceProgram):
@@ -29,6 +38,9 @@ class CLProgram(DeviceProgram):
         self._buffers: list[Any] = []
         self._copies: list[Any] = []  # events under way: pyopencl waits for one that is dropped
         self._calls: list[tuple[Any, tuple[int, ...], tuple[int, ...]]] = []
+        self._numbers: list[tuple[Any, int, int]] = []  # kernel, number of its argument, slot
+        self._passed = False
+        self.built: dict[str, Any] = {}
 
     def _find(self) -> None:
         self.cl = api.module()
@@ -40,8 +52,12 @@ class CLProgram(DeviceProgram):
         for b in self.plan.blocks:
             self._need("bytes in one buffer", self.device.limits["max_allocation"], b.size,
                        self.device.name, self.program.name, "")  # fmt: skip
-        used = {k.code: self._codes[k.code].decode() for k in self.program.kernels}
-        built = build(self.device, used)
+        if isinstance(self.like, CLProgram) and self.like.built:
+            built = self.like.built
+        else:
+            used = {k.code: self._codes[k.code].decode() for k in self.program.kernels}
+            built = build(self.device, used)
+        self.built = built
         checked: set[str] = set()
         constants = dict(self._constants())
         for n, b in enumerate(self.plan.blocks):
@@ -53,7 +69,11 @@ class CLProgram(DeviceProgram):
             if kernel.name not in checked:
                 checked.add(kernel.name)
                 self._check_kernel(call, kernel)
-            call.set_args(*(self.buffer(a) for a in step.args))
+            for n, (p, a) in enumerate(zip(kernel.params, step.args)):
+                if p.access == "s":
+                    self._numbers.append((call, n, a))
+                else:
+                    call.set_arg(n, self.buffer(a))
             workgroups, threads = launch(kernel)
             self._calls.append((call, tuple(b * t for b, t in zip(workgroups, threads)), threads))
 
@@ -165,14 +185,18 @@ class CLProgram(DeviceProgram):
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        self._enqueue(self.device.queue)
+    def _pass_numbers(self) -> None:
+        for call, n, k in self._numbers:
+            call.set_arg(n, self.number(k).astype(passed_as(self.storage.dtypes[k]))[0])
 
-    def _enqueue(self, queue: Any) -> list[Any]:
+    def _start(self, begin: int, end: int) -> None:
+        self._enqueue(self.device.queue, begin, end)
+
+    def _enqueue(self, queue: Any, begin: int, end: int) -> list[Any]:
         enqueue = self.cl.enqueue_nd_range_kernel
         return [
             enqueue(queue, kernel, total, threads) if 0 not in total else None
-            for kernel, total, threads in self._calls
+            for kernel, total, threads in self._calls[begin:end]
         ]
 
     def _measure(self, repeat: int) -> np.ndarray:
@@ -180,7 +204,7 @@ class CLProgram(DeviceProgram):
         self.device.queue.finish()  # the inputs are there
         self._copies.clear()
         for row in rows:
-            events = self._enqueue(self.device.timed)
+            events = self._enqueue(self.device.timed, 0, len(self._calls))
             self.device.timed.finish()
             for k, event in enumerate(events):
                 if event is not None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from ... import forks
 from ...errors import DeviceError
+from ..program import Driver, inside
+from ..software import unasked_limits
 from ..table import DEVICES
 
 _ROW = DEVICES["opengl"]
+_driver = Driver("opengl")
+_lock = forks.renewed(sys.modules[__name__], "_lock")  # one context, one thread at a time
+_busy = False  # whether the thread that has the lock is inside
 
 TEXTURE_2D_ARRAY, TEXTURE0 = 0x8C1A, 0x84C0
 FRAMEBUFFER, COLOR_ATTACHMENT0, FRAMEBUFFER_COMPLETE = 0x8D40, 0x8CE0, 0x8CD5
@@ -57,7 +66,9 @@ _FUNCTIONS: dict[str, tuple[Any, tuple]] = {
     "glTexImage3D": (None, (N, N, N, N, N, N, N, N, N, P)),
     "glTexParameteri": (None, (N, N, N)),
     "glTexSubImage3D": (None, (N, N, N, N, N, N, N, N, N, N, P)),
+    "glUniform1f": (None, (N, ctypes.c_float)),
     "glUniform1i": (None, (N, N)),
+    "glUniform1ui": (None, (N, ctypes.c_uint)),
     "glUseProgram": (None, (N,)),
     "glViewport": (None, (N, N, N, N)),
 }
@@ -67,8 +78,10 @@ class GL:
     """A context. Its functions are attributes without their prefix: ``gl.DrawArrays(…)``."""
 
     def __init__(self) -> None:
+        self._dropped: list[tuple[Any, ...]] = []
         try:
-            import glcontext  # pyright: ignore[reportMissingImports]
+            with forks.imports:
+                import glcontext  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise DeviceError(
                 "the package glcontext is missing.", hint=_ROW.install_package
@@ -94,23 +107,26 @@ class GL:
     def __getattr__(self, name: str) -> Any:  # for type checkers: all are set by __init__
         raise AttributeError(name)
 
-    def enter(self) -> None:
-        """Make this the context of the calling thread."""
-        self.context.__enter__()
-
-    def leave(self) -> None:
-        """Undo :meth:`enter`."""
-        self.context.__exit__(None, None, None)
-
     def make(self, generate: Any) -> int:
         """One new object of a ``glGen…`` function."""
         name = ctypes.c_uint(0)
         generate(1, ctypes.byref(name))
         return name.value
 
-    def drop(self, delete: Any, names: list[int]) -> None:
-        """Give objects to a ``glDelete…`` function."""
-        delete(len(names), (ctypes.c_uint * len(names))(*names))
+    def drop(self, delete: Any, *names: int) -> None:
+        """Give objects to a ``glDelete…`` function that takes an array, as soon as the context is
+        free: whoever wants that (a finaliser) may be inside of somebody else's call."""
+        self._dropped.append((delete, len(names), (ctypes.c_uint * len(names))(*names)))
+
+    def drop_code(self, delete: Any, name: int) -> None:
+        """As :meth:`drop`, for a function that takes one object."""
+        self._dropped.append((delete, name))
+
+    def sweep(self) -> None:
+        """Delete what was dropped."""
+        while self._dropped:
+            delete, *arguments = self._dropped.pop()
+            delete(*arguments)
 
     def integer(self, what: int) -> int:
         """The value of ``glGetIntegerv``: a limit of the driver."""
@@ -166,21 +182,64 @@ class GL:
 
 
 @cache
-def shared() -> GL:
-    """The context of this process."""
+def _context() -> GL:
     return GL()
+
+
+def shared() -> GL:
+    """The context of this process; raises :class:`DeviceError` when there is none."""
+    with _alone():
+        return _context()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Whoever is inside has the driver for itself. What a driver was told last (which program,
+    which textures) is of the context, so that not even the same thread may come in between."""
+    global _busy
+    with _lock:
+        _driver.claim()
+        if _busy:
+            raise inside("opengl")
+        _busy = True
+        try:
+            yield
+        finally:
+            _busy = False
+
+
+@contextmanager
+def entered(gl: GL) -> Iterator[None]:
+    """``gl`` is the context of the calling thread, and nobody else's.
+
+    Raises :class:`DeviceError` where this thread is inside already.
+    """
+    with _alone():
+        gl.context.__enter__()
+        try:
+            gl.sweep()
+            yield
+            gl.sweep()
+        finally:
+            gl.context.__exit__(None, None, None)
+
+
+def free(gl: GL) -> None:
+    """Delete what was dropped now, or, where this thread is inside, when it leaves."""
+    with _lock:
+        if not _busy:
+            with entered(gl):
+                pass
 
 
 def describe() -> tuple[str, dict[str, int]]:
     """The renderer of this process, and its limits."""
     gl = shared()
-    gl.enter()
-    try:
+    with entered(gl):
         limits = {
             "max_texture_size": gl.integer(MAX_TEXTURE_SIZE),
             "max_draw_buffers": gl.integer(MAX_DRAW_BUFFERS),
             "texture_units": gl.integer(MAX_TEXTURE_UNITS),
         }
+        limits |= unasked_limits(gl.renderer)
         return f"{gl.renderer}: OpenGL {gl.version}", limits
-    finally:
-        gl.leave()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import numpy as np
 
 from ...artifact import Kernel
 from ...errors import DeviceError
+from ...sizes import known
 from ...texture import TextureShape, from_texels, texel_dtype, texture_shape, to_texels
 from ..memory import share_blocks
 from ..program import DeviceProgram, narrow
@@ -38,8 +38,6 @@ _FORMATS = {
 }
 _HALF = (0x881A, 0x1908, 0x1406)
 
-_lock = threading.RLock()  # one context, one thread at a time
-
 
 @dataclass(frozen=True)
 class _Texture:
@@ -57,11 +55,10 @@ class GLProgram(DeviceProgram):
         self.textures: dict[int, _Texture] = {}
         self._frames: dict[int, int] = {}
         self._vertex = 0
-        self._calls: list[tuple[int, list[int], int]] = []
+        self._calls: list[tuple[int, list[int], int, list[tuple[int, int]]]] = []
 
     def _find(self) -> None:
-        with _lock:
-            self.gl = shared()
+        self.gl = shared()
 
     def _load(self) -> None:
         self.limit = int(self.options.get("max_texture_size", 4096))
@@ -81,12 +78,8 @@ class GLProgram(DeviceProgram):
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
-        with _lock:
-            self.gl.enter()
-            try:
-                yield
-            finally:
-                self.gl.leave()
+        with api.entered(self.gl):
+            yield
 
     def _check_limits(self, gl: GL, options: Mapping[str, str]) -> None:
         need = (
@@ -120,7 +113,7 @@ class GLProgram(DeviceProgram):
     def shape(self, k: int) -> TextureShape:
         """Width, height and layers of the texture that slot ``k`` needs."""
         s = self.program.slots[k]
-        return texture_shape(math.prod(s.physical), s.layers, self.limit)
+        return texture_shape(math.prod(known(s.physical)), s.layers, self.limit)
 
     def _class(self, k: int) -> tuple[TextureShape, np.dtype]:
         return self.shape(k), texel_dtype(self.storage.dtypes[k])
@@ -166,18 +159,27 @@ class GLProgram(DeviceProgram):
         gl.GetTexImage(
             api.TEXTURE_2D_ARRAY, 0, form, element, texels.ctypes.data_as(ctypes.c_void_p)
         )
-        flat = from_texels(texels, math.prod(self.program.slots[k].physical))
+        flat = from_texels(texels, math.prod(known(self.program.slots[k].physical)))
         return (flat != 0) if d.is_bool else flat.astype(d.numpy)
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def _call(self, kernel: Kernel, args: Sequence[int]) -> tuple[int, list[int], int]:
-        """Program, textures to read by unit, root slot to write."""
+    def _call(
+        self, kernel: Kernel, args: Sequence[int]
+    ) -> tuple[int, list[int], int, list[tuple[int, int]]]:
+        """Program, textures to read by unit, root slot to write, numbers: place and slot."""
         roots = self.storage.roots
         reads = [roots[a] for p, a in zip(kernel.params, args) if p.access == "r"]
         writes = [roots[a] for p, a in zip(kernel.params, args) if p.access == "w"]
         assert len(writes) == 1, kernel
-        return self._programs[kernel.name], [self.textures[r].name for r in reads], writes[0]
+        numbers = [a for p, a in zip(kernel.params, args) if p.access == "s"]
+        made, names = self._programs[kernel.name], [self.textures[r].name for r in reads]
+        places = [
+            self.gl.GetUniformLocation(made, f"scalar{n}".encode()) for n in range(len(numbers))
+        ]
+        # A number that the shader does not use has no place.
+        known = [(at, a) for at, a in zip(places, numbers) if at >= 0]
+        return made, names, writes[0], known
 
     def _frame(self, gl: GL, t: _Texture) -> int:
         if t.name not in self._frames:
@@ -192,19 +194,30 @@ class GLProgram(DeviceProgram):
                 raise DeviceError(f"OpenGL cannot draw into {t.shape}: status 0x{status:04x}.")
         return self._frames[t.name]
 
-    def _draw(self, gl: GL, call: tuple[int, list[int], int]) -> None:
-        program, reads, write = call
+    def _pass_numbers(self) -> None:
+        """Nothing yet: uniforms belong to a shader, which several steps may use."""
+
+    def _set_number(self, gl: GL, at: int, k: int) -> None:
+        d = self.storage.dtypes[k]
+        value = narrow(self.number(k), d, self.program.slots[k]).astype(texel_dtype(d))[0]
+        put = {"f": gl.Uniform1f, "i": gl.Uniform1i, "u": gl.Uniform1ui}[value.dtype.kind]
+        put(at, value.item())
+
+    def _draw(self, gl: GL, call: tuple[int, list[int], int, list[tuple[int, int]]]) -> None:
+        program, reads, write, numbers = call
         target = self.textures[write]
         gl.BindFramebuffer(api.FRAMEBUFFER, self._frame(gl, target))
         gl.Viewport(0, 0, target.shape.width, target.shape.height)
         gl.UseProgram(program)
+        for at, k in numbers:
+            self._set_number(gl, at, k)
         for unit, name in enumerate(reads):
             gl.ActiveTexture(api.TEXTURE0 + unit)
             gl.BindTexture(api.TEXTURE_2D_ARRAY, name)
         gl.DrawArrays(api.TRIANGLES, 0, 3)
 
-    def _start(self) -> None:
-        for call in self._calls:
+    def _start(self, begin: int, end: int) -> None:
+        for call in self._calls[begin:end]:
             self._draw(self.gl, call)
 
     def _measure(self, repeat: int) -> np.ndarray:
@@ -220,12 +233,16 @@ class GLProgram(DeviceProgram):
 
     def _free(self) -> None:
         gl = self.gl
-        gl.drop(gl.DeleteTextures, [t.name for t in self._textures])
-        gl.drop(gl.DeleteFramebuffers, sorted(self._frames.values()))
+        gl.drop(gl.DeleteTextures, *(t.name for t in self._textures))
+        gl.drop(gl.DeleteFramebuffers, *sorted(self._frames.values()))
         for p in self._programs.values():
-            gl.DeleteProgram(p)
-        gl.DeleteShader(self._vertex)
+            gl.drop_code(gl.DeleteProgram, p)
+        gl.drop_code(gl.DeleteShader, self._vertex)
         self._clear()
+
+    def _give_back(self) -> None:
+        self._free()
+        api.free(self.gl)
 
 
 __all__ = ["GLProgram"]

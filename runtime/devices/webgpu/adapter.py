@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ... import knobs
+from ... import forks, knobs
 from ...errors import DeviceError
-from ..program import check_process
+from ..program import Driver
+from ..software import unasked_limits
 from ..table import DEVICES
 
 _ROW = DEVICES["webgpu"]
 _TYPES = ("DiscreteGPU", "IntegratedGPU", "VirtualGPU", "Unknown", "CPU")  # best first
 _FEATURES = ("shader-f16", "timestamp-query")  # used where they are offered
-_lock = threading.Lock()
+_lock = forks.renewed(sys.modules[__name__], "_lock")
 _shared: dict[str, WebGPU] = {}  # by the value of WEFT_WEBGPU_ADAPTER
-_process = os.getpid()  # that started the drivers
+_driver = Driver("webgpu")
 
 
 class DeviceLost(DeviceError):
@@ -30,7 +30,8 @@ class DeviceLost(DeviceError):
 def module() -> Any:
     """wgpu; raises :class:`DeviceError` where it is not installed."""
     try:
-        import wgpu  # pyright: ignore[reportMissingImports]
+        with forks.imports:
+            import wgpu  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError, RuntimeError) as e:  # the latter: its library does not load
         raise DeviceError(
             f"the package wgpu cannot be imported: {e}.", hint=_ROW.install_package
@@ -73,9 +74,14 @@ def _said(e: Exception) -> str:
 def adapters() -> list[Any]:
     """All adapters, best first; raises :class:`DeviceError` when there is none."""
     wgpu = module()
+    _driver.claim()
     # Drivers of OpenGL complain on stderr when they look for a desktop's sockets and have no
-    # folder to look in; they find none in this one either.
-    with knobs.defaults({"XDG_RUNTIME_DIR": tempfile.gettempdir()}), errors():
+    # folder to look in. They find none in this one, which nobody else can put any in, either.
+    with (
+        tempfile.TemporaryDirectory(prefix="weft-") as empty,
+        knobs.defaults({"XDG_RUNTIME_DIR": empty}),
+        errors(),
+    ):
         found = wgpu.gpu.enumerate_adapters_sync()
     found = [a for a in found if a.info["backend_type"] != "Null"]
     if not found:
@@ -165,12 +171,9 @@ def _named(limits: dict[str, int], features: Any) -> dict[str, int]:
 
 def shared() -> WebGPU:
     """The device of this process; raises :class:`DeviceError` when there is none."""
-    global _process
     wanted = knobs.webgpu_adapter()
     with _lock:
-        if _shared:
-            check_process(_process, "webgpu")
-        _process = os.getpid()
+        _driver.claim()
         if wanted not in _shared:
             adapter = choose(adapters(), wanted)
             features = [f for f in _FEATURES if f in adapter.features]
@@ -193,4 +196,4 @@ def forget(lost: WebGPU | None) -> None:
 def describe() -> tuple[str, dict[str, int]]:
     """The adapter that programs get with its driver, and its limits."""
     found = shared()
-    return f"{found.name}: wgpu {module().__version__}", found.limits
+    return f"{found.name}: wgpu {module().__version__}", found.limits | unasked_limits(found.name)

@@ -7,7 +7,7 @@ where the target has them.
 from __future__ import annotations
 
 import math
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,16 +15,31 @@ from typing import Any
 
 import numpy as np
 
+from ... import forks
 from ...artifact import Kernel
 from ...dtype import DType
 from ...errors import DeviceError
 from ...ndarray import aligned_empty
 from ...texture import texel_dtype
 from ..memory import share_blocks
-from ..program import AXES, DeviceProgram, dtypes_of, flag, launch, narrow
+from ..program import (
+    AXES,
+    DeviceProgram,
+    buffers_of,
+    dtypes_of,
+    flag,
+    inside,
+    launch,
+    narrow,
+)
 from . import adapter as api
 
-_lock = threading.RLock()  # one queue: what is submitted together stays together
+_lock = forks.renewed(
+    sys.modules[__name__], "_lock"
+)  # one queue: what is submitted together stays together
+_busy = False  # whether the thread that has the lock is inside
+forks.in_child(sys.modules[__name__], lambda module: setattr(module, "_busy", False))
+_BINDINGS = {"r": "read-only-storage", "w": "storage", "s": "uniform"}
 _QUERIES = 4096  # timestamps of one query set, by the standard
 
 
@@ -37,6 +52,8 @@ class WebGPUProgram(DeviceProgram):
         self._staging: Any = None
         self._encoder: Any = None  # of the run that is being put together
         self._pipelines: dict[str, Any] = {}
+        self._uniforms: list[tuple[Any, list[int]]] = []  # a buffer, the slots of its words
+        self._passed = False
         self._layouts: dict[tuple[str, ...], Any] = {}
         self._calls: list[tuple[Any, Any, tuple[int, int, int]]] = []
 
@@ -50,8 +67,11 @@ class WebGPUProgram(DeviceProgram):
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
+        global _busy
         with _lock:
-            gpu = self.gpu
+            if _busy:
+                raise inside(self.program.name)
+            gpu, _busy = self.gpu, True
             try:
                 with api.errors(self.program.name):
                     if gpu is None and self._open:
@@ -62,6 +82,12 @@ class WebGPUProgram(DeviceProgram):
                 api.forget(gpu)
                 self._free()  # and load anew at the next call
                 raise
+            finally:
+                _busy = False
+
+    def _give_back(self) -> None:
+        with _lock:
+            self._free()
 
     def _make(self) -> None:
         try:
@@ -73,9 +99,13 @@ class WebGPUProgram(DeviceProgram):
     def _fill(self) -> None:
         self._check_limits()
         device, usage = self.gpu.device, self.wgpu.BufferUsage
-        for kernel in self.program.kernels:
-            code = self._codes[kernel.code].decode()
-            self._pipelines[kernel.name] = self._pipeline(kernel, code)
+        other = self.like
+        if isinstance(other, WebGPUProgram) and other.gpu is self.gpu and other._pipelines:
+            self._pipelines, self._layouts = other._pipelines, other._layouts
+        else:
+            for kernel in self.program.kernels:
+                code = self._codes[kernel.code].decode()
+                self._pipelines[kernel.name] = self._pipeline(kernel, code)
         for b in self.plan.blocks:
             self._buffers.append(
                 self._buffer(b.size, usage.STORAGE | usage.COPY_SRC | usage.COPY_DST)
@@ -115,7 +145,7 @@ class WebGPUProgram(DeviceProgram):
             needs = [
                 ("bytes of workgroup memory", kernel.shared_bytes, "shared_bytes", "shared_bytes"),
                 ("threads in a workgroup", math.prod(threads), "max_threads", "max_threads"),
-                ("storage buffers", len(kernel.params), "max_buffers", "max_buffers"),
+                ("storage buffers", len(buffers_of(kernel)), "max_buffers", "max_buffers"),
             ]
             for axis, n, count in zip(AXES, threads, workgroups):
                 needs.append((f"threads along {axis}", n, f"max_threads_{axis}", "max_threads"))
@@ -124,14 +154,16 @@ class WebGPUProgram(DeviceProgram):
                 self._need(what, limits[limit], need, name, where, option)
 
     def _layout(self, kernel: Kernel) -> Any:
-        """What a kernel is bound to: a buffer for each parameter, to read or also to write."""
-        access = tuple(p.access for p in kernel.params)
+        """What a kernel is bound to: a buffer for each parameter, to read or also to write, and one
+        for all its numbers."""
+        access = tuple(p.access for p in buffers_of(kernel))
+        access += ("s",) * (len(access) < len(kernel.params))
         if access not in self._layouts:
             entries = [
                 {
                     "binding": k,
                     "visibility": self.wgpu.ShaderStage.COMPUTE,
-                    "buffer": {"type": "read-only-storage" if a == "r" else "storage"},
+                    "buffer": {"type": _BINDINGS[a]},
                 }
                 for k, a in enumerate(access)
             ]
@@ -158,9 +190,16 @@ class WebGPUProgram(DeviceProgram):
             ) from None
 
     def _bind(self, kernel: Kernel, args: Sequence[int]) -> Any:
+        numbers = [a for p, a in zip(kernel.params, args) if p.access == "s"]
+        buffers = [self.buffer(a) for p, a in zip(kernel.params, args) if p.access != "s"]
+        if numbers:
+            usage = self.wgpu.BufferUsage
+            size = -(-4 * len(numbers) // 16) * 16
+            buffers.append(self._buffer(size, usage.UNIFORM | usage.COPY_DST))
+            self._uniforms.append((buffers[-1], numbers))
         entries = [
             {"binding": k, "resource": {"buffer": b, "offset": 0, "size": b.size}}
-            for k, b in enumerate(map(self.buffer, args))
+            for k, b in enumerate(buffers)
         ]
         return self.gpu.device.create_bind_group(layout=self._layout(kernel), entries=entries)
 
@@ -199,7 +238,7 @@ class WebGPUProgram(DeviceProgram):
         starts = [sum(sizes[:k]) for k in range(len(sizes))]
         encoder = self._encoder or self.gpu.device.create_command_encoder()
         self._encoder = None
-        if self._staging is None:
+        if self._staging is None or self._staging.size < sum(sizes):
             usage = self.wgpu.BufferUsage
             self._staging = self._buffer(max(16, sum(sizes)), usage.MAP_READ | usage.COPY_DST)
         for r, start, size in zip(roots, starts, sizes):
@@ -228,10 +267,25 @@ class WebGPUProgram(DeviceProgram):
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        self._encoder = self.gpu.device.create_command_encoder()
+    def _pass_numbers(self) -> None:
+        """Each in a word of 32 bits, in the order of the kernel's parameters."""
+        for buffer, slots in self._uniforms:
+            words = []
+            for k in slots:
+                d = self.storage.dtypes[k]
+                word = narrow(self.number(k), d, self.program.slots[k]).astype(texel_dtype(d))
+                words.append(word.view(np.uint32))
+            self.gpu.device.queue.write_buffer(buffer, 0, np.concatenate(words))
+
+    def _start_all(self) -> None:
+        self._encoder = None  # there is one where the run before was interrupted
+        super()._start_all()
+
+    def _start(self, begin: int, end: int) -> None:
+        if self._encoder is None:
+            self._encoder = self.gpu.device.create_command_encoder()
         group = self._encoder.begin_compute_pass()
-        for call in self._calls:
+        for call in self._calls[begin:end]:
             self._dispatch(group, call)
         group.end()  # submitted with the copies of the outputs
 
@@ -313,7 +367,8 @@ class WebGPUProgram(DeviceProgram):
         return np.array(times)
 
     def _free(self) -> None:
-        for b in (*self._buffers, *([self._staging] if self._staging else [])):
+        uniforms = [b for b, _ in self._uniforms]
+        for b in (*self._buffers, *uniforms, *([self._staging] if self._staging else [])):
             with suppress(Exception):  # a lost device has none to give back
                 b.destroy()
         self._clear()
