@@ -7,7 +7,7 @@
  * @module
  */
 
-import { BundleError } from './errors.js';
+import { BundleError, DeviceError } from './errors.js';
 
 /**
  * @typedef {Float32Array | Float64Array | Int8Array | Int16Array | Int32Array | Uint8Array |
@@ -66,6 +66,25 @@ export const DTYPES = Object.freeze({
 export function dtypeOf(name) {
   if (!Object.hasOwn(DTYPES, name)) throw new BundleError(`there is no dtype '${name}'.`);
   return DTYPES[name];
+}
+
+/**
+ * Memory for elements, all zero.
+ *
+ * @param {DType} dtype
+ * @param {number} count
+ * @returns {TypedArray}
+ * @throws {DeviceError} when there is none, or no array is so long
+ */
+export function allocate(dtype, count) {
+  try {
+    return new dtype.make(count);
+  } catch (cause) {
+    throw new DeviceError(`there is no memory for ${count} elements of ${dtype.name}.`, {
+      hint: 'close other pages, or use a smaller model',
+      cause,
+    });
+  }
 }
 
 /** @param {DType} dtype */

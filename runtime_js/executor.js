@@ -8,8 +8,9 @@
  * @module
  */
 
-import { dtypeOf, findNaN, isFloat, sizeOf } from './dtype.js';
-import { DisposedError, NumericError, checkAborted } from './errors.js';
+import { allocate, dtypeOf, findNaN, isFloat, sizeOf } from './dtype.js';
+import { DeviceError, DisposedError, NumericError, checkAborted } from './errors.js';
+import { FlowRun } from './flowrun.js';
 import { Layout } from './layout.js';
 import { makePlan } from './plan.js';
 import { Profile, randomFeeds } from './profile.js';
@@ -115,33 +116,75 @@ export class Executor {
    * @returns {Promise<ProfileRow[]>}
    */
   async profile(feeds, { repeat = 10, signal } = {}) {
-    const arrays = bind(this.inputs, feeds ?? randomFeeds(this.inputs), this.program.name);
-    const { steps } = this.program;
+    const profile = new Profile();
+    const { slots, steps } = this.program;
+    await this.#measure(
+      feeds ?? randomFeeds(this.inputs),
+      repeat,
+      signal,
+      (k, ms, device) => {
+        const { label, kernel } = steps[k];
+        profile.add(`s${k}`, { label, kernel, device, ms });
+      },
+      ({ slot, from, to }, i, ms) => {
+        const label = `${slots[slot].name}: ${from} to ${to}`;
+        profile.add(`m${i}`, { label, kernel: '', device: to, ms });
+      },
+    );
+    return profile.rows();
+  }
+
+  /**
+   * The milliseconds of each step in each of `repeat` runs, after one to warm up; without the moves
+   * between devices.
+   *
+   * @param {Readonly<Record<string, TensorLike>>} feeds
+   * @param {{repeat: number, signal?: AbortSignal}} options
+   * @returns {Promise<number[][]>}
+   */
+  async time(feeds, { repeat, signal }) {
+    /** @type {number[][]} */
+    const rows = [];
+    await this.#measure(feeds, repeat, signal, (k, ms) => {
+      if (k === 0) rows.push([]);
+      rows[rows.length - 1][k] = ms;
+    });
+    return this.program.steps.length ? rows : Array.from({ length: repeat }, () => []);
+  }
+
+  /**
+   * @param {Readonly<Record<string, TensorLike>>} feeds
+   * @param {number} repeat
+   * @param {AbortSignal | undefined} signal
+   * @param {(step: number, ms: number, device: string) => void} onStep
+   * @param {(move: {slot: number, from: string, to: string}, action: number, ms: number) => void}
+   *   [onMove]
+   */
+  async #measure(feeds, repeat, signal, onStep, onMove) {
+    if (this.program.flow.length) {
+      throw new DeviceError('the steps of a program with loops or branches are not timed one by one.', {
+        where: this.program.name,
+        hint: 'time whole runs',
+      });
+    }
+    const arrays = bind(this.inputs, feeds, this.program.name);
     return this.#queue.run(
       async () => {
         await this.#makeReady({ signal });
         await this.#run(arrays, signal);
-        const profile = new Profile();
         for (let k = 0; k < Math.max(1, repeat); k++) {
-          checkAborted(signal, 'the profile');
           for (const [i, action] of this.plan.actions.entries()) {
             if (action.op === 'move') {
               const begin = performance.now();
               await this.#move(action, signal);
-              const { slot, from, to } = action;
-              const label = `${this.program.slots[slot].name}: ${from} to ${to}`;
-              const ms = performance.now() - begin;
-              profile.add(`m${i}`, { label, kernel: '', device: to, ms });
+              onMove?.(action, i, performance.now() - begin);
               continue;
             }
-            const times = await this.#device(action.device).time(action.begin, action.end);
-            times.forEach((ms, j) => {
-              const { label, kernel } = steps[action.begin + j];
-              profile.add(`s${action.begin + j}`, { label, kernel, device: action.device, ms });
-            });
+            const { device, begin, end } = action;
+            const times = await this.#device(device).time(begin, end);
+            times.forEach((ms, j) => onStep(begin + j, ms, device));
           }
         }
-        return profile.rows();
       },
       signal,
       'the profile',
@@ -253,10 +296,16 @@ export class Executor {
         if (done) await done;
       }
     }
-    const roots = [...plan.results.keys()];
+    let holders = plan.results;
+    if (program.flow.length) {
+      const run = new FlowRun(program, plan, this.devices, signal);
+      await run.all();
+      holders = run.results();
+    }
+    const roots = [...holders.keys()];
     const downloads = await Promise.all(
       roots.map((root) =>
-        this.#device(/** @type {string} */ (plan.results.get(root))).download(root, signal),
+        this.#device(/** @type {string} */ (holders.get(root))).download(root, signal),
       ),
     );
     const results = new Map(roots.map((root, k) => [root, downloads[k]]));
@@ -264,14 +313,14 @@ export class Executor {
     /** @type {Set<TypedArray>} */
     const owned = new Set(downloads);
     /** @type {Record<string, Tensor>} */
-    const outputs = {};
+    const outputs = Object.create(null); // no name, not even __proto__, means anything else
     for (const [name, slot] of Object.entries(program.outputs)) {
       const root = plan.roots[slot];
       const data =
         results.get(root) ??
         this.#published.get(root) ??
         fed.get(root) ??
-        new (dtypeOf(program.slots[root].dtype).make)(0); // an output of no elements
+        allocate(dtypeOf(program.slots[root].dtype), 0); // an output of no elements
       outputs[name] = this.#output(data, slot, owned);
     }
     return outputs;

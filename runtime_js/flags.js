@@ -15,6 +15,8 @@ import { InputError } from './errors.js';
  * @property {boolean} warmUp run once on zeros inside `load`, so that the first inference is fast
  * @property {number} threads wasm: workers to use; 0 means as many as the machine offers
  * @property {number} pollMs webgl: milliseconds between two looks at a fence
+ * @property {boolean} blocking webgl: reading results stops the page until they are there, which is
+ *   quicker; for pages that have nothing else to do
  */
 
 /** @type {Readonly<Flags>} */
@@ -25,6 +27,7 @@ export const DEFAULT_FLAGS = Object.freeze({
   warmUp: false,
   threads: 0,
   pollMs: 1,
+  blocking: false,
 });
 
 /**

@@ -72,16 +72,9 @@ export class Loader {
       this.#params(),
     ]);
     const program = parseProgram(json, `${source.name}${entry.program}`);
-    /** @type {Device[]} */
-    const devices = [];
-    for (const [kind] of codes) {
-      const found = await findDevice(kind, flags, kind === kindOf(entry.target) ? entry.target : '');
-      if (!found.ok) throw new DeviceError(`the model needs ${kind}: ${found.reason}.`);
-      devices.push((await DEVICES[kind].module()).create(flags));
-    }
     const logical = program.meta.params === 'logical';
     const parameters = new Params(params, logical, program.meta.derived);
-    return new Executor(program, Object.fromEntries(codes), parameters, devices, flags);
+    return makeExecutor(program, Object.fromEntries(codes), parameters, flags);
   }
 
   /**
@@ -112,4 +105,26 @@ export class Loader {
     );
     return new Map(shards.flat());
   }
+}
+
+/**
+ * A program on the devices that its codes are for.
+ *
+ * @param {import('./program.js').Program} program
+ * @param {Readonly<Record<string, Codes>>} codes by kind of device
+ * @param {Params} params
+ * @param {Readonly<Flags>} flags
+ * @returns {Promise<Executor>} that has to be prepared
+ * @throws {DeviceError} when a device is not there
+ */
+export async function makeExecutor(program, codes, params, flags) {
+  /** @type {Device[]} */
+  const devices = [];
+  for (const kind of Object.keys(codes)) {
+    const target = kind === kindOf(program.target) ? program.target : '';
+    const found = await findDevice(kind, flags, target);
+    if (!found.ok) throw new DeviceError(`the model needs ${kind}: ${found.reason}.`);
+    devices.push((await DEVICES[kind].module()).create(flags));
+  }
+  return new Executor(program, codes, params, devices, flags);
 }

@@ -53,20 +53,40 @@ export function parseManifest(json, where) {
       { where, hint: 'compile the model again with the version of weft that the page uses' },
     );
   }
-  const text = (/** @type {unknown} */ v) => typeof v === 'string';
-  const files = Object.values(data.files ?? {});
+  const { files = {}, meta = {} } = data;
   const fits =
-    text(data.name) &&
+    isText(data.name) &&
     Array.isArray(data.programs) &&
-    data.programs.every(
-      (/** @type {any} */ p) =>
-        text(p?.target) &&
-        text(p.program) &&
-        Object.values(p.codes ?? {}).every(text) &&
-        Array.isArray(p.params) &&
-        p.params.every(text),
-    ) &&
-    files.every((/** @type {any} */ f) => Number.isSafeInteger(f?.bytes) && text(f.sha256));
+    data.programs.every(isProgram) &&
+    isTable(files, isFile) &&
+    isTable(meta);
   if (!fits) throw new BundleError('bundle.json is malformed.', { where });
-  return { ...data, meta: data.meta ?? {}, files: data.files ?? {} };
+  return { ...data, meta, files };
+}
+
+/** @param {unknown} value */
+function isText(value) {
+  return typeof value === 'string';
+}
+
+/**
+ * Whether a value is a JSON object, all of whose values are right.
+ *
+ * @param {unknown} value
+ * @param {(item: any) => boolean} [right]
+ */
+function isTable(value, right = () => true) {
+  const table = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return table && Object.values(value).every((item) => right(item));
+}
+
+/** @param {any} p */
+function isProgram(p) {
+  const named = isText(p?.target) && isText(p.program) && isTable(p.codes, isText);
+  return named && Array.isArray(p.params) && p.params.every(isText);
+}
+
+/** @param {any} f */
+function isFile(f) {
+  return Number.isSafeInteger(f?.bytes) && f.bytes >= 0 && isText(f.sha256);
 }

@@ -7,6 +7,7 @@
 
 import { sizeOf } from './dtype.js';
 import { BundleError } from './errors.js';
+import { kept } from './flow.js';
 import { kindOf, rootsOf } from './program.js';
 
 /** @typedef {import('./program.js').Program} Program */
@@ -22,7 +23,8 @@ import { kindOf, rootsOf } from './program.js';
 /**
  * @typedef {object} Plan
  * @property {readonly number[]} roots for each slot the one that owns its storage
- * @property {readonly Action[]} actions in order
+ * @property {readonly Action[]} actions in order; none for a program with control flow, whose
+ *   executor decides as it goes
  * @property {ReadonlyMap<string, {steps: number[], slots: number[], pinned: number[]}>} devices the
  *   steps of each device, the root slots it must hold, and those among them that others fill or
  *   read
@@ -37,26 +39,17 @@ import { kindOf, rootsOf } from './program.js';
  * @throws {BundleError} when a step wants a device that is not there, or reads what nothing wrote
  */
 export function makePlan(program, kinds) {
+  if (program.flow.length) return planFlow(program, kinds);
   const { slots, steps } = program;
-  const own = kindOf(program.target);
   const roots = rootsOf(program);
   const kernels = new Map(program.kernels.map((k) => [k.name, k]));
-  /** @type {Map<string, {steps: number[], slots: Set<number>, pinned: Set<number>}>} */
-  const devices = new Map();
+  const { devices, takeStep } = deviceParts(program, kinds);
   /** @type {Map<number, Set<string>>} the devices that have a root's newest elements */
   const places = new Map();
   /** @type {Action[]} */
   const actions = [];
   steps.forEach((step, k) => {
-    const kind = step.device || own;
-    if (!kinds.includes(kind)) {
-      throw new BundleError(`the step '${step.label}' wants the device '${kind}'.`, {
-        where: program.name,
-      });
-    }
-    let device = devices.get(kind);
-    if (!device) devices.set(kind, (device = { steps: [], slots: new Set(), pinned: new Set() }));
-    device.steps.push(k);
+    const { kind, device } = takeStep(k);
     const params = kernels.get(step.kernel)?.params ?? [];
     step.args.forEach((arg, i) => {
       const root = roots[arg];
@@ -101,14 +94,84 @@ export function makePlan(program, kinds) {
     devices.get(kind)?.pinned.add(root);
     results.set(root, kind);
   }
-  const sorted = [...devices].map(([kind, d]) => {
-    const ascending = (/** @type {Set<number>} */ s) => [...s].sort((a, b) => a - b);
-    return /** @type {const} */ ([
+  return { roots, actions, devices: sorted(devices), results };
+}
+
+/**
+ * @typedef {{steps: number[], slots: Set<number>, pinned: Set<number>}} Part
+ *
+ * The parts of a program by device, empty, and what gives a step to that of its device.
+ *
+ * @param {Program} program
+ * @param {readonly string[]} kinds
+ */
+function deviceParts(program, kinds) {
+  const own = kindOf(program.target);
+  /** @type {Map<string, Part>} */
+  const devices = new Map();
+  const takeStep = (/** @type {number} */ k) => {
+    const step = program.steps[k];
+    const kind = step.device || own;
+    if (!kinds.includes(kind)) {
+      throw new BundleError(`the step '${step.label}' wants the device '${kind}'.`, {
+        where: program.name,
+      });
+    }
+    const device = devices.get(kind) ?? { steps: [], slots: new Set(), pinned: new Set() };
+    devices.set(kind, device);
+    device.steps.push(k);
+    return { kind, device };
+  };
+  return { devices, takeStep };
+}
+
+/**
+ * What each device holds of a program with control flow.
+ *
+ * @param {Program} program
+ * @param {readonly string[]} kinds
+ * @returns {Plan}
+ */
+function planFlow(program, kinds) {
+  const { slots, steps } = program;
+  const roots = rootsOf(program);
+  const { devices, takeStep } = deviceParts(program, kinds);
+  /** @type {Map<number, {first: number, last: number, kinds: Set<string>}>} */
+  const lives = new Map();
+  steps.forEach((step, k) => {
+    const { kind, device } = takeStep(k);
+    for (const root of step.args.map((arg) => roots[arg])) {
+      device.slots.add(root);
+      const life = lives.get(root) ?? { first: k, last: k, kinds: new Set() };
+      life.last = k;
+      lives.set(root, life);
+      life.kinds.add(kind);
+    }
+  });
+  const pinned = kept(program.flow, roots, lives);
+  for (const [root, life] of lives) {
+    const given = slots[root].kind === 'input' || slots[root].kind === 'constant';
+    if (given || life.kinds.size > 1) pinned.add(root);
+  }
+  for (const slot of Object.values(program.outputs)) pinned.add(roots[slot]);
+  for (const d of devices.values()) {
+    d.pinned = new Set([...d.slots].filter((root) => pinned.has(root)));
+  }
+  return { roots, actions: [], devices: sorted(devices), results: new Map() };
+}
+
+/**
+ * @param {ReadonlyMap<string, Part>} devices
+ * @returns {Map<string, {steps: number[], slots: number[], pinned: number[]}>}
+ */
+function sorted(devices) {
+  const ascending = (/** @type {Set<number>} */ s) => [...s].sort((a, b) => a - b);
+  return new Map(
+    [...devices].map(([kind, d]) => [
       kind,
       { steps: d.steps, slots: ascending(d.slots), pinned: ascending(d.pinned) },
-    ]);
-  });
-  return { roots, actions, devices: new Map(sorted), results };
+    ]),
+  );
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { DTYPES, dtypeOf, sizeOf } from './dtype.js';
+import { DTYPES, allocate, dtypeOf, sizeOf } from './dtype.js';
 
 /** @typedef {import('./dtype.js').TypedArray} TypedArray */
 /** @typedef {import('./tensor.js').TensorSpec} TensorSpec */
@@ -50,7 +50,7 @@ export function randomFeeds(specs) {
   return Object.fromEntries(
     specs.map(({ name, dtype, shape }) => {
       const d = dtypeOf(dtype);
-      const data = /** @type {any} */ (new d.make(sizeOf(shape)));
+      const data = /** @type {any} */ (allocate(d, sizeOf(shape)));
       if (d === DTYPES.float32 || d === DTYPES.float64) {
         for (let i = 0; i < data.length; i++) data[i] = next() * 2 - 1;
       }

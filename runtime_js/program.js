@@ -7,12 +7,18 @@
 
 import { BundleError } from './errors.js';
 import { dtypeOf, sizeOf } from './dtype.js';
-
-/** The only version of the JSON form that this runtime reads. */
-export const VERSION = 1;
+import { parseFlow } from './flow.js';
+import { Layout } from './layout.js';
 
 /**
- * One parameter of a kernel. `shape` is physical; `access` is "r" or "w".
+ * The versions of the JSON form that this runtime reads; the second has numbers as parameters, the
+ * third control flow.
+ */
+export const VERSIONS = Object.freeze([1, 2, 3]);
+
+/**
+ * One parameter of a kernel. `shape` is physical; `access` is "r", "w" or "s": a number, passed by
+ * value, whose slot is an input of shape [].
  *
  * @typedef {object} Param
  * @property {string} name
@@ -73,6 +79,7 @@ export const VERSION = 1;
  * @property {number} arena bytes
  * @property {number} alignment
  * @property {Readonly<Record<string, any>>} meta
+ * @property {readonly import('./flow.js').Flow[]} flow empty: all steps run, in order
  */
 
 const SLOT_KINDS = ['input', 'output', 'constant', 'arena', 'alias'];
@@ -118,11 +125,17 @@ export function parseProgram(json, where) {
   if (typeof data !== 'object' || data === null || data.format !== 'weft-program') {
     throw new BundleError('this is not a weft program.', { where });
   }
-  if (data.version !== VERSION) {
+  if (!VERSIONS.includes(data.version)) {
     throw new BundleError(
-      `the program has version ${JSON.stringify(data.version)}, this weft reads ${VERSION}.`,
+      `the program has version ${JSON.stringify(data.version)}, this weft reads ${VERSIONS.at(-1)}.`,
       { where, hint: 'compile the model again with the version of weft that the page uses' },
     );
+  }
+  if (Object.keys(data.sizes ?? {}).length) {
+    throw new BundleError('the program has sizes that are only known per call.', {
+      where,
+      hint: 'give it for sizes: Program.at in Python, or compile for constant extents',
+    });
   }
   const read = new Reader(wrong);
   const program = read.program(data);
@@ -207,7 +220,14 @@ class Reader {
    * @returns {Program}
    */
   program(data) {
-    return Object.freeze({
+    const read = this.#parts(data);
+    const flow = parseFlow(data.flow, read.steps.length, read.slots, this.wrong);
+    return Object.freeze({ ...read, flow });
+  }
+
+  /** @param {any} data */
+  #parts(data) {
+    return {
       name: this.text(data.name, 'name'),
       target: this.text(data.target, 'target'),
       slots: this.list(data.slots, 'slots', (s, w) => ({
@@ -240,7 +260,7 @@ class Reader {
       arena: this.size(data.arena, 'arena'),
       alignment: this.size(data.alignment, 'alignment'),
       meta: Object.freeze({ ...data.meta }),
-    });
+    };
   }
 }
 
@@ -257,6 +277,9 @@ function check(program, wrong) {
     if (!SLOT_KINDS.includes(s.kind)) throw wrong(`the slot '${s.name}' is of no kind`);
     if (sizeOf(s.physical) * dtypeOf(s.dtype).bytes !== s.nbytes) {
       throw wrong(`the slot '${s.name}' has ${s.nbytes} bytes for [${s.physical.join(', ')}]`);
+    }
+    if (Layout.parse(s.layout, s.shape).size > sizeOf(s.physical)) {
+      throw wrong(`the slot '${s.name}' has less room than elements`);
     }
     if (s.layers < 1 || (s.layers & (s.layers - 1)) !== 0) {
       throw wrong(`the slot '${s.name}' has ${s.layers} layers`);
@@ -281,6 +304,10 @@ function check(program, wrong) {
       }
       const root = slots[roots[step.args[k]]];
       const writable = root.kind !== 'input' && root.kind !== 'constant';
+      if (p.access === 's') {
+        if (s.kind !== 'input' || s.shape.length) throw wrong(`the slot '${s.name}' is no number`);
+        return;
+      }
       if (p.access !== 'r' && !(p.access === 'w' && writable)) {
         throw wrong(`'${step.kernel}' must not write the slot '${s.name}'`);
       }
@@ -295,6 +322,16 @@ function check(program, wrong) {
   slots.forEach((s, k) => {
     if (s.kind === 'input' && !places.includes(k)) throw wrong(`nothing gives '${s.name}'`);
   });
+}
+
+/**
+ * The slots of the numbers that a kernel call takes by value, in the order of its parameters.
+ *
+ * @param {Kernel} kernel
+ * @param {Step} step
+ */
+export function numbersOf(kernel, step) {
+  return step.args.filter((_, k) => kernel.params[k].access === 's');
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { decoder, dtypeOf, encoder, isFloat, sizeOf } from './dtype.js';
+import { allocate, decoder, dtypeOf, encoder, isFloat, sizeOf } from './dtype.js';
 import { InputError } from './errors.js';
 
 /** @typedef {import('./dtype.js').TypedArray} TypedArray */
@@ -53,7 +53,7 @@ export class Tensor {
    * @param {readonly number[]} shape
    */
   static zeros(dtype, shape) {
-    return new Tensor(dtype, shape, new (dtypeOf(dtype).make)(sizeOf(shape)));
+    return new Tensor(dtype, shape, allocate(dtypeOf(dtype), sizeOf(shape)));
   }
 
   get size() {
@@ -207,7 +207,7 @@ function elements(value, spec, wrong) {
   /** @type {unknown[]} */
   const flat = [];
   flatten(value, spec.shape, 0, flat, (why) => wrong(`${it} ${why}.`));
-  const out = /** @type {any} */ (new dtype.make(size));
+  const out = /** @type {any} */ (allocate(dtype, size));
   const encode = encoder(dtype);
   flat.forEach((v, k) => {
     const stored = store(v, dtype);

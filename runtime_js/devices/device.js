@@ -30,6 +30,8 @@
  *   or what is missing ("this browser has no WebGL2")
  * @property {boolean} [software] the processor emulates graphics hardware, more slowly than it
  *   would compute by itself
+ * @property {Readonly<Record<string, number>>} [limits] as options of a target, `ir/target.py`, that
+ *   has all that is here
  */
 
 /**

@@ -19,7 +19,7 @@ import {
 
 /** @typedef {Awaited<ReturnType<typeof load>>} Model */
 
-const FOLDER = new URL('../../', import.meta.url).href;
+const FOLDER = new URL('../../../', import.meta.url).href;
 const address = new URL(location.href);
 
 /** @type {Model | null} */

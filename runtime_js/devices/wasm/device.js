@@ -8,8 +8,15 @@
  * @module
  */
 
-import { dtypeOf, sizeOf } from '../../dtype.js';
-import { BundleError, DeviceError, DisposedError, checkAborted } from '../../errors.js';
+import { allocate, dtypeOf, sizeOf } from '../../dtype.js';
+import {
+  BundleError,
+  DeviceError,
+  DisposedError,
+  WeftError,
+  checkAborted,
+  messageOf,
+} from '../../errors.js';
 import { kindOf, optionsOf } from '../../program.js';
 import { compile, hasVectors } from './module.js';
 import { mayWait, sharedMemory, startWorkers } from './threads.js';
@@ -25,6 +32,8 @@ import { mayWait, sharedMemory, startWorkers } from './threads.js';
 
 const PAGE = 65536;
 const STEP_BYTES = 8; // number of the kernel, address of its arguments
+/** @type {readonly (keyof Host)[]} */
+const EXPORTS = ['weft_alloc', 'weft_names', 'weft_run'];
 const ARGUMENT_BYTES = 8; // addresses are passed as 64-bit integers
 
 /** @type {DeviceClass} */
@@ -52,6 +61,22 @@ function wantsThreads(target) {
   return kindOf(target) === 'wasm' && ['1', 'true'].includes(optionsOf(target).threads);
 }
 
+/**
+ * What a module that weft did not make, or that is damaged, does in place of what it should.
+ *
+ * @param {string} code
+ * @param {string} where
+ * @param {unknown} cause
+ */
+function foreign(code, where, cause) {
+  const why = messageOf(cause);
+  return new BundleError(`the module '${code}' does not behave as one of weft's: ${why}.`, {
+    where,
+    hint: 'it is damaged, or of another version of weft; compile the model again',
+    cause,
+  });
+}
+
 /** @implements {Device} */
 export class WasmDevice {
   kind = 'wasm';
@@ -76,6 +101,8 @@ export class WasmDevice {
   #slots = new Map();
   /** @type {Map<number, number>} address in the table of steps of each step of the program */
   #steps = new Map();
+  /** @type {Map<number, number[]>} where in the tables of arguments a number stands, by its slot */
+  #numbers = new Map();
   /** @type {{terminate: () => unknown}[]} */
   #workers = [];
   #blocks = 0;
@@ -102,28 +129,36 @@ export class WasmDevice {
       const module = await compile(codes[code], code, program.name);
       this.#checkDisposed();
       checkAborted(signal, 'compiling wasm');
-      await this.#start(module, program.name);
-      this.#allocate(program, options, code);
+      try {
+        await this.#start(module, program);
+        this.#allocate(program, options, code);
+      } catch (e) {
+        throw e instanceof WeftError ? e : foreign(code, program.name, e);
+      }
     }
     onCompile?.(names.size, names.size);
   }
 
   /**
    * @param {WebAssembly.Module} module
-   * @param {string} where
+   * @param {Program} program
    */
-  async #start(module, where) {
+  async #start(module, { name, target }) {
     const shared = WebAssembly.Module.imports(module).some((i) => i.kind === 'memory');
-    const memory = shared ? sharedMemory(where) : undefined;
+    const memory = shared ? sharedMemory(name) : undefined;
     const instance = await WebAssembly.instantiate(module, memory ? { env: { memory } } : {});
     const host = /** @type {Host} */ (/** @type {unknown} */ (instance.exports));
     this.#checkDisposed();
     this.#host = host;
     this.#memory = memory ?? /** @type {WebAssembly.Memory} */ (host.memory);
+    const lacks = EXPORTS.find((name) => typeof host[name] !== 'function');
+    if (lacks) throw new Error(`it has no function ${lacks}`);
     host._initialize?.();
     if (!memory) return;
     const alloc = (/** @type {number} */ bytes) => this.#alloc(bytes);
-    const workers = await startWorkers(module, memory, this.#flags.threads, alloc, this.#workers);
+    const most = Number(optionsOf(target).num_threads ?? 0);
+    const threads = { wanted: this.#flags.threads, most };
+    const workers = await startWorkers(module, memory, threads, alloc, this.#workers);
     this.#checkDisposed();
     host.weft_pool?.(workers, mayWait() ? 1 : 0);
     this.description = `WebAssembly, SIMD, ${workers ? `${workers + 1} threads` : '1 thread'}`;
@@ -160,10 +195,15 @@ export class WasmDevice {
       }
       this.#steps.set(k, table + i * STEP_BYTES);
       words.set([number, place], (table + i * STEP_BYTES) / 4);
-      for (const arg of step.args) {
-        words.set([this.#place(roots[arg]).at, 0], place / 4);
+      const params = program.kernels.find((kernel) => kernel.name === step.kernel)?.params ?? [];
+      step.args.forEach((arg, n) => {
+        if (params[n].access === 's') {
+          this.#numbers.set(arg, [...(this.#numbers.get(arg) ?? []), place]);
+        } else {
+          words.set([this.#place(roots[arg]).at, 0], place / 4);
+        }
         place += ARGUMENT_BYTES;
-      }
+      });
     });
   }
 
@@ -191,6 +231,10 @@ export class WasmDevice {
     const { at } = this.#place(slot);
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     new Uint8Array(this.#buffer(), at, bytes.length).set(bytes);
+    // A number lies in the lowest bytes of its argument; kernels look at no others.
+    for (const place of this.#numbers.get(slot) ?? []) {
+      new Uint8Array(this.#buffer(), place, bytes.length).set(bytes);
+    }
   }
 
   /**
@@ -199,7 +243,7 @@ export class WasmDevice {
    */
   async download(slot) {
     const { at, slot: s } = this.#place(slot);
-    const data = new (dtypeOf(s.dtype).make)(sizeOf(s.physical));
+    const data = allocate(dtypeOf(s.dtype), sizeOf(s.physical));
     const bytes = new Uint8Array(data.buffer);
     bytes.set(new Uint8Array(this.#buffer(), at, bytes.length));
     return data;
@@ -247,6 +291,7 @@ export class WasmDevice {
     this.#host = this.#memory = null;
     this.#slots.clear();
     this.#steps.clear();
+    this.#numbers.clear();
     this.#blocks = 0;
   }
 
@@ -258,8 +303,8 @@ export class WasmDevice {
     try {
       this.#ready().weft_run(at, count);
     } catch (cause) {
-      if (!(cause instanceof WebAssembly.RuntimeError)) throw cause;
-      throw new DeviceError(`a kernel stopped: ${cause.message}.`, {
+      if (cause instanceof WeftError) throw cause;
+      throw new DeviceError(`a kernel stopped: ${messageOf(cause)}.`, {
         where: 'wasm',
         hint: 'most likely its memory could not grow; close other pages, or use a smaller model',
         cause,
@@ -277,6 +322,8 @@ export class WasmDevice {
         hint: 'close other pages, or use a smaller model',
       });
     }
+    const { byteLength } = this.#buffer();
+    if (at + bytes > byteLength) throw new RangeError(`a block at ${at} of ${byteLength} bytes`);
     this.#blocks += 1;
     return at;
   }

@@ -14,14 +14,16 @@ const MOST_WORKERS = 15;
  *
  * @param {WebAssembly.Module} module
  * @param {WebAssembly.Memory} memory
- * @param {number} threads to use, the caller's among them; 0: as many as the machine has
+ * @param {{wanted: number, most: number}} threads the caller's among them: how many to use (0: as
+ *   many as the machine has), and at most (0: any number)
  * @param {(bytes: number) => number} alloc
  * @param {{terminate: () => unknown}[]} workers gets each worker as soon as it exists
  * @returns {Promise<number>} of workers, when all of them are about to serve
  * @throws {DeviceError} when a worker cannot be started
  */
 export async function startWorkers(module, memory, threads, alloc, workers) {
-  const count = Math.min(Math.max(threads || (await processors()), 1) - 1, MOST_WORKERS);
+  const wanted = Math.max(threads.wanted || (await processors()), 1);
+  const count = Math.min(wanted - 1, (threads.most || Infinity) - 1, MOST_WORKERS);
   const started = [];
   for (let number = 1; number <= count; number++) {
     const stack = alloc(STACK_BYTES) + STACK_BYTES;

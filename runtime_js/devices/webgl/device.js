@@ -7,7 +7,7 @@
 
 import { DeviceError } from '../../errors.js';
 import { assumedBy, lostError, makeContext, misfit, probe, unfitError } from './context.js';
-import { draw, prepareDraws } from './draws.js';
+import { draw, prepareDraws, setNumber } from './draws.js';
 import { compileAll } from './shaders.js';
 import { fence, timeDraws } from './sync.js';
 import { Textures } from './textures.js';
@@ -54,6 +54,8 @@ class WebGLDevice {
   #session = null;
   #lost = false;
   #suspect = true; // until a run ended without a GL error
+  /** @type {import('./draws.js').Numbers} */
+  #numbers = new Map();
 
   get lost() {
     return this.#lost || (this.#session?.gl.isContextLost() ?? false);
@@ -97,7 +99,11 @@ class WebGLDevice {
     const { textures } = session;
     session.shaders = shaders;
     textures.allocate(program, options, assumed, half);
-    session.draws = prepareDraws(program, options, shaders, textures, found.limits.maxDrawBuffers);
+    const { maxDrawBuffers } = found.limits;
+    this.#numbers.clear();
+    session.draws = prepareDraws(
+      program, options, shaders, textures, maxDrawBuffers, gl, this.#numbers,
+    ); // prettier-ignore
     this.#checkErrors(session, 'preparing textures');
   }
 
@@ -107,7 +113,9 @@ class WebGLDevice {
    */
   upload(slot, data) {
     const { textures, transfer, program } = this.#alive();
-    transfer.upload(textures.of(slot), program.slots[slot], data);
+    const description = program.slots[slot];
+    if (!description.shape.length) setNumber(this.#numbers, slot, description, data);
+    transfer.upload(textures.of(slot), description, data);
   }
 
   /**
@@ -119,7 +127,8 @@ class WebGLDevice {
     const session = this.#alive();
     const { textures, transfer, program } = session;
     const texture = textures.of(slot);
-    const wait = () => this.#fence(session, signal);
+    const { blocking } = this.#flags; // to read waits by itself, with the page
+    const wait = blocking ? async () => {} : () => this.#fence(session, signal);
     const texels = await transfer.read(texture, textures.frame([texture]), wait);
     if (this.lost) throw lostError();
     if (this.#suspect) this.#checkErrors(session, 'the first run');
@@ -264,7 +273,13 @@ export const device = {
     if (why) return { ok: false, reason: `${found.renderer}: ${why}` };
     const bits = flags.forceHalfFloat ? 16 : found.floatBits;
     const software = /swiftshader|llvmpipe|softpipe|basic render|software/i.test(found.renderer);
-    return { ok: true, software, reason: `WebGL2, ${found.renderer}, ${bits}-bit floats` };
+    const limits = {
+      max_texture_size: found.limits.maxTextureSize,
+      max_draw_buffers: Math.min(8, found.limits.maxDrawBuffers),
+      texture_units: found.limits.maxTextureUnits,
+      float_bits: bits,
+    };
+    return { ok: true, software, limits, reason: `WebGL2, ${found.renderer}, ${bits}-bit floats` };
   },
 
   create: (flags) => new WebGLDevice(flags),

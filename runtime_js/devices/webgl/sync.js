@@ -38,6 +38,14 @@ export async function fence(gl, current, pollMs, signal) {
 }
 
 /**
+ * When the browser has told what it knows: of a graphics process that has died, `getError` says
+ * nothing, and reading leaves the array as it was, until the messages that wait have been heard.
+ */
+export async function settled() {
+  for (let k = 0; k < 3; k++) await pause(0);
+}
+
+/**
  * Let the page do other things. Timers of 0 are made to wait 4 ms after a few; messages are not.
  *
  * @param {number} ms

@@ -8,11 +8,14 @@
 import { convert, dtypeOf, sizeOf } from '../../dtype.js';
 import { fromTexels, toTexels } from '../../texture.js';
 import { checkFits } from '../words.js';
+import { settled } from './sync.js';
 
 /** @typedef {import('../../dtype.js').DType} DType */
 /** @typedef {import('../../dtype.js').TypedArray} TypedArray */
 /** @typedef {import('../../program.js').Slot} Slot */
 /** @typedef {import('./textures.js').Texture} Texture */
+
+const MARK = 90; // where the last element will come: any value that all channel types have
 
 /** Transfers of one context; it keeps the buffers that they need. */
 export class Transfer {
@@ -90,9 +93,11 @@ export class Transfer {
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, null);
     try {
       await fence();
+      texels[texels.length - 1] = MARK;
       gl.bindBuffer(gl.PIXEL_PACK_BUFFER, pack);
       gl.getBufferSubData(gl.PIXEL_PACK_BUFFER, 0, texels);
       gl.bindBuffer(gl.PIXEL_PACK_BUFFER, null);
+      if (texels[texels.length - 1] === MARK) await settled();
     } finally {
       if (pack) this.#packs.push(pack);
     }

@@ -105,7 +105,8 @@ export function neededBy(program, steps, bytes) {
     if (!wanted.has(name)) continue;
     raise('maxComputeWorkgroupStorageSize', shared_bytes);
     const { blocks, threads } = geometry(launch);
-    raise('maxStorageBuffersPerShaderStage', params.length);
+    const buffers = params.filter((p) => p.access !== 's');
+    raise('maxStorageBuffersPerShaderStage', buffers.length);
     raise('maxComputeInvocationsPerWorkgroup', threads[0] * threads[1] * threads[2]);
     raise('maxComputeWorkgroupSizeX', threads[0]);
     raise('maxComputeWorkgroupSizeY', threads[1]);

@@ -89,6 +89,11 @@ export class Buffers {
     for (const [slot, index] of place) this.#bySlot.set(slot, this.#pool[index]);
   }
 
+  /** @param {number} k */
+  slot(k) {
+    return this.#program.slots[k];
+  }
+
   /** @param {number} slot */
   bytesOf(slot) {
     return bytesOf(this.#program, slot, this.#half);

@@ -2,11 +2,15 @@
  * Kernel calls as dispatches: what each step binds, prepared once, and how a run's commands reach
  * the device, as one submission.
  *
- * A kernel's parameters are the bindings 0, 1, … of group 0 in their order.
+ * A kernel's buffers are the bindings 0, 1, … of group 0 in their order, its numbers the one after
+ * them: a uniform with a word of 32 bits for each.
  *
  * @module
  */
 
+import { convert, dtypeOf } from '../../dtype.js';
+import { numbersOf } from '../../program.js';
+import { checkFits, wordOf } from '../words.js';
 import { geometry } from './adapter.js';
 
 /** @typedef {import('../../program.js').Program} Program */
@@ -42,6 +46,8 @@ export class Commands {
   #faults;
   /** @type {Map<number, Dispatch>} by step */
   #dispatches = new Map();
+  /** @type {Map<number, {buffer: GPUBuffer, offset: number}[]>} where a number goes, by its slot */
+  #numbers = new Map();
   /** @type {GPUCommandEncoder | null} what was recorded and not yet submitted */
   #pending = null;
 
@@ -55,14 +61,28 @@ export class Commands {
     const scopes = steps.map((k) => {
       const { kernel, args } = program.steps[k];
       const { pipeline, layout } = /** @type {Compiled} */ (compiled.get(kernel));
+      const { params } = /** @type {import('../../program.js').Kernel} */ (kernels.get(kernel));
       this.#faults.open();
+      const resources = args
+        .filter((_, n) => params[n].access !== 's')
+        .map((slot) => ({
+          buffer: this.#buffers.of(roots[slot]),
+          size: this.#buffers.bytesOf(slot),
+        }));
+      const numbers = numbersOf(/** @type {any} */ (kernels.get(kernel)), program.steps[k]);
+      if (numbers.length) {
+        const size = Math.ceil(numbers.length / 4) * 16;
+        const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+        const buffer = this.#device.createBuffer({ size, usage });
+        resources.push({ buffer, size });
+        numbers.forEach((slot, n) => {
+          this.#numbers.set(slot, [...(this.#numbers.get(slot) ?? []), { buffer, offset: 4 * n }]);
+        });
+      }
       const group = this.#device.createBindGroup({
         label: kernel,
         layout,
-        entries: args.map((slot, binding) => {
-          const buffer = this.#buffers.of(roots[slot]);
-          return { binding, resource: { buffer, size: this.#buffers.bytesOf(slot) } };
-        }),
+        entries: resources.map((resource, binding) => ({ binding, resource })),
       });
       const { blocks } = geometry(kernels.get(kernel)?.launch ?? {});
       this.#dispatches.set(k, { pipeline, group, blocks });
@@ -70,6 +90,24 @@ export class Commands {
       return this.#faults.close(k);
     });
     await Promise.all(scopes);
+  }
+
+  /**
+   * Let kernels have the value of a number from now on.
+   *
+   * @param {number} k
+   * @param {import('../../program.js').Slot} slot
+   * @param {import('../../dtype.js').TypedArray} data
+   */
+  setNumber(k, slot, data) {
+    const places = this.#numbers.get(k);
+    if (!places) return;
+    checkFits(data, slot, 'webgpu');
+    const dtype = dtypeOf(slot.dtype);
+    const word = convert(data, dtype, wordOf(dtype));
+    for (const { buffer, offset } of places) {
+      this.#device.queue.writeBuffer(buffer, offset, /** @type {any} */ (word));
+    }
   }
 
   /**

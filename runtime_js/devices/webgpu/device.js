@@ -130,6 +130,7 @@ class WebGPUDevice {
     const { gpu, buffers, commands } = this.#alive();
     const words = buffers.encode(slot, data);
     commands.submit();
+    commands.setNumber(slot, buffers.slot(slot), data);
     gpu.queue.writeBuffer(buffers.of(slot), 0, /** @type {any} */ (words));
   }
 
@@ -264,7 +265,14 @@ export const device = {
     const { adapter, name, software } = found;
     const why = misfit(adapter, assumedBy(target));
     if (why) return { ok: false, reason: `${name}: ${why}` };
-    return { ok: true, software, reason: `WebGPU, ${name}` };
+    const has = adapter.limits;
+    const limits = {
+      max_threads: has.maxComputeInvocationsPerWorkgroup,
+      max_blocks: has.maxComputeWorkgroupsPerDimension,
+      shared_bytes: has.maxComputeWorkgroupStorageSize,
+      max_buffers: has.maxStorageBuffersPerShaderStage,
+    };
+    return { ok: true, software, limits, reason: `WebGPU, ${name}` };
   },
 
   create: (flags) => new WebGPUDevice(flags),

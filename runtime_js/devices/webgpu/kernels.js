@@ -33,7 +33,9 @@ export async function compileAll(device, sources, signal, onDone) {
   const waiting = sources.map(async ({ kernel, text: code }) => {
     let module = modules.get(code);
     if (!module) modules.set(code, (module = device.createShaderModule({ label: kernel.name, code })));
-    const access = kernel.params.map((p) => p.access).join('');
+    const letters = kernel.params.map((p) => p.access).join('');
+    const buffers = letters.replaceAll('s', '');
+    const access = buffers.length < letters.length ? `${buffers}s` : buffers;
     let known = layouts.get(access);
     if (!known) layouts.set(access, (known = layoutOf(device, access)));
     const { layout, all } = known;
@@ -65,17 +67,18 @@ export async function compileAll(device, sources, signal, onDone) {
 }
 
 /**
- * Parameters are bindings in their order, whether a kernel's text uses them or not.
+ * Buffers are bindings in the order of the parameters, whether a kernel's text uses them or not; all
+ * numbers are one uniform behind them.
  *
  * @param {GPUDevice} device
- * @param {string} access a letter a parameter
+ * @param {string} access a letter a binding
  */
 function layoutOf(device, access) {
   const layout = device.createBindGroupLayout({
     entries: [...access].map((a, binding) => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: a === 'r' ? 'read-only-storage' : 'storage' },
+      buffer: { type: a === 'r' ? 'read-only-storage' : a === 's' ? 'uniform' : 'storage' },
     })),
   });
   return { layout, all: device.createPipelineLayout({ bindGroupLayouts: [layout] }) };
