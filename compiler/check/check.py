@@ -21,23 +21,26 @@ from typing import Any
 import numpy as np
 
 from ...ir.target import HOST, Target
+from ...runtime.devices.pages import chromium
 from ...runtime.devices.probe import kinds, probe
 from ...runtime.devices.table import BROWSER, NODE
 from ...runtime.dtype import DType
 from ...runtime.errors import DeviceError, InputError
 from ...runtime.executor import Executable
+from ...runtime.guard import guarded
 from ...runtime.inputs import bind as bind_inputs
+from ...runtime.rpc.client import Remote
 from ..driver import compile_options, resolved
 from ..frontends import read_graph
 from ..graph.evaluate import evaluate_nodes
 from ..graph.graph import Graph, Node
 from ..graph.group import Group
+from ..graph.skeleton import refuse_flow
 from ..kernels.cache import KernelCache
 from ..kernels.program import assemble
 from ..options import CompileOptions, ProgressCallback
 from ..passes.pipeline import GraphPipeline
 from ..tune.records import Records
-from ..web.browser import chromium, playwright
 from ..web.remote import HERE, Job, in_pages, place_of, run_away
 from . import judges
 from .report import Report, TensorRow, distance
@@ -60,6 +63,7 @@ class CheckOptions:
     rtol: float | None = None
     atol: float | None = None
     in_browser: bool = False
+    remote: Remote | None = None
 
     def __post_init__(self) -> None:
         if self.against not in AGAINST:
@@ -74,6 +78,7 @@ class CheckOptions:
         )
 
 
+@guarded
 def check(  # noqa: PLR0913 - public: keywords of compile and of CheckOptions
     model: Any,
     target: str | Target = "llvm",
@@ -88,6 +93,7 @@ def check(  # noqa: PLR0913 - public: keywords of compile and of CheckOptions
     every_node: bool = False,
     accuracy: str = "fast",
     in_browser: bool = False,
+    remote: Remote | None = None,
     progress: ProgressCallback | None = None,
     cache: bool | KernelCache = True,
     records: bool | Records = True,
@@ -108,6 +114,8 @@ def check(  # noqa: PLR0913 - public: keywords of compile and of CheckOptions
     every_node : one kernel for each operator of the model, nothing fused or simplified (that is
         ``opt_level=0``): tells a wrong operator from a wrong fusion.
     in_browser : run ``webgpu`` and ``wasm`` in Chromium, too.
+    remote : run on this device elsewhere, which :func:`weft.rpc.connect` returned; ``target`` is
+        then best what ``remote.target(kind)`` says.
 
     Raises
     ------
@@ -115,7 +123,7 @@ def check(  # noqa: PLR0913 - public: keywords of compile and of CheckOptions
     """
     if every_node and opt_level not in (None, 0):
         raise InputError(f"every_node is the optimisation level 0, and opt_level is {opt_level}.")
-    judge = CheckOptions(against, inputs or {}, seed, rtol, atol, in_browser)
+    judge = CheckOptions(against, inputs or {}, seed, rtol, atol, in_browser, remote)
     options = compile_options(
         [target], shapes, constants, opt_level=0 if every_node else opt_level, progress=progress,
         cache=cache, records=records, accuracy=accuracy,
@@ -128,13 +136,15 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
     (target,) = options.targets
     tell = options.progress
     goal = resolved(target)
-    place = _place(goal, judge.in_browser)
-    pipeline = GraphPipeline(read_graph(model, options), options)
+    place = _place(goal, judge)
+    graph = read_graph(model, options)
+    refuse_flow(graph, "weft check")
+    pipeline = GraphPipeline(graph, options)
     graph, groups = pipeline.cut(goal)
     names, watched = watch(graph, groups, goal, options)
     # After the other: what WEFT_DUMP is left with is about the real program.
     program = assemble(graph, groups, goal, options)
-    _runs_whole(program, place)
+    _runs_whole(program, goal, place)
     feeds = complete(program, judge.inputs, judge.seed)
 
     tell("run", 0, 2)
@@ -160,13 +170,15 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
     )  # fmt: skip
 
 
-def _place(goal: Target, in_browser: bool) -> str:
-    """Where the target's programs run: here, under Node, in a browser."""
+def _place(goal: Target, judge: CheckOptions) -> str | Remote:
+    """Where the target's programs run: here, under Node, in a browser, on a device of a hub."""
+    if judge.remote is not None:
+        judge.remote.target(goal.kind)  # refuses what it does not run
+        return judge.remote
     place = place_of(goal)
-    if in_browser and in_pages(goal):
+    if judge.in_browser and in_pages(goal):
         place = BROWSER
     if place == BROWSER:
-        playwright()
         chromium()
     elif goal.kind in kinds():
         found = probe(goal.kind)
@@ -177,15 +189,18 @@ def _place(goal: Target, in_browser: bool) -> str:
     return place
 
 
-def _runs_whole(program: Executable, place: str) -> None:
+def _runs_whole(program: Executable, target: Target, place: str | Remote) -> None:
     """Refuse a program of which a part runs on WebAssembly, outside of a page."""
     elsewhere = program.program.meta.get("fallback", {})
-    if place == HERE and elsewhere:
+    pages = place != HERE if isinstance(place, str) else place.runs(target.fallback)
+    if elsewhere and not pages:
         label, why = next(iter(elsewhere.items()))
         raise DeviceError(
             f"{len(elsewhere)} kernels of the program run on WebAssembly, which is for pages: "
             f"{label}: {why}",
-            where=program.name, hint="--in-browser (in_browser=True) runs it in Chromium",
+            where=program.name,
+            hint="--in-browser (in_browser=True) runs it in Chromium" if place == HERE
+            else "open the hub's link in a browser, and give its --key",
         )  # fmt: skip
 
 
@@ -227,12 +242,15 @@ def _random(rng: np.random.Generator, dtype: DType, shape: tuple[int, ...]) -> n
 
 
 def _run(
-    program: Executable, watched: Executable, feeds: Mapping[str, np.ndarray], place: str
+    program: Executable, watched: Executable, feeds: Mapping[str, np.ndarray], place: str | Remote
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
     if place == HERE:
         return program.run(feeds), watched.run(feeds), "in this process"
     first, second = run_away([Job(program, feeds), Job(watched, feeds)], place)
-    where = {NODE: "under Node", BROWSER: "in Chromium"}[place]
+    if isinstance(place, str):
+        where = {NODE: "under Node", BROWSER: "in Chromium"}[place]
+    else:
+        where = f"on {place.name}"
     return dict(first.outputs), dict(second.outputs), f"{where}: {'; '.join(first.devices)}"
 
 

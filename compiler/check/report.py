@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...ir.target import brief
 from .tolerances import Tolerance
 
 SHOWN = 10
@@ -100,7 +101,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.model}: {self.target} against {self.against}, {len(self.rows)} tensors",
+            f"{self.model}: {brief(self.target)} against {self.against}, {len(self.rows)} tensors",
             f"  run {self.device}",
             f"  tolerance {self.tolerance}; errors are relative to a tensor's largest element,",
             "  'alone' is what a kernel adds by itself on the inputs that it got",

@@ -19,8 +19,11 @@ from typing import Any
 from ...ir.target import HOST, Target, kinds, split_targets
 from ...runtime.devices.table import BROWSER, DEVICES
 from ...runtime.errors import TargetError
+from ...runtime.package import HEAD as PACKAGE_HEAD
+from ...runtime.package import is_head_of_package
 
-COMPILATION = ("target", "shape", "opt_level", "accuracy", "no_cache", "records")
+ELSEWHERE = ("key", "token", "token_file", "certificate", "rpc_timeout", "wait")
+COMPILATION = ("target", "shape", "opt_level", "accuracy", "no_cache", "records", "renderer")
 IMAGES = ("mean", "std", "size", "layout")
 Condition = Callable[[argparse.Namespace], Any]
 
@@ -63,8 +66,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def is_package(path: str | Path) -> bool:
-    """Whether a model is one that ``weft compile`` made."""
-    return Path(path).suffix.lower() == ".weft"
+    """Whether a model is one that ``weft compile`` made, seen from its name or its first bytes."""
+    if Path(path).suffix.lower() == ".weft":
+        return True
+    try:
+        if not Path(path).is_file():
+            return False
+        with open(path, "rb") as file:
+            return is_head_of_package(file.read(PACKAGE_HEAD))
+    except (OSError, ValueError):
+        return False
 
 
 def has_image(args: argparse.Namespace) -> bool:
@@ -94,7 +105,7 @@ def has_threads(target: Target) -> bool:
 def has_choice(target: Target) -> bool:
     """Whether programs run in a browser and elsewhere, too."""
     row = DEVICES[target.kind]
-    return BROWSER in row.hosts and (row.runner is not None or len(row.hosts) > 1)
+    return BROWSER in row.hosts and row.away != BROWSER
 
 
 # ---- types of arguments -------------------------------------------------------------------------
@@ -114,6 +125,13 @@ def shape(text: str) -> tuple[str, int | tuple[int, ...]]:
             f"{text!r} is not NAME=SIZE or NAME=SIZE,SIZE,… (such as N=1 or x=1,3,224,224)"
         ) from None
     return name, numbers[0] if "," not in sizes else numbers
+
+
+def filename(text: str) -> str:
+    """The name of a file or a folder; the empty one is what a script's unset variable leaves."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
 
 
 def floats(text: str) -> tuple[float, ...]:
@@ -148,6 +166,17 @@ def positive(text: str) -> int:
     return number
 
 
+def seed(text: str) -> int:
+    """An integer that is not negative, as numpy's generators take it."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0 on")
+    return number
+
+
 def megabytes(text: str) -> float:
     """A positive number of MiB."""
     try:
@@ -156,6 +185,15 @@ def megabytes(text: str) -> float:
         number = 0.0
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size in MiB such as 4")
+    return number
+
+
+def byte_count(text: str) -> int:
+    """``65536``, ``512M``, ``2G`` in bytes; units are powers of 1024."""
+    m = re.fullmatch(r"(\d+)([kKMG]?)", text.strip())
+    number = int(m[1]) << {"": 0, "k": 10, "M": 20, "G": 30}[m[2].replace("K", "k")] if m else 0
+    if not 0 < number < 1 << 62:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes such as 512M or 1G")
     return number
 
 
@@ -201,7 +239,7 @@ def image(text: str) -> tuple[str, object]:
 
 def model_options(p: Parser) -> None:
     """A model, compiled or not, and how to compile it if it is not."""
-    p.add_argument("model", help="an ONNX file, or a package made by 'weft compile'")
+    p.add_argument("model", type=filename, help="an ONNX file, or a package made by 'weft compile'")
     compile_options(p)
     p.counts_if(
         COMPILATION, lambda a: not is_package(a.model),
@@ -214,8 +252,13 @@ def compile_options(p: Parser, target: str = "what to compile for") -> None:
     graph_options(p, target)
     p.add_argument("--no-cache", action="store_true", help="compile every kernel anew")
     p.add_argument(
-        "--records", metavar="FILE",
+        "--records", type=filename, metavar="FILE",
         help="tuning records to use (default: WEFT_RECORDS, else the user's own; 0 for none)",
+    )  # fmt: skip
+    p.add_argument(
+        "--renderer", default="", metavar="TEXT",
+        help="whose records to use: devices with TEXT in their names (default: what is best for "
+        "all devices that were tuned)",
     )  # fmt: skip
 
 
@@ -241,7 +284,9 @@ def graph_options(p: Parser, target: str) -> None:
 
 def input_options(p: Parser, help: str) -> None:
     """Files for inputs, and how images become arrays."""
-    p.add_argument("--input", action="append", default=[], metavar="[NAME=]FILE", help=help)
+    p.add_argument(
+        "--input", action="append", type=filename, default=[], metavar="[NAME=]FILE", help=help
+    )
     g = p.add_argument_group("images")
     g.add_argument("--mean", type=floats, help="default: 0.485,0.456,0.406 (ImageNet); grey: 0")
     g.add_argument("--std", type=floats, help="default: 0.229,0.224,0.225 (ImageNet); grey: 1")
@@ -250,3 +295,46 @@ def input_options(p: Parser, help: str) -> None:
         "--layout", choices=["NCHW", "NHWC"], help="default: seen from the input's shape"
     )
     p.counts_if(IMAGES, has_image, "it is for images, and no --input is one")
+
+
+def remote_options(p: Parser, does: str, timeout: str = "--timeout") -> None:
+    """Where else the command ``does`` what it does: a device of a hub. ``timeout`` is what the
+    option is called where ``--timeout`` is taken."""
+    g = p.add_argument_group(
+        "elsewhere", f"{does} on a device of a hub ('weft rpc hub'): a browser, another machine"
+    )
+    g.add_argument(
+        "--rpc", metavar="URL", help="the hub: ws://HOST:PORT, or the link that it printed"
+    )
+    g.add_argument(
+        "--key", help="what devices of the wanted kind are called there (default: that of the "
+        "link, else 'default')",
+    )  # fmt: skip
+    token_options(g)
+    g.add_argument(
+        timeout, dest="rpc_timeout", type=duration, metavar="TIME",
+        help="give up what takes longer there: an upload, a compilation, a run (default: "
+        "WEFT_RPC_TIMEOUT, else 10m)",
+    )  # fmt: skip
+    g.add_argument(
+        "--wait", type=duration, default=600.0, metavar="TIME",
+        help="give up when no device has become free by then (default: 10m)",
+    )  # fmt: skip
+    p.counts_if(ELSEWHERE, lambda a: a.rpc, "it is about a device elsewhere and needs --rpc URL")
+
+
+def token_options(g: argparse._ActionsContainer) -> None:
+    """How somebody shows to a hub that they may use it."""
+    one = g.add_mutually_exclusive_group()
+    one.add_argument(
+        "--token-file", type=filename, metavar="FILE",
+        help="a file with the hub's token (default: the token in URL, else WEFT_RPC_TOKEN)",
+    )  # fmt: skip
+    one.add_argument(
+        "--token", help="the token itself; other users of this machine can read it while the "
+        "command runs, and so they can a token in URL",
+    )  # fmt: skip
+    g.add_argument(
+        "--certificate", type=filename, metavar="FILE",
+        help="certificates to trust for https:// and wss:// (default: the system's)",
+    )  # fmt: skip

@@ -10,20 +10,25 @@ from .arguments import (
     Parser,
     any_target,
     compile_options,
+    filename,
     has_choice,
     input_options,
     is_package,
+    remote_options,
+    seed,
     those,
     tolerance,
 )
 from .inputs import ImageOptions, read_inputs
 from .models import check_file, options_of, progress, unbound, wanted
+from .remote import connected, target_there
 
 EXAMPLES = """\
 examples:
   weft check model.onnx --target webgl --against onnxruntime --shape N=1
   weft check model.onnx --target opencl --input photo.jpg
   weft check model.onnx --every-node --rtol 1e-3
+  weft check model.onnx --target webgl --rpc ws://127.0.0.1:9190 --key chrome
 
 The kernels are those of the real program; every tensor that passes between them is compared. The
 first tensor that leaves the tolerance names the kernel to look at: 'alone' says whether that kernel
@@ -40,14 +45,14 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         "every tensor between kernels: which is the first that is wrong, and by how much.",
         epilog=EXAMPLES,
     )  # fmt: skip
-    p.add_argument("model", help="an ONNX file")
+    p.add_argument("model", type=filename, help="an ONNX file")
     compile_options(p, "what to judge; webgl runs in a headless Chromium, wasm under Node")
     p.add_argument(
         "--against", choices=["interp", HOST, "onnxruntime"], default="interp",
         help="interp: the operators' numpy references (default); llvm: each operator by itself on "
         "this processor; onnxruntime: ONNX Runtime on the model as written",
     )  # fmt: skip
-    p.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
+    p.add_argument("--seed", type=seed, default=0, help="of the random inputs (default: 0)")
     p.add_argument(
         "--rtol", type=tolerance, help="relative to a tensor's largest element (default: the "
         "target's, 1e-4 on processors, 1e-3 in shaders)",
@@ -59,6 +64,8 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     )  # fmt: skip
     p.add_argument("--in-browser", action="store_true", help="run webgpu and wasm in Chromium, too")
     input_options(p, "an image, .npy or .npz, as for 'weft run'; inputs not given are random")
+    remote_options(p, "run the kernels")
+    p.counts_if(("in_browser",), lambda a: not a.rpc, "the kernels run on the device of --rpc")
     p.counts_if(
         ("in_browser",), lambda a: any_target(a, has_choice),
         f"only {those(has_choice)} run elsewhere without it",
@@ -86,10 +93,15 @@ def check_model(args: argparse.Namespace) -> int:
     shapes = dict(args.shape)
     if unbound(loaded):
         shapes |= {k: a.shape for k, a in feed.items()}
-    judge = CheckOptions(args.against, feed, args.seed, args.rtol, args.atol, args.in_browser)
     if args.every_node:
         args.opt_level = 0
-    with progress() as tell:
-        report = compare(path, options_of(args, tell, shapes), judge)
+    with connected(args) as remote:
+        if remote is not None:
+            args.target = target_there(args, remote)
+        judge = CheckOptions(
+            args.against, feed, args.seed, args.rtol, args.atol, args.in_browser, remote
+        )
+        with progress() as tell:
+            report = compare(path, options_of(args, tell, shapes), judge)
     print(report)
     return 0 if report.ok else 1

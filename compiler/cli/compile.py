@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ...ir.target import Target
-from ...runtime.errors import InputError, WeftError
+from ...runtime.errors import InputError, PackageError
 from ...runtime.executor import Executable
+from ...runtime.files import check_output, is_plain
 from .arguments import (
     Parser,
     any_target,
     compile_options,
+    filename,
+    has_threads,
     image,
     is_package,
     megabytes,
@@ -23,8 +26,8 @@ from .arguments import (
     those,
 )
 from .inputs import read_labels
-from .models import check_file, options_of
-from .progress import progress
+from .models import check_file, options_of, read_files
+from .progress import messages_beside, progress
 
 
 def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
@@ -42,9 +45,20 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         "  weft compile model.onnx --target 'wasm -threads' --bundle dist/\n"
         "  weft compile model.onnx --target llvm,opencl -o out/model.weft",
     )  # fmt: skip
-    p.add_argument("model", help="an ONNX file")
-    p.add_argument("-o", "--output", help="the package (default: the model's name with .weft)")
+    p.add_argument("model", type=filename, help="an ONNX file")
+    p.add_argument(
+        "-o", "--output", type=filename, metavar="FILE",
+        help="the package (default: the model's name with .weft)",
+    )  # fmt: skip
     compile_options(p)
+    p.add_argument(
+        "--threads", dest="most_threads", type=positive, metavar="N",
+        help="threads that the program uses at most (default: all that its process has)",
+    )  # fmt: skip
+    p.counts_if(
+        ("most_threads",), lambda a: any_target(a, lambda t: has_threads(t) or t.threads),
+        "only programs for llvm and 'wasm -threads' have threads",
+    )  # fmt: skip
     p.add_argument(
         "--report", action="store_true",
         help="list the kernels with their layouts and schedules, and the memory",
@@ -56,7 +70,9 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
 def _bundle_options(p: Parser) -> None:
     """What a web page is."""
     g = p.add_argument_group("web pages")
-    g.add_argument("--bundle", metavar="FOLDER", help="write a folder that is a web page")
+    g.add_argument(
+        "--bundle", type=filename, metavar="FOLDER", help="write a folder that is a web page"
+    )
     g.add_argument(
         "--weights", choices=["f32", "f16", "int8"], default="f32",
         help="how weights are stored in the bundle (default: f32)",
@@ -70,7 +86,9 @@ def _bundle_options(p: Parser) -> None:
         help="the input is an image, prepared inside the model: mean=, std= (of pixels in 0..1; "
         "default ImageNet's), size= (default: the model's), crop= (0.875), canvas=, input=, bgr",
     )  # fmt: skip
-    g.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
+    g.add_argument(
+        "--labels", type=filename, metavar="FILE", help="names of the classes, one a line"
+    )
     g.add_argument("--top", type=positive, metavar="K", help="show the K best classes")
     g.add_argument("--title", help="what the page calls the model")
     g.add_argument(
@@ -103,17 +121,19 @@ def compile_model(args: argparse.Namespace) -> int:
     begin = time.perf_counter()
     with progress() as tell:
         options = options_of(args, tell, several=True)
+        names = _package_names(output, options.targets)
+        for file in names:
+            check_output(file, read_files(args), error=PackageError, what="the package")
         made = compile_all(path, options)
     seconds = time.perf_counter() - begin
-    for exe, file in zip(made, _package_names(output, options.targets)):
-        try:
+    with messages_beside(*names):
+        for exe, file in zip(made, names):  # all before a word: whoever reads that may leave
             exe.save(file)
-        except OSError as e:
-            raise WeftError(f"the package cannot be written: {e}.", where=str(file)) from None
-        size = file.stat().st_size / 2**20
-        print(f"{file}: {size:.1f} MiB, {len(exe.program.steps)} kernel calls, {seconds:.1f} s")
-        if args.report:
-            _report(exe)
+        for exe, file in zip(made, names):
+            size = f"{file.stat().st_size / 2**20:.1f} MiB, " if file.is_file() else ""
+            print(f"{file}: {size}{len(exe.program.steps)} kernel calls, {seconds:.1f} s")
+            if args.report:
+                _report(exe)
     return 0
 
 
@@ -121,6 +141,11 @@ def _package_names(output: Path, targets: Sequence[Target]) -> list[Path]:
     """``m.weft`` for one target; ``m.llvm.weft``, ``m.opencl.weft`` for several."""
     if len(targets) == 1:
         return [output]
+    if not is_plain(output):
+        raise PackageError(
+            f"there is a package for each of {len(targets)} targets, and this is no plain file.",
+            where=str(output), hint="name a file, or one target",
+        )  # fmt: skip
     from ..web.bundle import slug
 
     stem, kinds, names = output.name.removesuffix(".weft"), [], []
@@ -150,7 +175,7 @@ def _bundle(args: argparse.Namespace, path: Path) -> int:
         elif all(g.has_fallback for g in goals):  # its module is beside them anyway
             spare = dict.fromkeys(g.fallback for g in goals)
             goals += [replace(Target.parse(s), opt_level=goals[0].opt_level) for s in spare]
-        done = write_bundle(path, Path(args.bundle), replace(options, targets=tuple(goals)), web)
+        done = write_bundle(path, args.bundle, replace(options, targets=tuple(goals)), web)
     print(f"{done}\n  {time.perf_counter() - begin:.1f} s; to see it: weft serve {done.path}")
     return 0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import numpy as np
 
 from ...runtime.dtype import DType
 from ...runtime.errors import InputError, WeftError
+from ...runtime.files import read_file
+
+MOST_LABELS = 64 << 20  # bytes
+MOST_ARRAY = 16 << 30  # bytes: 2³¹ elements of eight
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,10 @@ def _read(
                 "an .npz holds arrays by input name.", where=f"--input {text}",
                 hint=f"leave {name}= out",
             )  # fmt: skip
-        with _load(path) as data:
-            return [(k, _fit(data[k], _known(k, wanted, text), text)) for k in data.files]
+        with _archive(path) as data:
+            return [
+                (k, _fit(_member(data, k, path), _known(k, wanted, text), text)) for k in data.files
+            ]
     if not name:
         if len(wanted) != 1:
             raise InputError(
@@ -79,7 +86,7 @@ def _read(
         (name,) = wanted
     want = _known(name, wanted, text)
     if path.suffix.lower() == ".npy":
-        return [(name, _fit(_load(path), want, text))]
+        return [(name, _fit(_array(path), want, text))]
     return [(name, read_image(path, want, images))]
 
 
@@ -96,11 +103,53 @@ def _known(name: str, wanted: Mapping[str, Wanted], text: str) -> Wanted:
     return wanted[name]
 
 
-def _load(path: Path) -> Any:
+def _array(path: Path) -> np.ndarray:
+    """The array of an .npy file. What its header announces must be there before memory is taken."""
+    with _readable(path), path.open("rb") as file:
+        _check_header(file, path.stat().st_size)
+        return np.load(file, allow_pickle=False)
+
+
+def _archive(path: Path) -> Any:
+    with _readable(path):
+        data = np.load(path, allow_pickle=False)
+        if not isinstance(data, np.lib.npyio.NpzFile):
+            raise ValueError("it is no archive")
+        return data
+
+
+def _member(data: Any, name: str, path: Path) -> np.ndarray:
+    """One array of an archive, of the size that the archive says."""
+    with _readable(path):
+        part = next(i for i in data.zip.infolist() if i.filename in (name, f"{name}.npy"))
+        if part.file_size > MOST_ARRAY:
+            raise ValueError(f"{name} has {part.file_size} bytes")
+        with data.zip.open(part) as file:
+            _check_header(file, part.file_size)
+        return data[name]
+
+
+def _check_header(file: Any, size: int) -> None:
+    """Raise ``ValueError`` where a header announces more than the ``size`` bytes of its file."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):  # 3.0 is 2.0 with names of fields in UTF-8
+        read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    need = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or need > size:
+        raise ValueError(f"{need} bytes are announced, and {size} are there")
+    file.seek(0)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Errors of whoever decodes a foreign file: numpy has no class for them, and raises many."""
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
-        raise InputError(f"this is no readable array file: {e}.", where=str(path)) from None
+        yield
+    except Exception as e:
+        why = str(e) or type(e).__name__
+        raise InputError(f"this is no readable array file: {why}.", where=str(path)) from None
 
 
 def _fit(array: np.ndarray, want: Wanted, text: str) -> np.ndarray:
@@ -128,7 +177,7 @@ def read_image(path: Path, want: Wanted, options: ImageOptions) -> np.ndarray:
     from ..web.images import SIZE, check_pixels, layout_of, mean_std
 
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError:
         raise WeftError(
             "reading images needs Pillow, which is not installed.",
@@ -148,13 +197,14 @@ def read_image(path: Path, want: Wanted, options: ImageOptions) -> np.ndarray:
     size = (height or high, width or wide)
     if options.size not in (None, size):
         raise InputError(f"--size {high}x{wide} does not fit the input {want}.", where=str(path))
+    check_pixels(want.dtype, options.mean, options.std, str(path))
     try:
         with Image.open(path) as opened:
             image = opened.convert("L" if channels == 1 else "RGB")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as e:
-        raise InputError(f"this is no readable image: {e}.", where=str(path)) from None
-    check_pixels(want.dtype, options.mean, options.std, str(path))
-    pixels = _crop(image, size)
+        pixels = _crop(image, size)
+    except Exception as e:  # each of its formats has a decoder with errors of its own
+        why = str(e) or type(e).__name__
+        raise InputError(f"this is no readable image: {why}.", where=str(path)) from None
     data = np.asarray(pixels).reshape(*size, -1)
     if want.dtype.numpy != np.uint8:
         mean, std = mean_std(options.mean, options.std, data.shape[-1], str(path))
@@ -182,7 +232,8 @@ def read_labels(file: str | None) -> list[str]:
     """The lines of a file of labels; none where there is no file."""
     if file is None:
         return []
+    data = read_file(file, MOST_LABELS, error=InputError, what="the labels")
     try:
-        return Path(file).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
+        return data.decode("utf-8").splitlines()
+    except UnicodeDecodeError as e:
         raise InputError(f"the labels cannot be read: {e}.", where=file) from None

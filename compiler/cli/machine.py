@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ...ir.target import HOST, Target
-from ...runtime import knobs
+from ...runtime import knobs, private
 from ...runtime.devices.probe import Probe, kinds, probe
 from ...runtime.devices.table import DEVICES, Device
 from ...runtime.errors import TargetError, WeftError
+from ...runtime.forks import load_module
 from ...runtime.version import __version__
 from .arguments import Parser
 
@@ -25,6 +26,8 @@ _OTHERS = {
     "pillow": ("images in 'weft run'", "weft[images]"),
     "onnxruntime": ("'weft check --against onnxruntime', tests, benchmarks", "onnxruntime"),
     "lightgbm": ("'weft tune'", "weft[tune]"),
+    "segno": ("the QR code of 'weft rpc hub'", "weft[rpc]"),
+    "distributed": ("'weft tune --dask'", "weft[dask]"),
 }
 
 
@@ -77,7 +80,7 @@ def machine() -> list[Probe]:
 
 def targets(args: argparse.Namespace) -> int:
     """``weft targets``: print what can be compiled for, and what can be run here."""
-    from ...codegen import for_target
+    from ...codegen import resolve
     from ...ir.target import kinds as compiled
 
     found = {p.kind: p for p in machine()}
@@ -95,11 +98,10 @@ def targets(args: argparse.Namespace) -> int:
     print(f"\n{'processor':<34} {'vector bits':>11} {'registers':>9}  multiply-add  masked memory")
     examples = [f"{row.kind} {o}".rstrip() for row in DEVICES.values() for o in row.processors]
     for text in examples:
-        t = Target.parse(text)
-        t = for_target(t).resolve(t)
+        t = resolve(text)
         fma, masked = ("yes" if f else "no" for f in (t.has_fma, t.has_masked_memory))
         print(f"{text:<34} {t.vector_bits:>11} {t.num_vector_registers:>9}  {fma:<12}  {masked}")
-    host = for_target(Target.parse(HOST)).resolve(Target.parse(HOST))
+    host = resolve(HOST)
     print(f"\n{HOST!r} alone is this machine: {host.mtriple}, {host.mcpu}")
     return 0
 
@@ -195,7 +197,7 @@ def _weft() -> str:
 
 
 def _module(name: str) -> str:
-    importlib.import_module(name)  # a package may be listed and broken
+    load_module(name)  # a package may be listed and broken
     return version(name)
 
 
@@ -226,13 +228,12 @@ def _cache() -> str:
 
     if not knobs.cache_enabled():
         return "switched off by WEFT_CACHE=0"
-    folder = knobs.cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / ".doctor"
-    probe.write_bytes(b"")
+    probe = private.checked_cache_folder("kernels") / f".doctor.{os.getpid()}"
+    private.write_new(probe, b"")
     probe.unlink()
     stats = kernel_cache().stats()
-    return f"{stats.folder}: writable, {stats.entries} kernels, {stats.bytes / 2**20:.1f} MiB"
+    size = f"{stats.entries} kernels, {stats.bytes / 2**20:.1f} MiB"
+    return f"{stats.folder}: writable by this user alone, {size}"
 
 
 def _kernel() -> str:
@@ -258,6 +259,8 @@ def cache(args: argparse.Namespace) -> int:
     """``weft cache``."""
     from ..kernels.cache import kernel_cache
 
+    if knobs.cache_enabled():
+        private.checked_cache_folder("kernels")
     store = kernel_cache()
     if args.clear:
         print(f"removed {store.clear()} files")

@@ -1,7 +1,8 @@
-"""The command line: ``weft compile``, ``run``, ``check``, ``serve``, ``tune``, ``bench`` and so on.
+"""The command line: ``weft compile``, ``run``, ``check``, ``tune``, ``bench``, ``rpc`` and so on.
 
 Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
-standard error), 2 a wrong command line. Answers go to standard output, progress to standard error.
+standard error), 2 a wrong command line, 130 interrupted. Answers go to standard output, progress to
+standard error.
 
 Modules of the command line import the compiler inside of their functions: ``weft --help`` and a
 command that only runs a package would otherwise wait for it.
@@ -10,13 +11,17 @@ command that only runs a package would otherwise wait for it.
 from __future__ import annotations
 
 import argparse
-import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
+from ...runtime import knobs
 from ...runtime.errors import WeftError
+from ...runtime.guard import internal
 from ...runtime.version import __version__
-from . import check, compile, machine, run, serve, tune
+from . import check, compile, machine, rpc, run, serve, tune
 from .arguments import Parser
+from .streams import plain_streams, say
 
 COMMANDS = (
     compile.add_parser,
@@ -24,6 +29,7 @@ COMMANDS = (
     run.add_parsers,
     check.add_parser,
     tune.add_parser,
+    rpc.add_parser,
     machine.add_parsers,
 )  # in the order of the help
 
@@ -37,6 +43,7 @@ examples:
   weft check model.onnx --target webgl --against onnxruntime
   weft tune model.onnx --shape N=1 --time 10m
   weft bench model.onnx --shape image=1,3,224,224 --threads 1
+  weft rpc hub
   weft doctor
 
 'weft COMMAND --help' says more. Targets are strings such as
@@ -65,15 +72,37 @@ def _version() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    args = parser().parse_args(argv)
     try:
-        return args.run(args)
-    except WeftError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 1
+        with plain_streams():
+            args = parser().parse_args(argv)
+            return args.run(args)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
-    except BrokenPipeError:  # the reader of a pipe, such as head, has had enough
-        sys.stderr.close()
-        return 0
+    except WeftError as e:
+        return _failed(e)
+    except Exception as e:
+        if _is_interrupt(e):
+            say("interrupted")
+            return 130
+        return _failed(internal(e), e)
+
+
+def _failed(error: WeftError, cause: BaseException | None = None) -> int:
+    say(f"error: {error}")
+    cause = cause or error.__cause__
+    with suppress(WeftError):  # of a WEFT_DEBUG that is no number
+        if cause is not None and knobs.debug():
+            say("".join(traceback.format_exception(cause)))
+    return 1
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt is behind an error: modules in C make an ImportError of it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,11 @@ from ...runtime.executor import load as load_package
 from .arguments import is_package
 from .inputs import Wanted
 from .progress import progress
+from .remote import target_there
 
 if TYPE_CHECKING:
     from ...runtime.executor import Executable
+    from ...runtime.rpc.client import Remote
     from ..options import CompileOptions, ProgressCallback
 
 
@@ -24,6 +26,21 @@ def check_file(path: str) -> Path:
     if not Path(path).is_file():
         raise InputError(f"there is no file {path!r}.", hint="give the path of a model")
     return Path(path)
+
+
+def read_files(args: argparse.Namespace) -> Iterator[str | Path]:
+    """The files that a command with a model reads: none of them is to be overwritten."""
+    words = vars(args)
+    if args.model is not None and is_package(args.model):
+        yield args.model
+    elif args.model is not None:
+        from ..frontends.table import files_of
+
+        yield from files_of(Path(args.model))
+    yield from filter(None, (words.get("labels"), words.get("records")))
+    for text in words.get("input", ()):
+        yield from (text, text.partition("=")[2])
+    yield from words.get("merge", ())
 
 
 def options_of(
@@ -45,8 +62,9 @@ def options_of(
     return compile_options(
         split_targets(args.target) if several else [args.target],
         dict(args.shape) if shapes is None else shapes,
-        opt_level=args.opt_level, progress=tell, cache=stores and not args.no_cache,
-        records=stores and _records(args.records), accuracy=args.accuracy,
+        opt_level=args.opt_level, threads=vars(args).get("most_threads"), progress=tell,
+        cache=stores and not args.no_cache, records=stores and _records(args.records),
+        renderer=vars(args).get("renderer", ""), accuracy=args.accuracy,
     )  # fmt: skip
 
 
@@ -60,18 +78,24 @@ def _records(file: str | None) -> Any:
 
 
 def executable(
-    args: argparse.Namespace, shapes: Mapping[str, Any] | None = None, model: Any = None
+    args: argparse.Namespace,
+    shapes: Mapping[str, Any] | None = None,
+    model: Any = None,
+    remote: Remote | None = None,
 ) -> Executable:
-    """The executable that ``args`` asks for; a model already loaded may be given, with the shapes
-    that it still lacks."""
+    """The executable that ``args`` asks for, of a device elsewhere where one is given; a model
+    already loaded may be given, with the shapes that it still lacks."""
     path = check_file(args.model)
     if is_package(path):
-        return load_package(path)
+        return load_package(path) if remote is None else remote.load(path)
     from ..driver import compile_all
 
+    if remote is not None:
+        args.target = target_there(args, remote)
     with progress() as tell:
         options = options_of(args, tell, shapes)
-        return compile_all(path if model is None else model, options)[0]
+        exe = compile_all(path if model is None else model, options)[0]
+    return exe if remote is None else remote.load(exe)
 
 
 def unbound(model: Any) -> bool:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ...runtime.files import is_stdout
+from .streams import say
 
 if TYPE_CHECKING:
     from ..options import ProgressCallback
@@ -32,6 +36,16 @@ def progress() -> Iterator[ProgressCallback]:
         yield tell
 
 
+@contextmanager
+def messages_beside(*outputs: str | Path | None) -> Iterator[None]:
+    """What is printed goes to standard error where standard output takes one of the files."""
+    if any(p is not None and is_stdout(p) for p in outputs):
+        with redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
 class _ProgressLines:
     """One line when a stage begins and, for the long one, one a few seconds."""
 
@@ -42,5 +56,5 @@ class _ProgressLines:
         now = time.monotonic()
         if stage != self.stage or (done < total and now - self.last > 5):
             count = f" {done}/{total}" if done else ""
-            print(f"{stage}{count} …", file=sys.stderr, flush=True)
+            say(f"{stage}{count} …")
             self.stage, self.last = stage, now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import Parser
+from .arguments import Parser, filename
 
 
 def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
@@ -14,7 +14,7 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         description="Serve a bundle on this machine only, with all that its page can use.",
         epilog="example:\n  weft serve dist/ --port 8000", formatter_class=raw,
     )  # fmt: skip
-    p.add_argument("folder", help="the bundle")
+    p.add_argument("folder", type=filename, help="the bundle")
     p.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any free one")
     p.set_defaults(run=serve_bundle)
 

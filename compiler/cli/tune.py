@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...ir.target import HOST
 from ...runtime import knobs
-from ...runtime.errors import RecordError, TuneError, WeftError
-from .arguments import Parser, duration, graph_options, is_package, positive
-from .models import check_file, options_of
+from ...runtime.errors import RecordError, TuneError
+from ...runtime.files import check_output, write_file
+from .arguments import (
+    Parser,
+    any_target,
+    duration,
+    filename,
+    graph_options,
+    has_threads,
+    is_package,
+    positive,
+    remote_options,
+    seed,
+)  # fmt: skip
+from .models import check_file, options_of, read_files
+from .progress import messages_beside
+from .remote import turns
+from .streams import say
 
 if TYPE_CHECKING:
+    from ..tune.executor import Executor
     from ..tune.records import Record, Records
 
 SEARCH = (
     "target", "shape", "opt_level", "accuracy", "trials", "time", "threads", "timeout", "seed",
-    "plot",
+    "plot", "kernels", "rpc", "dask",
 )  # fmt: skip
 
 
@@ -24,30 +44,50 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     """The words of the command line."""
     p: Parser = sub.add_parser(
         "tune", help="search for faster schedules of a model's kernels", formatter_class=raw,
-        description="Measure other schedules of a model's kernels on this machine and record them."
-        "\nThe next compilation uses the best ones. A search that was interrupted goes on.",
+        description="Measure other schedules of a model's kernels, here or on devices of a hub, and"
+        " record them.\nThe next compilation uses the best ones. A search that was interrupted goes"
+        " on.",
         epilog="examples:\n  weft tune model.onnx --shape N=1 --time 10m\n"
         "  weft tune model.onnx --trials 500 --records model.sqlite --plot progress.svg\n"
+        "  weft tune model.onnx --target webgl --rpc ws://127.0.0.1:9190 --key phones --time 1h\n"
+        "  weft tune model.onnx --dask tcp://192.168.1.7:8786\n"
         "  weft tune --list\n"
         "  weft tune --export records.jsonl\n"
         "  weft tune --merge other.sqlite --merge more.jsonl",
     )  # fmt: skip
-    p.add_argument("model", nargs="?", help="an ONNX file")
-    graph_options(p, "this machine, or less of it")
+    p.add_argument("model", nargs="?", type=filename, help="an ONNX file")
+    graph_options(p, "what is compiled for later: this machine, or less of it, or with --rpc what "
+                  "a device runs")  # fmt: skip
+    p.add_argument("--kernels", type=positive, metavar="N",
+                   help="only so many, those that compute most (default: all)")  # fmt: skip
     p.add_argument("--trials", type=positive, metavar="N", help="schedules to measure at most")
     p.add_argument("--time", type=duration, metavar="TIME", help="such as 90s, 10m, 2h "
                    "(default: 10m, or no limit with --trials)")  # fmt: skip
     p.add_argument("--threads", type=positive, metavar="N", help="default: as programs use")
     p.add_argument("--timeout", type=duration, default=20.0, metavar="TIME",
                    help="give a schedule up after this (default: 20s)")  # fmt: skip
-    p.add_argument("--seed", type=int, default=0, help="of the search's chance (default: 0)")
-    p.add_argument("--records", metavar="FILE", help="default: WEFT_RECORDS, else the user's own")
-    p.add_argument("--plot", metavar="FILE.svg", help="write the progress as an image")
+    p.add_argument("--seed", type=seed, default=0, help="of the search's chance (default: 0)")
+    p.add_argument("--records", type=filename, metavar="FILE",
+                   help="default: WEFT_RECORDS, else the user's own")  # fmt: skip
+    p.add_argument("--plot", type=filename, metavar="FILE.svg",
+                   help="write the progress as an image")  # fmt: skip
+    p.add_argument("--dask", metavar="ADDRESS",
+                   help="measure on a Dask cluster, by its scheduler: tcp://HOST:8786")  # fmt: skip
     g = p.add_argument_group("records")
     g.add_argument("--list", action="store_true", help="show the best record of each kernel")
-    g.add_argument("--export", metavar="FILE", help="write all records as JSON lines")
-    g.add_argument("--merge", action="append", default=[], metavar="FILE",
+    g.add_argument(
+        "--export", type=filename, metavar="FILE", help="write all records as JSON lines"
+    )
+    g.add_argument("--merge", action="append", type=filename, default=[], metavar="FILE",
                    help="take over the records of a file, SQLite or JSON lines")  # fmt: skip
+    remote_options(p, "time the schedules", "--rpc-timeout")
+    p.add_argument("--devices", type=positive, default=64, metavar="N",
+                   help="use so many devices of the key at most (default: all that are free)",
+                   )  # fmt: skip
+    p.counts_if(
+        ("rpc",), lambda a: not a.dask, "a search is on a cluster or on devices of a hub, not both"
+    )
+    p.counts_if(("devices",), lambda a: a.rpc, "it is about devices elsewhere and needs --rpc URL")
     p.counts_if(SEARCH, lambda a: a.model, "it is for a search and needs a model")
     p.set_defaults(run=tune_model)
 
@@ -56,14 +96,24 @@ def tune_model(args: argparse.Namespace) -> int:
     """``weft tune``: the search, and the upkeep of its records."""
     from ..tune.records import Records, read_records
 
+    if not args.records and not knobs.records_enabled():
+        raise RecordError(
+            "records are turned off.", where="WEFT_RECORDS=0", hint="give a file: --records FILE"
+        )
     file = Path(args.records) if args.records else knobs.records_file()
     if file is None:
         raise RecordError(
-            "records are turned off.", where="WEFT_RECORDS=0", hint="give a file: --records FILE"
+            "this user has no home folder for records.", hint="give a file: --records FILE"
         )
     upkeep = args.list or args.export or args.merge
     if args.model is None and not upkeep:
         raise TuneError("there is no model to tune.", hint="weft tune model.onnx; weft tune --help")
+    if args.plot:
+        check_output(args.plot, (*read_files(args), file), what="the plot")
+    if args.export:
+        check_output(args.export, (*read_files(args), file), error=RecordError, what="the export")
+    if args.plot and args.export and os.path.realpath(args.plot) == os.path.realpath(args.export):
+        raise TuneError("the plot and the export would be one file.", where=args.plot)
     others = [r for name in args.merge for r in read_records(Path(name))]
     records = Records(file, must_exist=bool(upkeep and not args.merge and args.model is None))
     try:
@@ -73,7 +123,8 @@ def tune_model(args: argparse.Namespace) -> int:
         if args.model is not None:
             _search(args, records)
         if args.export:
-            print(f"{args.export}: {records.export(Path(args.export))} records")
+            with messages_beside(args.export):
+                print(f"{args.export}: {records.export(Path(args.export))} records")
         if args.list:
             _list(records)
     finally:
@@ -92,50 +143,83 @@ def _search(args: argparse.Namespace, records: Records) -> None:
     from ..tune.tuner import TuneSettings, search
     from ..tune.view import live, sparkline, svg
 
+    if args.threads and not any_target(args, has_threads):
+        raise TuneError(f"--threads has no effect on kernels for {args.target}.")
     options = options_of(args, stores=False)
     threads = args.threads or knobs.num_threads()
     limit = args.time if args.time or args.trials else 600.0
-    peak = measure_peaks(llvm.resolve(options.targets[0]), threads).flops
-    with live(peak) as tell:
+    (target,) = options.targets
+    # The peak of other machines is not known here.
+    here = args.rpc is None and args.dask is None and target.kind == HOST
+    peak = measure_peaks(llvm.resolve(target), threads).flops if here else 0.0
+    with _executor(args) as executor, live(peak) as tell:
         settings = TuneSettings(
-            args.trials, limit, threads, args.timeout, args.seed, tell=tell
+            args.trials, limit, threads, args.timeout, args.seed, tell, args.kernels
         )  # fmt: skip
-        done = search(path, options, records, settings)
+        done = search(path, options, records, settings, executor)
     _summary(done, peak)
     if done.history:
         print(f"\n{sparkline(done.history)}")
     if args.plot:
-        try:
-            Path(args.plot).write_text(svg(done.history, path.name), encoding="utf-8")
-        except OSError as e:
-            raise WeftError(f"the plot cannot be written: {e}.", where=args.plot) from None
+        write_file(args.plot, svg(done.history, path.name), what="the plot")
     print(f"records: {records.path} ({len(records)})")
+
+
+@contextmanager
+def _executor(args: argparse.Namespace) -> Iterator[Executor]:
+    """Where candidates are measured: here, on a cluster, on devices of a hub."""
+    if args.dask:
+        from ..tune.cluster import DaskExecutor
+
+        with DaskExecutor(args.dask) as cluster:
+            yield cluster
+        return
+    if args.rpc is None:
+        from ..tune.executor import LocalExecutor
+
+        with LocalExecutor() as local:
+            yield local
+        return
+    from ..tune.remote import RemoteExecutor
+
+    turn = turns(args, args.rpc_timeout or args.timeout)
+    with RemoteExecutor(turn, args.devices, args.wait) as remote:
+        yield remote
+        for name in remote.refused:
+            say(f"not used, since it is of another kind: {name}")
 
 
 def _summary(done, peak: float) -> None:
     from ..tune.view import head
 
     wide = max([len(s.task.name) for s in done.states], default=4)
-    print(f"{'task':<{wide}}  calls        ms   GFLOP/s  of peak   gain")
+    of_peak = "  of peak" if peak else ""
+    print(f"{'task':<{wide}}  calls        ms   GFLOP/s{of_peak}   gain")
     for s in done.states:
         if s.champion is None:
             continue
-        share = s.gflops * 1e9 / peak if peak else 0.0
+        share = f"  {s.gflops * 1e9 / peak:7.1%}" if peak else ""
         print(
             f"{s.task.name:<{wide}}  {s.task.calls:>5}  {s.seconds * 1e3:8.4f}  {s.gflops:8.1f}"
-            f"  {share:7.1%}  {s.gain:.3f}"
+            f"{share}  {s.gain:.3f}"
         )
     print(head(done))
 
 
 def _list(records: Records) -> None:
-    groups: dict[tuple[str, str, int], list[Record]] = {}
+    from ..tune.records import best_of
+
+    groups: dict[tuple[str, str, int, str], list[Record]] = {}
     for r in records:
-        groups.setdefault((r.key, r.target, r.threads), []).append(r)
+        groups.setdefault((r.key, r.target, r.threads, r.device), []).append(r)
     print(f"{'ms':>9}  {'GFLOP/s':>8}  threads  tried  kernel and configuration")
-    for (key, target, threads), tried in groups.items():
-        best = records.best(key, target, threads)
-        if best is None or best.seconds is None or best.threads != threads:
+    told = ""
+    for (_, target, threads, device), tried in sorted(groups.items(), key=lambda g: g[0][3]):
+        if device != told:
+            print(f"on {device}, for {target.split(maxsplit=1)[0]}:")
+            told = device
+        best = best_of(tried, threads)
+        if best is None or best.seconds is None:
             print(f"{'-':>9}  {'-':>8}  {threads:>7}  {len(tried):>5}  {tried[0].task}: no success")
             continue
         from ..tune.tuner import describe

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...runtime.guard import guarded
 from ..graph.graph import Graph
 from ..options import CompileOptions
 from .signature import Constants, Shapes, UnboundGraph, bind
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["UnboundGraph", "bind", "load", "read_graph"]
 
 
+@guarded
 def load(
     source: str | Path | bytes | ModelProto,
     shapes: Shapes | None = None,

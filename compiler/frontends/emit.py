@@ -27,7 +27,8 @@ class Emitter:
         self.builder = GraphBuilder(name)
         self.reserved = frozenset(reserved)  # names that only :meth:`rename` may give
         self.made: set[str] = set()  # tensors added since the walk last cleared it
-        self._budget = FOLD_BUDGET
+        self.bits: dict[str, int] = {}  # tensors of whole bytes that hold numbers of fewer bits
+        self.budget = FOLD_BUDGET
 
     def add(
         self,
@@ -46,8 +47,8 @@ class Emitter:
         if all(not i or i in b.constants for i in inputs):
             values = [b.constants[i] if i else None for i in inputs]
             made = sum(t.nbytes for t in types)
-            if made <= self._budget and folding.affordable(opdef, values, types):
-                self._budget -= made
+            if made <= self.budget and folding.affordable(opdef, values, types, full):
+                self.budget -= made
                 results = folding.evaluate(opdef, values, full, types, where)
                 return tuple(self.constant(r, hint) for r in results)
         names = [
@@ -69,20 +70,33 @@ class Emitter:
             name = self.builder.fresh(f"{name}'")
         return name
 
-    def rename(self, old: str, new: str, start: int) -> None:
-        """Give the tensor ``old``, made by the nodes from ``start`` on or constant, the free name
-        ``new``."""
+    def rename(self, names: Mapping[str, str], start: int) -> None:
+        """Give tensors, made by the nodes from ``start`` on or constant, the free names that
+        ``names`` has for them."""
         b = self.builder
-        assert new not in b.types and old not in b.inputs
-        b.types[new] = b.types.pop(old)
-        if old in b.constants:
-            b.constants[new] = b.constants.pop(old)
+        for old, new in names.items():
+            assert new not in b.types and old not in b.inputs
+            b.types[new] = b.types.pop(old)
+            if old in self.bits:
+                self.bits[new] = self.bits.pop(old)
+            if old in b.constants:
+                b.constants[new] = b.constants.pop(old)
         for k in range(start, len(b.nodes)):
             n = b.nodes[k]
-            if old in n.inputs or old in n.outputs:
-                ins = tuple(new if i == old else i for i in n.inputs)
-                outs = tuple(new if o == old else o for o in n.outputs)
+            ins = tuple(names.get(i, i) for i in n.inputs)
+            outs = tuple(names.get(o, o) for o in n.outputs)
+            if ins != n.inputs or outs != n.outputs:
                 b.nodes[k] = replace(n, inputs=ins, outputs=outs)
+
+    def keep_bits(self, op: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """After a node that moves elements: its results have as few bits as its inputs."""
+        few = [self.bits[i] for i in inputs if i in self.bits]
+        if few and op not in ("Cast", "DequantizeLinear"):
+            types = self.builder.types
+            kinds = {types[i].dtype for i in inputs if i in self.bits}
+            for o in outputs:
+                if o in types and types[o].dtype in kinds:
+                    self.bits.setdefault(o, max(few))
 
     def ancestors(self, name: str) -> list[str]:
         """The graph inputs that the tensor ``name`` depends on, in the graph's order."""

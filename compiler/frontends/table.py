@@ -6,13 +6,14 @@ loads the one front-end, and the packages it needs, that the first model asks fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ...runtime.errors import ModelError
+from ...runtime.files import is_plain
+from ...runtime.forks import load_module
 from ..graph.graph import Graph
 
 HEAD = 4096  # bytes of a file that a row may look at
@@ -24,18 +25,20 @@ class FrontEnd:
 
     ``load`` makes the graph: a function of (source, shapes, constants), or ``"module:function"``
     relative to this folder. ``recognises`` is asked about a model: its source as it was given, and
-    the first bytes of its file (empty for a folder or an object).
+    the first bytes of its file (empty for a folder or an object). ``files`` says, given as ``load``
+    is, which other files a model at a path is read from: a function of the path.
     """
 
     name: str
     load: str | Callable[..., Graph]
     recognises: Callable[[Any, bytes], bool]
+    files: str | Callable[[Path], Sequence[Path]] | None = None
 
 
 _ROWS = (
     # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
     # reader says what is wrong with a file that is none.
-    FrontEnd("onnx", ".onnx:load", lambda source, head: True),
+    FrontEnd("onnx", ".onnx:load", lambda source, head: True, ".onnx.files:files_of"),
 )
 FRONTENDS: dict[str, FrontEnd] = {row.name: row for row in _ROWS}
 
@@ -63,16 +66,26 @@ def frontend_of(source: Any) -> FrontEnd:
 
 def loader(row: FrontEnd) -> Callable[..., Graph]:
     """The function that reads models of a format."""
-    if not isinstance(row.load, str):
-        return row.load
-    module, _, function = row.load.partition(":")
-    return getattr(import_module(module, __package__), function)
+    return _function(row.load)
+
+
+def files_of(path: Path) -> Sequence[Path]:
+    """The files that the model at ``path`` is read from: itself, and those that it names."""
+    row = frontend_of(path)
+    return (path, *(_function(row.files)(path) if row.files else ()))
+
+
+def _function(named: str | Callable[..., Any]) -> Callable[..., Any]:
+    if not isinstance(named, str):
+        return named
+    module, _, function = named.partition(":")
+    return getattr(load_module(module, __package__), function)
 
 
 def _head(source: Any) -> bytes:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source[:HEAD])
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path) or not is_plain(source):  # reading a pipe takes from it
         return b""
     try:
         with open(source, "rb") as f:
@@ -81,4 +94,4 @@ def _head(source: Any) -> bytes:
         return b""
 
 
-__all__ = ["FRONTENDS", "FrontEnd", "frontend_of", "loader", "register_frontend"]
+__all__ = ["FRONTENDS", "FrontEnd", "files_of", "frontend_of", "loader", "register_frontend"]

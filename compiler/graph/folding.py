@@ -24,12 +24,18 @@ LARGE = 1 << 20
 
 
 def affordable(
-    op: OpDef, inputs: Sequence[np.ndarray | None], outputs: Sequence[TensorType]
+    op: OpDef,
+    inputs: Sequence[np.ndarray | None],
+    outputs: Sequence[TensorType],
+    attrs: Attrs,
 ) -> bool:
     """Whether computing ``op`` now is cheap enough, judged before anything is allocated."""
     made = sum(t.size for t in outputs)
     read = sum(math.prod(i.shape) for i in inputs if i is not None)
     if made > MAX_ELEMENTS or (made > LARGE and made > GROWTH * read):
+        return False
+    # References lay windows side by side in memory.
+    if made * math.prod(op.facts.window(attrs)) > MAX_ELEMENTS:
         return False
     # The true cost of a convolution or window is outputs x kernel; outputs x inputs bounds it
     # where the kernel is an input. Padding may make a window larger than its input, which the

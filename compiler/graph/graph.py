@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +16,8 @@ import networkx as nx
 import numpy as np
 
 from ...runtime.errors import GraphError
+from ...runtime.lazy import lazy
+from ...runtime.uncopied import Uncopied
 from ..types import TensorType
 
 
@@ -29,6 +30,10 @@ class Source:
     op: str = ""
 
     def __str__(self) -> str:
+        return self._text
+
+    @lazy
+    def _text(self) -> str:
         what = f"node {self.node!r}" if self.node else "a node"
         return ", ".join(p for p in (self.file, what + (f" ({self.op})" if self.op else "")) if p)
 
@@ -56,8 +61,11 @@ def _attr_text(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(Uncopied):
     """Nodes in topological order, the type of every tensor, the values of the known ones."""
+
+    reason = "may hold gigabytes of weights, and never changes"
+    instead = "use the graph itself; to another process give the model's path, and weft.load it"
 
     name: str
     inputs: tuple[str, ...]
@@ -67,12 +75,17 @@ class Graph:
     constants: Mapping[str, np.ndarray]
     meta: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
-    @cached_property
+    @lazy
+    def results(self) -> frozenset[str]:
+        """The outputs, for asking whether a tensor is one of them."""
+        return frozenset(self.outputs)
+
+    @lazy
     def producer(self) -> Mapping[str, Node]:
         """The node that makes each tensor (inputs and constants have none)."""
         return {o: n for n in self.nodes for o in n.outputs if o}
 
-    @cached_property
+    @lazy
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:
         """The nodes that read each tensor, in order, each once."""
         table: dict[str, list[Node]] = {}
@@ -82,7 +95,7 @@ class Graph:
                     table.setdefault(i, []).append(n)
         return {k: tuple(v) for k, v in table.items()}
 
-    @cached_property
+    @lazy
     def nx(self) -> nx.MultiDiGraph:
         """Nodes are positions in ``nodes``; an edge's ``tensor`` is the name that it carries."""
         g = nx.MultiDiGraph(name=self.name)

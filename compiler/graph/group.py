@@ -17,6 +17,7 @@ import numpy as np
 
 from ...ir import tensor as te
 from ...ir.expr import Const, const
+from ...ir.operations.extern import ExternOp
 from ...ir.tensor import ComputeOp, Operation, PlaceholderOp, Tensor
 from ...runtime.errors import WeftError
 from ..ops import get, is_registered
@@ -43,12 +44,11 @@ class Group:
         made = {o for n in nodes for o in n.outputs if o}
         inside = {id(n) for n in nodes}
         inputs = dict.fromkeys(i for n in nodes for i in n.inputs if i and i not in made)
-        final = set(graph.outputs)
         outputs = tuple(
             o
             for n in nodes
             for o in n.outputs
-            if o in final or any(id(c) not in inside for c in graph.consumers.get(o, ()))
+            if o in graph.results or any(id(c) not in inside for c in graph.consumers.get(o, ()))
         )
         return cls(tuple(nodes), tuple(inputs), outputs)
 
@@ -184,11 +184,15 @@ def _meaning(node: Node, types: Mapping[str, TensorType]) -> str:
     seen: set[Operation] = set()
 
     def visit(op: Operation) -> None:
-        if op in seen or not isinstance(op, ComputeOp):
+        if op in seen:
             return
         seen.add(op)
         for t in op.inputs:
             visit(t.op)
+        if isinstance(op, ExternOp):
+            lines.append(f"{op.name}{list(op.outs)} {op.body}")
+        if not isinstance(op, ComputeOp):
+            return
         shape = [str(a.extent) for a in op.axes]
         lines.append(f"{op.name}{shape} {[f'{b.dtype} {b}' for b in op.body]}")
 

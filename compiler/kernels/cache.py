@@ -8,6 +8,14 @@ again; they leave when the cache outgrows ``WEFT_CACHE_MB``.
 A file is written under another name and renamed, so that any number of processes may use one cache
 folder. It carries its own hash: a damaged file is dropped and the kernel compiled again. Nothing
 that happens to the disk makes a compilation fail.
+
+What is found here runs in this process, so the guarantee is: **no entry is read that anybody but
+the effective user could have written.** The folder is looked at when a process first uses it
+(``runtime/private.py``: owner and mode of it and of every component of its path), each of its
+subfolders when it is first used, each entry through its open file. Folders are made 0700 and files
+0600 whatever the umask. Where that does not hold the cache is in memory only, with one warning.
+Entries carry no signature: a key in the user's home would be readable by whoever can write as this
+user, and a folder would no longer serve where its key is not, in images and caches of builds.
 """
 
 from __future__ import annotations
@@ -18,7 +26,6 @@ import json
 import logging
 import os
 import secrets
-import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -26,8 +33,9 @@ from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-from ...runtime import knobs
+from ...runtime import forks, knobs, private
 from ...runtime.artifact import Param
+from ...runtime.errors import FolderError
 from ...runtime.version import __version__
 from .compiled import CompiledGroup, Launch
 
@@ -35,7 +43,8 @@ log = logging.getLogger("weft.cache")
 
 _MAGIC = b"weft-kernel-3\n"
 _SUFFIX = ".kernel"
-_MEMORY_LIMIT = 256 << 20  # bytes of code kept in memory
+_MEMORY_LIMIT = 64 << 20  # bytes of kernels kept in memory; the disk has them all
+_OBJECTS = 4 << 10  # bytes of the objects that describe a kernel
 
 
 @dataclass(frozen=True)
@@ -83,19 +92,22 @@ def kernel_key(structure: str, target: str, trace: str = "") -> str:
 
 
 class KernelCache:
-    """A cache of kernels; ``folder`` None keeps them in memory only.
+    """A cache of kernels; ``folder`` None keeps them in memory only, and so does a folder that
+    others could have written.
 
     Safe to use from several threads, and from several processes on one folder.
     """
 
     def __init__(self, folder: Path | None, limit_bytes: int):
         self.folder, self.limit_bytes = folder, limit_bytes
-        self._lock = threading.Lock()
+        self._lock = forks.awaited()
         self._memory: OrderedDict[str, CompiledGroup] = OrderedDict()
         self._memory_bytes = 0
         self._disk_bytes: int | None = None  # unknown until the first write
         self._memory_hits = self._disk_hits = self._misses = 0
         self._told = False  # that the folder cannot be written
+        self._trusted: bool | None = None  # unknown until the disk is first used
+        self._subfolders: dict[str, bool] = {}  # those that were looked at: trusted or not
 
     def get(self, key: str) -> CompiledGroup | None:
         """The kernel stored under ``key``, if any."""
@@ -118,7 +130,7 @@ class KernelCache:
         """Store a kernel; a full or read-only disk is logged once and otherwise ignored."""
         with self._lock:
             self._remember(key, kernel)
-        if self.folder is None:
+        if not self.on_disk:
             return
         try:
             self._write(key, kernel)
@@ -126,6 +138,22 @@ class KernelCache:
             if not self._told:
                 log.warning("the kernel cache %s cannot be written: %s", self.folder, e)
             self._told = True
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether there is a folder that is this user's alone; it is made at first use."""
+        if self._trusted is None:
+            self._trusted = self.folder is not None and self._is_private(self.folder)
+        return self._trusted
+
+    @staticmethod
+    def _is_private(folder: Path) -> bool:
+        try:
+            private.make_private(folder)
+        except FolderError as e:
+            private.tell(f"the cache is off, kernels are kept in memory only: {e}")
+            return False
+        return True
 
     def stats(self) -> CacheStats:
         """How full it is, and how often a kernel was found since this process began."""
@@ -152,23 +180,43 @@ class KernelCache:
 
     def _remember(self, key: str, kernel: CompiledGroup) -> None:
         old = self._memory.pop(key, None)
-        self._memory_bytes += kernel.nbytes - (old.nbytes if old else 0)
+        self._memory_bytes += _size(kernel) - (_size(old) if old else 0)
         self._memory[key] = kernel
         while self._memory_bytes > _MEMORY_LIMIT and len(self._memory) > 1:
             _, dropped = self._memory.popitem(last=False)
-            self._memory_bytes -= dropped.nbytes
+            self._memory_bytes -= _size(dropped)
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None
         return self.folder / key[:2] / f"{key}{_SUFFIX}"
 
+    def _usable(self, folder: Path, *, make: bool) -> bool:
+        """Whether a folder of entries is this user's alone; asked once for each. Raises OSError
+        where there is none and none is made."""
+        found = self._subfolders.get(folder.name)
+        if found is None:
+            try:
+                private.make_private_child(folder, make=make)
+                found = True
+            except FolderError as e:
+                private.tell(f"a part of the kernel cache is not used: {e}")
+                found = False
+            self._subfolders[folder.name] = found
+        return found
+
     def _read(self, key: str) -> CompiledGroup | None:
-        if self.folder is None:
+        if not self.on_disk:
             return None
         path = self._path(key)
         try:
-            data = path.read_bytes()
+            if not self._usable(path.parent, make=False):
+                return None
+            data = private.read_own(path)
         except OSError:
+            return None
+        except FolderError as e:
+            log.warning("dropped a cache entry: %s", e)
+            _unlink(path)
             return None
         try:
             kernel = _decode(data, key)
@@ -182,10 +230,18 @@ class KernelCache:
 
     def _write(self, key: str, kernel: CompiledGroup) -> None:
         path, data = self._path(key), _encode(key, kernel)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._usable(path.parent, make=True):
+            return
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
         try:
-            temporary.write_bytes(data)
+            try:
+                private.write_new(temporary, data)
+            except FileNotFoundError:  # somebody has removed the cache meanwhile
+                self._subfolders.clear()
+                if self.folder is None or not self._is_private(self.folder):
+                    return
+                self._usable(path.parent, make=True)
+                private.write_new(temporary, data)
             temporary.replace(path)
         finally:
             _unlink(temporary)
@@ -210,7 +266,7 @@ class KernelCache:
 
     def _files(self) -> Iterator[tuple[Path, int, float]]:
         """Path, bytes and time of last use of each entry; abandoned temporary files count too."""
-        if self.folder is None:
+        if self.folder is None or not self.on_disk:
             return
         for path in self.folder.glob(f"??/*{_SUFFIX}*"):
             try:
@@ -218,6 +274,10 @@ class KernelCache:
             except OSError:  # another process removed it
                 continue
             yield path, status.st_size, status.st_mtime
+
+
+def _size(kernel: CompiledGroup) -> int:
+    return kernel.nbytes + _OBJECTS
 
 
 def _unlink(path: Path) -> bool:
@@ -278,12 +338,12 @@ def _params(head: dict) -> tuple[Param, ...]:
 
 
 _shared: dict[tuple[Path | None, int], KernelCache] = {}
-_shared_lock = threading.Lock()
+_shared_lock = forks.awaited()
 
 
 def kernel_cache() -> KernelCache:
     """The cache of this process for the folder and limit that the environment names now."""
-    folder = knobs.cache_dir() / "kernels" if knobs.cache_enabled() else None
+    folder = private.cache_folder("kernels")
     limit = knobs.cache_limit_bytes()
     with _shared_lock:
         return _shared.setdefault((folder, limit), KernelCache(folder, limit))

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ...ir.target import Target
-from ...runtime.artifact import Kernel, Program, Slot, Step
+from ...runtime.artifact import IN_PLACE, Kernel, Param, Program, Slot, Step
 from ...runtime.dtype import dtype_of
+from ...runtime.sizes import is_known, known, names_in
 from ...runtime.version import __version__
 from ..passes.memory import aligned_size
 from .compiled import CompiledGroup
@@ -37,8 +38,11 @@ class Calls:
         memory plan placed. Groups follow one another, so all have their scratch there."""
         numbers, end = [*args], self._planned
         for dtype, shape in group.scratch:
-            nbytes = math.prod(shape) * dtype_of(dtype).bytes
             name = f"scratch.{len(self._slots)}"
+            if not is_known(shape):  # placed when a call says how large it is
+                numbers.append(self.slot(Slot(name, "arena", dtype, shape, shape, 0)))
+                continue
+            nbytes = math.prod(known(shape)) * dtype_of(dtype).bytes
             numbers.append(self.slot(Slot(name, "arena", dtype, shape, shape, nbytes, end)))
             end += aligned_size(nbytes)
         self._arena = max(self._arena, end)
@@ -57,19 +61,32 @@ class Calls:
         inputs: Mapping[str, int],
         outputs: Mapping[str, int],
         meta: Mapping[str, Any],
+        sizes: Mapping[str, tuple[int, int]] | None = None,
     ) -> Program:
         """The program of all calls, with what is known of its kernels."""
         groups = self._groups.values()
         facts = {g.symbol: dict(g.facts) for g in groups if g.facts}
-        known: dict[str, Any] = {"weft": __version__, **meta}
+        known: dict[str, Any] = {"weft": __version__, IN_PLACE: True, **meta}
         known |= {"kernels": facts} if facts else {}
         known |= {"fallback": self._reasons} if self._reasons else {}
+        used = names_in(*(n for s in self._slots for n in (*s.shape, *s.physical)))
+        used |= {s.source for s in self._slots if s.kind == "size"}
+        used |= names_in(
+            *(n for g in groups for k in g.launches for n in (*k.extents, *k.geometry.values()))
+        )
         return Program(
             name,
             str(target),
             tuple(self._slots),
             tuple(
-                Kernel(k.symbol, k.params, self._holders[k.symbol], k.geometry, k.shared_bytes)
+                Kernel(
+                    k.symbol,
+                    k.params,
+                    self._holders[k.symbol],
+                    k.geometry,
+                    k.shared_bytes,
+                    k.extents,
+                )
                 for g in groups
                 for k in g.launches
             ),
@@ -78,4 +95,13 @@ class Calls:
             MappingProxyType({**outputs}),
             self._arena,
             meta=MappingProxyType(known),
+            sizes=MappingProxyType({n: p for n, p in (sizes or {}).items() if n in used}),
         )
+
+
+def slot_of_param(p: Param, layers: int = 1) -> Slot:
+    """The slot of a public parameter, whose array is given in physical shape; ``layers`` are those
+    of its texture."""
+    nbytes = math.prod(known(p.shape)) * dtype_of(p.dtype).bytes if is_known(p.shape) else 0
+    kind = "output" if p.access == "w" else "input"
+    return Slot(p.name, kind, p.dtype, p.shape, p.shape, nbytes, layers=layers)

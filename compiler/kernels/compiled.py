@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ...runtime.artifact import Param
+from ...runtime.sizes import Size
 
-Scratch = tuple[tuple[str, tuple[int, ...]], ...]  # dtype and physical shape of each
+Scratch = tuple[tuple[str, tuple[Size, ...]], ...]  # dtype and physical shape of each
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -22,14 +23,15 @@ class Launch:
     """One kernel of a group. ``args`` number the parameters of the group in order and, after them,
     its scratch; ``geometry`` is the extent of each hardware index, empty on a CPU; ``code`` is an
     object file or the text that a driver compiles, ``shared_bytes`` the memory that the threads of
-    a workgroup share."""
+    a workgroup share; ``extents`` are those of its loops that a call decides about."""
 
     symbol: str
     params: tuple[Param, ...]
     args: tuple[int, ...]
-    geometry: Mapping[str, int]
+    geometry: Mapping[str, Size]
     code: bytes
     shared_bytes: int = 0
+    extents: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ...ir.expr import Binary, Call, Const, Expr, Read, Reduce, Select, Unary, a
 from ...ir.layout import Layout
 from ...ir.schedule.schedule import Schedule
 from ...ir.tensor import ComputeOp, Operation, Tensor
-from ...ir.visit import children
+from ...ir.visit import Node, bottom_up, children
 from ..schedules.choices import Choices
 
 
@@ -65,10 +65,12 @@ def count_flops(outputs: tuple[Tensor, ...]) -> int:
     work = [t.op for t in outputs]
     while work:
         op = work.pop()
-        if op in seen or not isinstance(op, ComputeOp):
+        if op in seen:
             continue
         seen.add(op)
         work += [t.op for t in op.inputs]
+        if not isinstance(op, ComputeOp):
+            continue
         points = 1
         for a in (*op.axes, *op.reduce_axes):
             points *= as_int(a.extent) or 0
@@ -82,12 +84,16 @@ def count_flops(outputs: tuple[Tensor, ...]) -> int:
     return reduced or elementwise
 
 
-def _arithmetic(e: Expr) -> int:
-    """Operations on floats in an expression, outside of indices and conditions."""
-    if isinstance(e, Read | Const):
-        return 0
-    if isinstance(e, Select):
-        return max(_arithmetic(e.if_true), _arithmetic(e.if_false))
-    own = isinstance(e, Binary | Unary | Call) and e.dtype.is_float
-    below = (n for n in children(e) if isinstance(n, Expr))
-    return int(own) + sum(map(_arithmetic, below))
+def _arithmetic(root: Expr) -> int:
+    """Operations on floats in an expression, outside of indices and conditions; what is used twice
+    counts twice."""
+    found: dict[Node, int] = {}
+    for e in bottom_up([root]):
+        if isinstance(e, Read | Const):
+            found[e] = 0
+        elif isinstance(e, Select):
+            found[e] = max(found[e.if_true], found[e.if_false])
+        else:
+            own = isinstance(e, Binary | Unary | Call) and e.dtype.is_float
+            found[e] = int(own) + sum(found[c] for c in children(e))
+    return found[root]

@@ -31,8 +31,8 @@ def flatten_places(group: Group, types: Types) -> Types:
     shape = types[convs[0].outputs[0]].shape
     if sum(n > 1 for n in shape[2:]) < 2:
         return types
-    flat = dict(types)
     weights = convs[0].inputs[1]
+    flat = {weights: types[weights]}
     for name in {*group.inputs, *(o for n in group.nodes for o in n.outputs if o)} - {weights}:
         made = _flat(types[name], shape)
         if made is None:

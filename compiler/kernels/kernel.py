@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from ...codegen import for_target
+from ...codegen import resolve
 from ...ir.layout import Layout
 from ...ir.schedule.schedule import Schedule
 from ...ir.target import Target
@@ -21,10 +22,12 @@ from ..graph.group import Group, GroupExpr, express
 from ..graph.in_place import overwritable
 from ..schedules import schedule
 from ..schedules.choices import Choices, Config
+from ..schedules.fragment import draws
 from ..types import TensorType
 from .compiled import CompiledGroup
 from .facts import facts_of, trace_hash
 from .flatten import flatten_places
+from .foreign import refuse_calls
 from .launches import Lowered, compiled_group, emit, lower_pieces
 
 Types = Mapping[str, TensorType]
@@ -47,7 +50,8 @@ def compile_kernel(
     choices = Choices(config)
     try:
         expr, s, layouts = schedule_group(group, types, constants, target, choices)
-        lowered = lower_group(expr, s, layouts, target, symbol)
+        refuse_calls(s, symbol)
+        lowered = lower_group(expr, s, layouts, target, symbol, choices)
         if not target.distinct_buffers:
             lowered = _overlapping(lowered, expr, group, types)
         codes = emit(lowered, target)
@@ -80,8 +84,7 @@ def fallback(target: Target) -> Target | None:
     """The resolved target for what ``target`` cannot compute."""
     if not target.has_fallback:
         return None
-    other = Target.parse(target.fallback)
-    return for_target(other).resolve(replace(other, opt_level=target.opt_level))
+    return resolve(replace(Target.parse(target.fallback), opt_level=target.opt_level))
 
 
 def schedule_group(
@@ -105,10 +108,30 @@ def layouts_of(expr: GroupExpr, group: Group, types: Types) -> dict[Tensor, Layo
 
 
 def lower_group(
-    expr: GroupExpr, s: Schedule, layouts: Mapping[Tensor, Layout], target: Target, symbol: str
-) -> Lowered:
-    """The loop nests of a scheduled group."""
-    return lower_pieces(s, (*expr.placeholders, *expr.outputs), target, symbol, layouts)
+    expr: GroupExpr, s: Schedule, layouts: Mapping[Tensor, Layout], target: Target, symbol: str,
+    choices: Choices | None = None,
+) -> Lowered:  # fmt: skip
+    """The loop nests of a scheduled group; ``choices`` answers what is open about draws."""
+    args = (*expr.placeholders, *expr.outputs)
+    return lower_pieces(s, args, target, symbol, layouts, choices=choices)
+
+
+class Nest(NamedTuple):
+    """A schedule that becomes one or more functions: its arguments, and their layouts."""
+
+    schedule: Schedule
+    args: tuple[Tensor, ...]
+    layouts: Mapping[Tensor, Layout]
+
+
+def nests_of(
+    expr: GroupExpr, s: Schedule, layouts: Mapping[Tensor, Layout], target: Target, choices: Choices
+) -> tuple[Nest, ...]:
+    """The schedules that :func:`lower_group` carries out: that of the group, or of its draws."""
+    if not target.texture_memory:
+        return (Nest(s, (*expr.placeholders, *expr.outputs), layouts),)
+    made = draws(expr.outputs, target, layouts, s.trace, choices)
+    return tuple(Nest(d.schedule, d.args, d.layouts) for d in made)
 
 
 def _overlapping(lowered: Lowered, expr: GroupExpr, group: Group, types: Types) -> Lowered:

@@ -7,21 +7,27 @@ passes between them is scratch memory. Everything after that is the same for all
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ...codegen import Code, for_target
 from ...ir.expr import Var, as_int
 from ...ir.layout import Layout
 from ...ir.lower import lower, lower_kernels
+from ...ir.operations.scan import ScanOp
 from ...ir.schedule.schedule import Schedule
 from ...ir.stmt import Buffer, Function
 from ...ir.target import Target
-from ...ir.tensor import ComputeOp, Tensor
+from ...ir.tensor import ComputeOp, PlaceholderOp, Tensor
+from ...ir.visit import variables
 from ...runtime.artifact import Param
-from ...runtime.errors import LoweringError, ScheduleError
-from ..schedules.fragment import draws
+from ...runtime.errors import CodegenError, ScheduleError
+from ...runtime.sizes import Size
+from ..schedules.choices import Choices
+from ..schedules.fragment import WISHES, draws
 from .compiled import CompiledGroup, Launch, Scratch
+from .foreign import check_calls
+from .sizes import Names, extents_of, size_of_expr
 
 Args = Sequence[Tensor | Var]
 Layouts = Mapping[Tensor, Layout]
@@ -38,12 +44,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Lowered:
-    """A computation as loop nests: its functions in order, the scratch between them, and the
-    schedules that were carried out."""
+    """A computation as loop nests: its functions in order, the scratch between them, the schedules
+    that were carried out, and the variables that sizes may depend on by name."""
 
     pieces: tuple[Piece, ...]
     scratch: Scratch
     schedules: tuple[Schedule, ...]
+    names: Names = field(default_factory=dict)
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -61,7 +68,13 @@ class Lowered:
 
 
 def lower_pieces(
-    schedule: Schedule, args: Args, target: Target, name: str, layouts: Layouts
+    schedule: Schedule,
+    args: Args,
+    target: Target,
+    name: str,
+    layouts: Layouts,
+    names: Names | None = None,
+    choices: Choices | None = None,
 ) -> Lowered:
     """The functions that carry out ``schedule`` on ``target``; the first is called ``name``.
 
@@ -69,77 +82,84 @@ def lower_pieces(
     ----------
     args : the parameters of the computation in order: inputs, results, scalar variables.
     layouts : how argument tensors lie in storage; row major where not given.
+    names : the variables that a call finds or is given, on which sizes may depend.
+    choices : answers what is open about draws; of other targets ``schedule`` has the answers.
 
     Raises
     ------
     ScheduleError, LoweringError : when the schedule cannot be carried out.
     CodegenError : when no kernel of the target can compute this.
     """
+    check_calls(schedule, target, name)
     if target.texture_memory:
-        return _draws(schedule, args, target, name, layouts)
+        return _draws(schedule, args, target, name, layouts, choices)
     if target.max_threads:
-        return _launches(schedule, args, target, name, layouts)
+        return _launches(schedule, args, target, name, layouts, names or {})
     function = lower(schedule, args, target, name, layouts)
-    return Lowered((Piece(function, tuple(range(len(args)))),), (), (schedule,))
+    return Lowered((Piece(function, tuple(range(len(args)))),), (), (schedule,), names or {})
 
 
-def _draws(schedule: Schedule, args: Args, target: Target, name: str, layouts: Layouts) -> Lowered:
+def _draws(
+    schedule: Schedule, args: Args, target: Target, name: str, layouts: Layouts,
+    choices: Choices | None,
+) -> Lowered:  # fmt: skip
     """A draw for each result and each stored intermediate. A fragment writes where it stands, so
-    loops of one's own order have no meaning there: draws are scheduled by :func:`draws`."""
-    if len(schedule.trace):
+    loops of one's own order have no meaning there: draws are scheduled by :func:`draws`, but for
+    what is inlined and what is stored."""
+    others = [step for step in schedule.trace if step.primitive not in WISHES]
+    if others:
         raise ScheduleError(
-            f"{target.kind} computes by draws of fragment shaders, which weft schedules by itself; "
-            f"this schedule has {len(schedule.trace)} steps of its own.",
+            f"{target.kind} computes by draws of fragment shaders, which weft schedules by itself: "
+            f"of a schedule, {' and '.join(WISHES)} mean something there, and not: "
+            + "; ".join(str(step) for step in others[:3])
+            + ("; …" if len(others) > 3 else "."),
             where=name,
-            hint="give the schedule as te.create_schedule makes it, or build for llvm or opencl",
+            hint="leave those steps out for this target, or build for llvm, opencl or webgpu",
         )
-    tensors = [a for a in args if isinstance(a, Tensor)]
-    assert len(tensors) == len(args), "numbers are refused before"
-    number = {t: k for k, t in enumerate(tensors)}
-    _check_arguments(schedule, number)
-    scratch: list[tuple[str, tuple[int, ...]]] = []
+    for s in schedule.stages:
+        if not isinstance(s.op, ComputeOp | PlaceholderOp):
+            scan = isinstance(s.op, ScanOp)
+            order = "step by step" if scan else "by statements of their own order"
+            raise CodegenError(
+                f"{target.kind} computes by draws of fragment shaders, each of which writes the "
+                f"elements where it stands; {s.name} is computed {order}.",
+                where=name,
+                hint="write it as te.compute, or build for llvm, wasm, opencl or webgpu",
+            )
+    number = {t: k for k, t in enumerate(args) if isinstance(t, Tensor)}
+    scalars = {v: k for k, v in enumerate(args) if isinstance(v, Var)}
+    count = len(args)
+    scratch: list[tuple[str, tuple[Size, ...]]] = []
     pieces, schedules = [], []
-    for k, d in enumerate(draws(schedule.outputs, target, layouts)):
+    for k, d in enumerate(draws(schedule.outputs, target, layouts, schedule.trace, choices)):
         if d.result not in number:
-            number[d.result] = len(number)
+            number[d.result] = count + len(scratch)
             scratch.append((str(d.result.dtype), tuple(as_int(n) or 0 for n in d.result.shape)))
-        function = lower(d.schedule, d.args, target, name if k == 0 else f"{name}_{k}", d.layouts)
-        pieces.append(Piece(function, tuple(number[t] for t in (*d.reads, d.result))))
+        inside = {v for s in d.schedule.stages for b in s.body for v in variables(b)}
+        used = [v for v in scalars if v in inside]
+        symbol = name if k == 0 else f"{name}_{k}"
+        function = lower(d.schedule, (*d.args, *used), target, symbol, d.layouts)
+        numbers = [number[t] for t in (*d.reads, d.result)] + [scalars[v] for v in used]
+        pieces.append(Piece(function, tuple(numbers)))
         schedules.append(d.schedule)
     return Lowered(tuple(pieces), tuple(scratch), tuple(schedules))
 
 
-def _check_arguments(schedule: Schedule, args: Collection[Tensor]) -> None:
-    """Raises :class:`LoweringError` unless the arguments are the inputs and results, as the loop
-    nest of a whole schedule would."""
-    for s in schedule.stages:
-        for t in s.op.outputs:
-            if t in args and isinstance(s.op, ComputeOp) and t not in schedule.outputs:
-                raise LoweringError(
-                    f"the argument {t.name} is neither an input nor a result of the schedule."
-                )
-            needed = not isinstance(s.op, ComputeOp) or t in schedule.outputs
-            if needed and t not in args:
-                raise LoweringError(
-                    f"{t.name} is {'a result' if s.is_output else 'an input'} of the schedule "
-                    "and is missing from the arguments."
-                )
-
-
 def _launches(
-    schedule: Schedule, args: Args, target: Target, name: str, layouts: Layouts
+    schedule: Schedule, args: Args, target: Target, name: str, layouts: Layouts, names: Names
 ) -> Lowered:
     """A launch of workgroups for each nest of bound loops."""
     number: dict[Buffer, int] = {}
-    scratch: list[tuple[str, tuple[int, ...]]] = []
+    scratch: list[tuple[str, tuple[Size, ...]]] = []
     pieces = []
     for k in lower_kernels(schedule, args, target, name, layouts):
         for b in k.scratch:
             if b not in number:
                 number[b] = len(args) + len(scratch)
-                scratch.append((str(b.dtype), k.shape(b)))
+                shape = tuple(size_of_expr(n, names) for n in k.shape(b))
+                scratch.append((str(b.dtype), shape))
         pieces.append(Piece(k.function, (*k.args, *(number[b] for b in k.scratch))))
-    return Lowered(tuple(pieces), tuple(scratch), (schedule,))
+    return Lowered(tuple(pieces), tuple(scratch), (schedule,), names)
 
 
 def emit(lowered: Lowered, target: Target) -> tuple[Code, ...]:
@@ -160,11 +180,17 @@ def compiled_group(
     launches = []
     for piece, code in zip(lowered.pieces, codes, strict=True):
         f = piece.function
-        geometry = {tag: as_int(n) or 0 for tag, n in f.attrs.get("launch", {}).items()}
+        geometry = {
+            tag: n if isinstance(n, int) else size_of_expr(n, lowered.names)
+            for tag, n in f.attrs.get("launch", {}).items()
+        }
         if 0 in geometry.values():
             continue
         own = tuple(Param(p.name, *types[n], _access(p, f)) for p, n in zip(f.params, piece.args))
-        launches.append(Launch(f.name, own, piece.args, geometry, code.object, code.shared_bytes))
+        extents = extents_of(f, lowered.names) if lowered.names else ()
+        launches.append(
+            Launch(f.name, own, piece.args, geometry, code.object, code.shared_bytes, extents)
+        )
     return CompiledGroup(symbol, params, tuple(launches), lowered.scratch)
 
 

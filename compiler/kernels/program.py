@@ -4,10 +4,12 @@ memory plan and the signature become a :class:`Program`."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ...codegen import for_target, identity
+from ...codegen import identity, resolve
+from ...ir import own_intrinsics
 from ...ir.target import HOST, Target
 from ...runtime import knobs
 from ...runtime.artifact import Program, Slot
@@ -19,6 +21,7 @@ from ..options import DEFAULTS, CompileOptions
 from ..passes.memory import MemoryPlan, plan_memory
 from ..passes.pipeline import GROUPS, MEMORY, dump_stage
 from ..schedules.choices import Config, config_text
+from ..types import TensorType
 from .cache import kernel_key
 from .calls import Calls
 from .compiled import CompiledGroup
@@ -35,16 +38,10 @@ def assemble(
     """The executable of a graph that is cut into ``groups``, for a resolved target."""
     if len(set(graph.outputs)) != len(graph.outputs):
         raise GraphError("two outputs have the same name.", where=graph.name)
-    groups = [g for g in groups if any(graph.types[o].size for o in g.outputs)]
+    groups = not_empty(graph, groups)
     plan = plan_memory(graph, groups, in_place=not target.distinct_buffers)
     compiled, symbols = compile_groups(graph, plan.steps, target, options)
-    codes, holders = link([k for k in compiled.values() if not k.device], target, options.cache)
-    elsewhere = [k for k in compiled.values() if k.device]
-    if elsewhere:
-        other = fallback(target)
-        assert other is not None
-        more, where = link(elsewhere, other, options.cache)
-        codes, holders = {**codes, **more}, {**holders, **where}
+    codes, holders = link_all(compiled, target, options)
     program = make_program(graph, plan, [compiled[s] for s in symbols], target, holders)
     if knobs.dump_dir() is not None:
         text = "\n\n".join(f"{s}\n{g}" for s, g in zip(symbols, plan.steps))
@@ -54,8 +51,28 @@ def assemble(
     params = {k: v for k, v in graph.constants.items() if k in used}
     exe = Executable(program, codes, params)
     # Code for another processor can be saved here, but not loaded.
-    host = for_target(Target.parse(HOST)).resolve(Target.parse(HOST))
+    host = resolve(HOST)
     return exe.prepare() if (target.kind, target.mtriple) == (HOST, host.mtriple) else exe
+
+
+def not_empty(graph: Graph, groups: Sequence[Group]) -> list[Group]:
+    """The groups that make any element."""
+    return [g for g in groups if any(graph.types[o].size for o in g.outputs)]
+
+
+def link_all(
+    compiled: Mapping[str, CompiledGroup], target: Target, options: CompileOptions
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The code objects of kernels, those for the fallback of the target among them, and the one
+    that holds each."""
+    codes, holders = link([k for k in compiled.values() if not k.device], target, options.cache)
+    elsewhere = [k for k in compiled.values() if k.device]
+    if elsewhere:
+        other = fallback(target)
+        assert other is not None
+        more, where = link(elsewhere, other, options.cache)
+        codes, holders = {**codes, **more}, {**holders, **where}
+    return codes, holders
 
 
 def _plan_text(plan: MemoryPlan) -> str:
@@ -76,8 +93,10 @@ def compile_groups(
     The records of ``options`` say how a kernel is best scheduled, where it was tuned.
     """
     cache, records, tell = options.cache, options.records, options.progress
+    threads = target.num_threads or knobs.num_threads()
+    target = replace(target, num_threads=0)  # kernels are the same for any number
     work, symbols = _distinct(graph, groups)
-    machine = f"{target} {identity(target)}"
+    machine = f"{target} {identity(target)} {own_intrinsics.identity()}".rstrip()
 
     def kernel(key: str, symbol: str, group: Group, config: Config) -> CompiledGroup:
         place = kernel_key(f"{key} {symbol}", machine, config_text(config))
@@ -91,7 +110,9 @@ def compile_groups(
     compiled: dict[str, CompiledGroup] = {}
     for k, (symbol, (key, group)) in enumerate(work.items()):
         tell("compile", k, len(work))
-        best = records.best(key, str(target), knobs.num_threads()) if records is not None else None
+        best = None
+        if records is not None:
+            best = records.best(key, str(target), threads, options.renderer)
         found = kernel(key, symbol, group, best.config if best is not None else {})
         # Rules that have changed since make another schedule of the same answers: it is unmeasured.
         if best is not None and best.trace not in ("", found.facts.get("trace")):
@@ -145,6 +166,7 @@ class _Slots:
     def __init__(self, graph: Graph, plan: MemoryPlan, calls: Calls):
         self._graph, self._plan, self._calls = graph, plan, calls
         self._public = {plan.root(o) for o in graph.outputs}
+        self._inputs = frozenset(graph.inputs)
         self._numbers: dict[str, int] = {}
 
     def number(self, name: str) -> int:
@@ -163,15 +185,20 @@ class _Slots:
             kind, source = "alias", root
         elif name in self._graph.constants:
             kind, source = "constant", name
-        elif name in self._graph.inputs:
+        elif name in self._inputs:
             kind = "input"
         elif name in self._public:
             kind = "output"
-        return Slot(
-            name, kind, str(t.dtype), t.shape, physical_shape(t), t.nbytes,
-            self._plan.offsets.get(name, 0), source, str(t.layout) if t.layout else "",
-            t.layout.layers if t.layout else 1,
-        )  # fmt: skip
+        return slot_of(name, kind, t, self._plan.offsets.get(name, 0), source)
+
+
+def slot_of(name: str, kind: str, t: TensorType, offset: int = 0, source: str = "") -> Slot:
+    """The slot of a tensor."""
+    layout, layers = (str(t.layout), t.layout.layers) if t.layout else ("", 1)
+    return Slot(
+        name, kind, str(t.dtype), t.shape, physical_shape(t), t.nbytes, offset, source, layout,
+        layers,
+    )  # fmt: skip
 
 
 def literal_free(group: Group, constants: Mapping[str, np.ndarray]) -> list[str]:

@@ -22,6 +22,7 @@ from ...runtime.devices.cpu.cpu import CPUDevice
 from ...runtime.dtype import FLOAT32, dtype_of
 from ...runtime.ndarray import aligned_empty
 from ...runtime.profile import Profile
+from ...runtime.sizes import known
 from .build import build
 
 
@@ -158,17 +159,29 @@ def kernel_facts(program: Program) -> Mapping[str, Any]:
 def bytes_moved(kernel: Kernel) -> int:
     """Bytes that a kernel must at least move: each parameter once."""
     return sum(
-        math.prod(p.shape) * dtype_of(p.dtype).bytes for p in kernel.params if p.access != "s"
+        math.prod(known(p.shape)) * dtype_of(p.dtype).bytes
+        for p in kernel.params
+        if p.access != "s"
     )
 
 
-def table(rows: list[KernelTime], peaks: Peaks) -> str:
-    """The rows as text, with their shares of the total time and of the peaks."""
+def table(rows: list[KernelTime], peaks: Peaks | None) -> str:
+    """The rows as text, with their shares of the total time and of the peaks, where those are
+    known."""
     total = sum(r.ms for r in rows)
     wide = max([len(r.name) for r in rows], default=6)
+
+    def rates(r: KernelTime) -> str:
+        flops = bandwidth = ""
+        if peaks is not None:
+            flops = f"  {_share(r.gflops * 1e9, peaks.flops):6.1%}"
+            bandwidth = f"  {_share(r.gbytes * 1e9, peaks.bandwidth):6.1%}"
+        return f"{r.gflops:8.1f}{flops}  {r.bytes * 1e-6:8.3f}  {r.gbytes:7.1f}{bandwidth}"
+
+    peak = "" if peaks is None else f"  {'peak':>6}"
     lines = [
-        f"{'ms':>9}  {'share':>6}  {'cumul.':>6}  {'GFLOP/s':>8}  {'peak':>6}  {'MB':>8}"
-        f"  {'GB/s':>7}  {'peak':>6}  {'kernel':<{wide}}  nodes"
+        f"{'ms':>9}  {'share':>6}  {'cumul.':>6}  {'GFLOP/s':>8}{peak}  {'MB':>8}"
+        f"  {'GB/s':>7}{peak}  {'kernel':<{wide}}  nodes"
     ]
     done = 0.0
     for r in rows:
@@ -176,16 +189,10 @@ def table(rows: list[KernelTime], peaks: Peaks) -> str:
         label = r.label if len(r.label) <= 60 else r.label[:57] + "..."
         lines.append(
             f"{r.ms:9.4f}  {_share(r.ms, total):6.1%}  {_share(done, total):6.1%}"
-            f"  {r.gflops:8.1f}  {_share(r.gflops * 1e9, peaks.flops):6.1%}"
-            f"  {r.bytes * 1e-6:8.3f}  {r.gbytes:7.1f}"
-            f"  {_share(r.gbytes * 1e9, peaks.bandwidth):6.1%}  {r.name:<{wide}}  {label}".rstrip()
+            f"  {rates(r)}  {r.name:<{wide}}  {label}".rstrip()
         )
     whole = KernelTime("", "", total, sum(r.flops for r in rows), sum(r.bytes for r in rows))
-    lines.append(
-        f"{total:9.4f}  100.0%  {'':6}  {whole.gflops:8.1f}"
-        f"  {_share(whole.gflops * 1e9, peaks.flops):6.1%}  {whole.bytes * 1e-6:8.3f}"
-        f"  {whole.gbytes:7.1f}  {_share(whole.gbytes * 1e9, peaks.bandwidth):6.1%}  all"
-    )
+    lines.append(f"{total:9.4f}  100.0%  {'':6}  {rates(whole)}  all")
     return "\n".join(lines)
 
 

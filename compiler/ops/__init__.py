@@ -7,9 +7,9 @@ literal ``OPS`` tuple; nothing registers itself by being imported.
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 
 from ...runtime.errors import GraphError
+from ...runtime.forks import load_module
 from .facts import Contraction, Facts, Neutral, Rescaled, Stream
 from .opdef import Attr, Kind, OpDef
 
@@ -59,7 +59,7 @@ def all_ops() -> dict[str, OpDef]:
     """Every operator of weft's own by name."""
     table: dict[str, OpDef] = {}
     for m in _MODULES:
-        for op in import_module(f".{m}", __name__).OPS:
+        for op in load_module(f".{m}", __name__).OPS:
             assert op.name not in table, f"two operators are called {op.name}"
             table[op.name] = op
     return table

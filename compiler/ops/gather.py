@@ -19,14 +19,17 @@ from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, stage
 
 
-def wrapped_index(value: Expr, n: int) -> Expr:
-    """An index value as an int32 position in ``[0, n)``: negative counts from the end, the rest is
-    clamped."""
+def wrapped_index(value: Expr, n: int, wrap: bool = True) -> Expr:
+    """An index value as an int32 position in ``[0, n)``: negative counts from the end (where it may
+    be: ``wrap``), the rest is clamped.
+
+    Written without a select: an arm would read the index again, in a branch of its own.
+    """
     if n <= 1:
         return ZERO
     i = value.astype(INT32)
-    if value.dtype.kind == "int":
-        i = if_then_else(i < 0, i + n, i)
+    if wrap and value.dtype.kind == "int":
+        i = i + (i < 0).astype(INT32) * n
     return minimum(maximum(i, 0), n - 1)
 
 
@@ -75,7 +78,7 @@ def _gather_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     axis, n = attrs["axis"], extents(x)[attrs["axis"]]
 
     def body(*o: Expr) -> Expr:
-        i = wrapped_index(index[o[axis : axis + index.ndim]], n)
+        i = wrapped_index(index[o[axis : axis + index.ndim]], n, attrs["wrap"])
         return x[(*o[:axis], i, *o[axis + index.ndim :])]
 
     return _one(out[0].shape, body, "gather")
@@ -102,7 +105,7 @@ def _elements_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     axis, n = attrs["axis"], extents(x)[attrs["axis"]]
     return _one(
         out[0].shape,
-        lambda *o: x[(*o[:axis], wrapped_index(index[o], n), *o[axis + 1 :])],
+        lambda *o: x[(*o[:axis], wrapped_index(index[o], n, attrs["wrap"]), *o[axis + 1 :])],
         "gather_elements",
     )
 
@@ -139,7 +142,10 @@ def _nd_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     outer = index.ndim - 1
 
     def body(*o: Expr) -> Expr:
-        at = [wrapped_index(index[(*o[:outer], k)], extents(x)[batch + k]) for k in range(depth)]
+        at = [
+            wrapped_index(index[(*o[:outer], k)], extents(x)[batch + k], attrs["wrap"])
+            for k in range(depth)
+        ]
         return x[(*o[:batch], *at, *o[outer:])]
 
     return _one(out[0].shape, body, "gather_nd")
@@ -238,6 +244,8 @@ def _reverse_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
     return [x[tuple(grid)]]
 
 
+WRAP = Attr(bool, True, "indices may be negative; False is a promise that none is")
+
 _AXIS = {"axis": Attr(int, doc="not negative")}
 
 OPS: tuple[OpDef, ...] = (
@@ -247,7 +255,7 @@ OPS: tuple[OpDef, ...] = (
         _gather_infer,
         _gather_compute,
         _gather_reference,
-        attrs=_AXIS,
+        attrs={**_AXIS, "wrap": WRAP},
         min_inputs=2,
         max_inputs=2,
         doc="numpy.take: the indices' shape takes the place of the axis.",
@@ -258,7 +266,7 @@ OPS: tuple[OpDef, ...] = (
         _elements_infer,
         _elements_compute,
         _elements_reference,
-        attrs=_AXIS,
+        attrs={**_AXIS, "wrap": WRAP},
         min_inputs=2,
         max_inputs=2,
         doc="numpy.take_along_axis, with indices that may be smaller than the data.",
@@ -269,7 +277,10 @@ OPS: tuple[OpDef, ...] = (
         _nd_infer,
         _nd_compute,
         _nd_reference,
-        attrs={"batch_dims": Attr(int, 0, "leading axes that data and indices share")},
+        attrs={
+            "batch_dims": Attr(int, 0, "leading axes that data and indices share"),
+            "wrap": WRAP,
+        },
         min_inputs=2,
         max_inputs=2,
         doc="The last axis of the indices holds coordinates of slices of the data.",

@@ -130,7 +130,7 @@ def _few_infer(types: Types, attrs: Attrs) -> list[TensorType]:
 def _term(inputs, axis: int, o: tuple[Expr, ...], t: Expr | int) -> Expr:
     x, index, weight = inputs
     acc = accumulator(x.dtype)
-    i = wrapped_index(index[o[axis], t], extents(x)[axis])
+    i = wrapped_index(index[o[axis], t], extents(x)[axis], wrap=False)
     return x[(*o[:axis], i, *o[axis + 1 :])].astype(acc) * weight[o[axis], t].astype(acc)
 
 
@@ -162,7 +162,7 @@ def _resample_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
     x, index, weight = inputs
     axis = attrs["axis"]
     wide = np.moveaxis(x.astype(np.float64), axis, -1)
-    at = np.clip(np.where(index < 0, index + x.shape[axis], index), 0, max(x.shape[axis] - 1, 0))
+    at = np.clip(index, 0, max(x.shape[axis] - 1, 0))
     total = (wide[..., at] * weight.astype(np.float64)).sum(axis=-1)
     return [np.moveaxis(total, -1, axis).astype(x.dtype)]
 
@@ -304,7 +304,8 @@ OPS: tuple[OpDef, ...] = (
         min_inputs=3,
         max_inputs=3,
         facts=Facts(channel_wise=True),
-        doc="result[o] = sum over t of x[index[o, t]] * weight[o, t] along the axis, few taps t.",
+        doc="result[o] = sum over t of x[index[o, t]] * weight[o, t] along the axis, few taps t; "
+        "indices are clamped.",
     ),
     OpDef(
         "resample_sum",

@@ -59,17 +59,24 @@ def _moments(
     x: Tensor, axes: Sequence[int], d: DType, name: str, shape: Sequence[int] | None = None
 ) -> Callable[[Sequence[Expr]], tuple[Expr, Expr]]:
     """Functions of an index of ``x``: (element minus the mean, mean square of that) over
-    ``axes``, in ``d``. Where nothing is averaged, there is no element either."""
+    ``axes``, in ``d``. Where nothing is averaged, there is no element either.
+
+    What is averaged are differences from the first element: they are as small as the data is
+    spread, so that a large mean costs no digits.
+    """
     n = float(math.prod(ints(x.shape)[a] for a in axes))
 
     def at(t: Tensor, index: Sequence[Expr]) -> Expr:
         return t[tuple(to_expr(0) if k in axes else i for k, i in enumerate(index))]
 
-    total = reduce_over(x, axes, True, lambda v, _: cast(v, d), reducers.sum, f"{name}.sum")
+    def shifted(index: Sequence[Expr]) -> Expr:
+        return cast(x[tuple(index)], d) - cast(at(x, index), d)
+
+    total = reduce_over(x, axes, True, lambda _, index: shifted(index), reducers.sum, f"{name}.sum")
     mean = make(ints(total.shape), lambda *i: total[i] / n, f"{name}.mean")
 
     def centred(index: Sequence[Expr]) -> Expr:
-        return cast(x[tuple(index)], d) - at(mean, index)
+        return shifted(index) - at(mean, index)
 
     def square(_: Expr, index: Sequence[Expr]) -> Expr:
         return centred(index) * centred(index)
@@ -259,11 +266,15 @@ def _group_norm(inputs, a, out):
 
         return make((batch, a["num_groups"]), body, f"group_norm.{name}", REDUCE)
 
-    total = over_group("sum", lambda at: cast(x[tuple(at)], d))
+    def shifted(at: Sequence[Expr]) -> Expr:  # see _moments
+        first = x[(at[0], at[1] // per * per, *[to_expr(0) for _ in space])]
+        return cast(x[tuple(at)], d) - cast(first, d)
+
+    total = over_group("sum", shifted)
     mean = make((batch, a["num_groups"]), lambda b, g: total[b, g] / n, "group_norm.mean")
 
     def centred(at: Sequence[Expr]) -> Expr:
-        return cast(x[tuple(at)], d) - mean[at[0], at[1] // per]
+        return shifted(at) - mean[at[0], at[1] // per]
 
     spread = over_group("square", lambda at: centred(at) * centred(at))
 

@@ -32,6 +32,10 @@ def _pad_infer(types: Types, attrs: Attrs) -> list[TensorType]:
         raise GraphError(f"pad: {pads} take more from {x} than there is.")
     if mode != "constant" and any(d == 0 < s for d, s in zip(x.shape, shape)):
         raise GraphError(f"pad of {x}: there is nothing to repeat along an empty axis.")
+    if mode == "wrap" and any(
+        s > 0 >= _kept(d, b, a)[1] for d, b, a, s in zip(x.shape, pads[:n], pads[n:], shape)
+    ):
+        raise GraphError(f"pad: {pads} leave nothing of {x} to repeat along an axis.")
     return [TensorType(x.dtype, shape)]
 
 
@@ -82,11 +86,17 @@ def _wrapped(i: Expr, n: int, before: int, after: int, mode: str) -> Expr:
     if mode == "edge":
         return minimum(maximum(i, 0), n - 1)
     if mode == "wrap":
-        return i % n
+        first, kept = _kept(n, before, after)
+        return (i - first) % kept + first
     if before < n and after < n:  # one reflection at either end
         return (n - 1) - abs((n - 1) - abs(i))
     period = 2 * (n - 1)
     return (n - 1) - abs((n - 1) - i % period)
+
+
+def _kept(n: int, before: int, after: int) -> tuple[int, int]:
+    """The first element that negative pads leave of an axis, and how many: what wrap repeats."""
+    return max(-before, 0), n + min(before, 0) + min(after, 0)
 
 
 def _pad_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
@@ -103,12 +113,13 @@ def _pad_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
             result[tuple(slice(*k) for k in kept)] = x[source]
         return [result]
     result = x
-    for axis, (n, b, m) in enumerate(zip(x.shape, before, shape)):
+    for axis, (n, b, a, m) in enumerate(zip(x.shape, before, after, shape)):
         at = np.arange(m) - b
         if mode == "edge":
             at = np.clip(at, 0, n - 1)
         elif mode == "wrap":
-            at = at % n if n else at
+            first, kept = _kept(n, b, a)
+            at = (at - first) % kept + first if kept > 0 else at
         else:
             period = max(2 * (n - 1), 1)
             at = np.minimum(at % period, period - at % period) if n > 1 else at * 0

@@ -53,6 +53,8 @@ def _infer_as(op: str):
         assert x is not None
         if x.dtype.is_bool or (op in ("average_pool", "lp_pool") and not x.dtype.is_float):
             raise GraphError(f"{op} is not defined on {x.dtype}.")
+        if op == "lp_pool" and attrs["p"] < 1:
+            raise GraphError(f"lp_pool: p is {attrs['p']}; a norm has an exponent of at least 1.")
         counts = _geometry(op, x.shape, attrs)[1]
         return [TensorType(x.dtype, (*x.shape[:2], *counts))]
 

@@ -56,11 +56,13 @@ def _params_checked(name: str, types: Types, a: Attrs) -> TensorType:
 def _param(p: Tensor, index: Sequence[Expr], a: Attrs) -> Expr:
     if p.ndim == 0:
         return p[()]
+    if ints(p.shape) == (1,):  # one number, also for data without axes
+        return p[to_expr(0)]
     axis = a["axis"] % len(index)
     if a["block_size"] and p.ndim == len(index):
         block = min(a["block_size"], INT32.max)
         return p[tuple(i // block if k == axis else i for k, i in enumerate(index))]
-    return p[to_expr(0) if ints(p.shape) == (1,) else index[axis]]
+    return p[index[axis]]
 
 
 def _np_param(p: np.ndarray, x: np.ndarray, a: Attrs) -> np.ndarray:
@@ -73,7 +75,10 @@ def _np_param(p: np.ndarray, x: np.ndarray, a: Attrs) -> np.ndarray:
 
 
 def _saturate(value: Expr, to: DType) -> Expr:
-    return cast(minimum(maximum(value, float(to.min)), float(to.max)), to)
+    """``value`` as ``to``; NaN (0 / 0, where a scale is 0) is the lowest, as in ONNX Runtime."""
+    low = to_expr(float(to.min), value.dtype)
+    inside = minimum(maximum(value, low), float(to.max))
+    return cast(if_then_else(te.isnan(value), low, inside), to)
 
 
 # -- quantize_linear: saturate(round(x / scale) + zero_point)
@@ -109,6 +114,7 @@ def _np_quantize(arrays, a):
         y = np.rint(x.astype(np.float32) / _np_param(scale, x, a).astype(np.float32))
         if len(arrays) > 2 and arrays[2] is not None:
             y = y + _np_param(arrays[2], x, a).astype(np.float32)
+    y = np.where(np.isnan(y), to.min, y)
     return [convert_array(np.asarray(np.clip(y, to.min, to.max)), to)]
 
 

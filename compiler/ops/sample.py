@@ -15,7 +15,8 @@ from ...ir.intrin import floor, round_even
 from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
-from ..types import TensorType
+from ..types import MAX_ELEMENTS, TensorType
+from .facts import Facts
 from .gather import wrapped_array, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import accumulator, extents, stage
@@ -76,7 +77,7 @@ def _sample_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         p = (g + 1.0) * ((m - 1) / 2) if corners else ((g + 1.0) * float(m) - 1.0) * 0.5
         if mode == "nearest":
             p = round_even(p)
-        if padding == "border":  # only past the border: the cubic reads on inside of it
+        if padding == "border" and mode != "cubic":  # whose taps are brought in one by one
             low, high = (0.0, m - 1.0) if corners else (-0.5, m - 0.5)
             p = if_then_else(p < low, 0.0, if_then_else(p > high, m - 1.0, p))
         return minimum(maximum(p, -_FAR), _FAR)
@@ -144,7 +145,7 @@ def _sample_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
         p = (g + 1) * (m - 1) / 2 if corners else ((g + 1) * m - 1) / 2
         if mode == "nearest":
             p = np.rint(p)
-        if padding == "border":
+        if padding == "border" and mode != "cubic":
             low, high = (0, m - 1) if corners else (-0.5, m - 0.5)
             p = np.where(p < low, 0, np.where(p > high, m - 1, p))
         places.append(np.nan_to_num(np.clip(p, -_FAR, _FAR)))
@@ -199,6 +200,11 @@ def _roi_infer(types: Types, attrs: Attrs) -> list[TensorType]:
         raise GraphError(
             f"roi_align to {height} x {width} with {attrs['samples']} samples, mode "
             f"{attrs['mode']!r}: extents and samples must be positive, the mode avg or max."
+        )
+    if height * width * attrs["samples"] ** 2 > MAX_ELEMENTS:
+        raise GraphError(
+            f"roi_align to {height} x {width} with {attrs['samples']} samples along each axis of "
+            f"an output: {MAX_ELEMENTS} in a region are the most."
         )
     out = TensorType(x.dtype, (batch.shape[0], x.shape[1], height, width))
     if out.size and 0 in x.shape:
@@ -331,6 +337,7 @@ OPS: tuple[OpDef, ...] = (
         },
         min_inputs=3,
         max_inputs=3,
+        facts=Facts(window=lambda a: (a["samples"], a["samples"])),
         doc="Regions (x1, y1, x2, y2) of images, each resampled to one size (He et al. 2017).",
     ),
 )

@@ -21,7 +21,7 @@ from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType
 from ...runtime.errors import GraphError
 from ..types import TensorType
-from .gather import check_axis, wrapped_array, wrapped_index
+from .gather import WRAP, check_axis, wrapped_array, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, reduced, stage
 
@@ -134,7 +134,7 @@ def _elements_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         x,
         shape,
         small[axis],
-        lambda o, k: equal(wrapped_index(index[at(o, k)], shape[axis]), o[axis]),
+        lambda o, k: equal(wrapped_index(index[at(o, k)], shape[axis], attrs["wrap"]), o[axis]),
         lambda o, k: updates[at(o, k)],
         inside,
         attrs["reduction"],
@@ -190,9 +190,8 @@ def _nd_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
         return at
 
     def hit(o: tuple[Expr, ...], k: Expr) -> Expr:
-        return all_of(
-            [equal(wrapped_index(index[(*where(k), d)], shape[d]), o[d]) for d in range(depth)]
-        )
+        at = [wrapped_index(index[(*where(k), d)], shape[d], attrs["wrap"]) for d in range(depth)]
+        return all_of([equal(i, o[d]) for d, i in enumerate(at)])
 
     return _scatter(
         "scatter_nd",
@@ -230,7 +229,7 @@ OPS: tuple[OpDef, ...] = (
         _elements_infer,
         _elements_compute,
         _elements_reference,
-        attrs={"axis": Attr(int, doc="not negative"), **_REDUCTION},
+        attrs={"axis": Attr(int, doc="not negative"), "wrap": WRAP, **_REDUCTION},
         min_inputs=3,
         max_inputs=3,
         doc="inputs: data, indices along the axis, updates of the indices' shape.",
@@ -241,7 +240,7 @@ OPS: tuple[OpDef, ...] = (
         _nd_infer,
         _nd_compute,
         _nd_reference,
-        attrs=_REDUCTION,
+        attrs={"wrap": WRAP, **_REDUCTION},
         min_inputs=3,
         max_inputs=3,
         doc="inputs: data, coordinates of slices in the last axis of the indices, the slices.",

@@ -1,4 +1,4 @@
-"""Operators that only move elements: reshape, transpose, concat, slice, expand, tile"""
+"""Operators that only move elements: reshape, transpose, concat, slices, expand, tile"""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...ir.builders import if_then_else
+from ...ir.builders import if_then_else, maximum, minimum
 from ...ir.expr import ZERO, Expr, const
 from ...ir.tensor import Tensor
+from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
 from ..types import TensorType
 from .facts import Facts, attribute
@@ -182,7 +183,8 @@ def _concat_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
 
 def _slice_infer(types: Types, attrs: Attrs) -> list[TensorType]:
     x = _first(types)
-    starts, steps, shape = attrs["starts"], _steps(attrs), attrs["shape"]
+    starts, shape = attrs["starts"], attrs["shape"]
+    steps = _steps(attrs, len(starts))
     if not len(starts) == len(steps) == len(shape) == len(x.shape):
         raise GraphError(f"slice of {x} takes one start, step and extent for each axis.")
     for n, start, step, count in zip(x.shape, starts, steps, shape):
@@ -195,9 +197,9 @@ def _slice_infer(types: Types, attrs: Attrs) -> list[TensorType]:
     return [TensorType(x.dtype, tuple(shape))]
 
 
-def _steps(attrs: Attrs) -> tuple[int, ...]:
+def _steps(attrs: Attrs, rank: int) -> tuple[int, ...]:
     given = attrs["steps"]
-    return (1,) * len(attrs["starts"]) if given is None else tuple(given)
+    return (1,) * rank if given is None else tuple(given)
 
 
 def _slice_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
@@ -209,7 +211,7 @@ def _slice_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
 
     return _one(
         out[0].shape,
-        lambda *o: x[tuple(at(*p) for p in zip(o, attrs["starts"], _steps(attrs)))],
+        lambda *o: x[tuple(at(*p) for p in zip(o, attrs["starts"], _steps(attrs, x.ndim)))],
         "slice",
     )
 
@@ -217,10 +219,51 @@ def _slice_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
 def _slice_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
     result = inputs[0]
     for axis, (start, step, count) in enumerate(
-        zip(attrs["starts"], _steps(attrs), attrs["shape"])
+        zip(attrs["starts"], _steps(attrs, len(attrs["starts"])), attrs["shape"])
     ):
         result = np.take(result, np.arange(count) * step + start, axis=axis)
     return [result]
+
+
+def _slice_at_infer(types: Types, attrs: Attrs) -> list[TensorType]:
+    x, at = _first(types), types[1]
+    assert at is not None
+    steps, shape = _steps(attrs, len(x.shape)), attrs["shape"]
+    if at.dtype != INT32 or len(at.shape) != 1 or at.size < len(x.shape):
+        raise GraphError(f"slice_at of {x} takes an int32 start for each axis, not {at}.")
+    _slice_infer([x], {"starts": (0,) * len(x.shape), "steps": steps, "shape": shape})
+    if any(step < 0 for step in steps):
+        raise GraphError(f"slice_at of {x} takes no steps backwards, such as {steps}.")
+    return [TensorType(x.dtype, tuple(shape))]
+
+
+def _last_starts(x: Sequence[int], attrs: Attrs) -> list[int]:
+    """The greatest start along every axis with which a slice does not leave it."""
+    steps = _steps(attrs, len(x))
+    return [max(0, n - 1 - (c - 1) * s) if c else 0 for n, s, c in zip(x, steps, attrs["shape"])]
+
+
+def _slice_at_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
+    x, starts = inputs
+    steps, last = _steps(attrs, x.ndim), _last_starts(extents(x), attrs)
+
+    def body(*o: Expr) -> Expr:
+        if 0 in extents(x):
+            return const(0, x.dtype)
+        at: list[Expr] = []
+        for k, (i, step, most) in enumerate(zip(o, steps, last)):
+            scaled = i if step == 1 else i * step
+            start = minimum(maximum(starts[(const(k),)], 0), most) if most else None
+            at.append(scaled if start is None else scaled + start)
+        return x[tuple(at)]
+
+    return _one(out[0].shape, body, "slice_at")
+
+
+def _slice_at_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
+    x, starts = inputs
+    clamped = np.clip(starts[: x.ndim], 0, _last_starts(x.shape, attrs))
+    return _slice_reference([x], {**attrs, "starts": tuple(map(int, clamped))})
 
 
 # --- expand, tile -----------------------------------------------------------------------------
@@ -317,6 +360,22 @@ OPS: tuple[OpDef, ...] = (
         },
         facts=Facts(channel_wise=True, steps=attribute("steps")),
         doc="result[i] = x[start + i * step] along every axis.",
+    ),
+    OpDef(
+        "slice_at",
+        Kind.INJECTIVE,
+        _slice_at_infer,
+        _slice_at_compute,
+        _slice_at_reference,
+        attrs={
+            "shape": Attr(tuple, doc="extents of the result"),
+            "steps": Attr(tuple, None, "distance along every axis, positive; None: ones"),
+        },
+        min_inputs=2,
+        max_inputs=2,
+        facts=Facts(channel_wise=True, steps=attribute("steps")),
+        doc="slice, its starts being an input: int32, one for each axis, more are ignored. One "
+        "that would leave the data is clamped.",
     ),
     OpDef(
         "expand",

@@ -21,7 +21,7 @@ def fold_constants(graph: Graph) -> Graph:
             return None
         op, types = get(n.op), [r.type(n.outputs[0])]
         values = [r.const(i) if i else None for i in n.inputs]
-        if types[0].nbytes > left or not folding.affordable(op, values, types):
+        if types[0].nbytes > left or not folding.affordable(op, values, types, n.attrs):
             return None
         left -= types[0].nbytes
         (value,) = folding.evaluate(op, values, n.attrs, types, str(n.source))

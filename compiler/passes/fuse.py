@@ -21,8 +21,7 @@ their roots' order is an order for them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-
-import networkx as nx
+from functools import reduce
 
 from ..graph.graph import Graph, Node
 from ..graph.group import Group
@@ -52,7 +51,9 @@ class _Fusion:
     def __init__(self, graph: Graph, max_buffers: int):
         self.graph, self.max_buffers = graph, max_buffers
         self.nodes = graph.nodes
-        self.kinds = [_kind(n, graph.types) for n in graph.nodes]
+        self.kinds = [
+            Kind.OPAQUE if self._reads_too_much(n) else _kind(n, graph.types) for n in graph.nodes
+        ]
         position = {id(n): k for k, n in enumerate(graph.nodes)}
         outputs = set(graph.outputs)
         self.readers: list[list[int]] = []
@@ -85,15 +86,31 @@ class _Fusion:
         return self.kinds[k] <= Kind.BROADCAST
 
     def _post_dominators(self) -> list[int]:
-        """Each node's immediate post-dominator; ``_EXIT`` for what leaves the graph."""
-        backwards = nx.DiGraph()
-        backwards.add_node(_EXIT)
-        for k, readers in enumerate(self.readers):
-            backwards.add_edges_from((r, k) for r in readers)
-            if self.final[k] or not readers:
-                backwards.add_edge(_EXIT, k)
-        table = nx.immediate_dominators(backwards, _EXIT)
-        return [table[k] for k in range(len(self.nodes))]
+        """Each node's immediate post-dominator; ``_EXIT`` for what leaves the graph: where the ways
+        of its readers up the tree of post-dominators meet.
+
+        The tree is climbed by pointers that lead far (Myers, "An applicative random-access stack",
+        1983), so that a reader costs the logarithm of the depth.
+        """
+        parent, depth, jump = ([_EXIT] * (len(self.nodes) + 1) for _ in range(3))  # [-1] is _EXIT
+
+        def meet(a: int, b: int) -> int:
+            if depth[a] < depth[b]:
+                a, b = b, a
+            while depth[a] > depth[b]:
+                a = jump[a] if depth[jump[a]] >= depth[b] else parent[a]
+            while a != b:
+                far = jump[a] != jump[b]
+                a, b = (jump[a], jump[b]) if far else (parent[a], parent[b])
+            return a
+
+        for k in reversed(range(len(self.nodes))):
+            leaves = self.final[k] or not self.readers[k]
+            p = parent[k] = _EXIT if leaves else reduce(meet, self.readers[k])
+            depth[k], far = depth[p] + 1, jump[p]
+            even = depth[p] - depth[far] == depth[far] - depth[jump[far]]
+            jump[k] = jump[far] if even else p
+        return parent[:-1]
 
     def _try(self, k: int, sink: int) -> None:
         """Unite the groups of ``k``, of ``sink`` and of what lies between, if that is allowed."""
@@ -107,8 +124,8 @@ class _Fusion:
                     seen.add(r)
                     stack.append(r)
                     union |= self.group[r]
-            if len(union) > MAX_NODES:
-                return
+                    if len(union) > MAX_NODES:
+                        return
         if self._allowed(sorted(union)):
             for m in union:
                 self.group[m] = union
@@ -134,6 +151,10 @@ class _Fusion:
             sound = not masters or self._is_epilogue(members, masters[0])
         return sound and self._worthwhile(members, set(masters), points)
 
+    def _reads_too_much(self, node: Node) -> bool:
+        """Whether no group of several nodes can have ``node``, whatever else it has."""
+        return len(node.inputs) > MAX_NODES and self._buffers([node]) > self.max_buffers + MAX_NODES
+
     def _buffers(self, group: Iterable[Node]) -> int:
         made = {o for n in group for o in n.outputs}
         read = {i for n in group for i in n.inputs if i and i not in made}
@@ -143,7 +164,7 @@ class _Fusion:
         """Whether all but ``master`` can be computed with each tile of its result: they come not
         before it, read only elements at the same place, and keep its shape."""
         shape = self._type(self.nodes[master].outputs[0]).shape
-        if any(master in self.readers[m] for m in members):
+        if any(master in self.readers[m] for m in members[:-1]):
             return False
         after = {master}
         for m in members:
@@ -160,11 +181,11 @@ class _Fusion:
 
     def _worthwhile(self, members: Sequence[int], masters: set[int], points: int) -> bool:
         """Whether inlining repeats no dear computation, and the expression stays small."""
-        inside = set(members)
         terms: dict[int, int] = {}
         for m in reversed(members):
-            readers = [r for r in self.readers[m] if r in inside and r not in masters]
-            into_master = any(r in masters for r in self.readers[m])
+            inner = [] if m == members[-1] else self.readers[m]  # all of them are members
+            readers = [r for r in inner if r not in masters]
+            into_master = len(readers) < len(inner)
             used = set(self.nodes[m].outputs)
             terms[m] = sum(
                 terms[r] * sum(i in used for i in self.nodes[r].inputs) for r in readers

@@ -18,6 +18,7 @@ from ...ir.layout import Digit, Layout
 from ...ir.target import Target
 from ..graph.graph import Graph, Node
 from ..ops import Kind, Stream, get
+from ..types import TensorType
 from .assign import Table, minimise
 from .layout_cost import read_cost, weight_columns
 from .texture_layout import choose_texture_layouts
@@ -29,12 +30,15 @@ def choose_layouts(graph: Graph, target: Target) -> Graph:
         return choose_texture_layouts(graph, target)
     types = dict(graph.types)
     constants = dict(graph.constants)
+    columns = weight_columns(graph)
     for node in graph.nodes:
-        for at, layout in _constant_layouts(node, graph, target):
-            name = node.inputs[at]
-            if types[name].layout is None and name not in graph.outputs:
-                types[name] = replace(types[name], layout=layout)
-                constants[name] = layout.pack(graph.constants[name])
+        name = node.inputs[1] if len(node.inputs) > 1 else ""
+        if name not in columns or types[name].layout is not None or name in graph.results:
+            continue
+        layout = _weight_layout(node, types[name], columns[name], target)
+        if layout is not None:
+            types[name] = replace(types[name], layout=layout)
+            constants[name] = layout.pack(graph.constants[name])
     for name, layout in _blocked(graph, target).items():
         types[name] = replace(types[name], layout=layout)
     return graph.replace(types=types, constants=constants)
@@ -104,15 +108,11 @@ def worth_blocking(channels: int, lanes: int) -> bool:
     return lanes > 1 and 2 * channels >= lanes
 
 
-def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[int, Layout]]:
-    """(input number, layout) of weights that this node wants packed."""
-    axis = weight_columns(node, graph)
-    if axis is None:
-        return []
-    w = graph.types[node.inputs[1]]
+def _weight_layout(node: Node, w: TensorType, axis: int, target: Target) -> Layout | None:
+    """How this node wants its weights ``w`` packed, whose columns ``axis`` counts."""
     lanes = target.lanes(w.dtype)
     if w.size <= 1 or not worth_blocking(w.shape[axis], lanes):
-        return []
+        return None
     layout = Layout.blocked(w.shape, axis, lanes)
     c = get(node.op).facts.contraction
     assert c is not None
@@ -122,7 +122,7 @@ def _constant_layouts(node: Node, graph: Graph, target: Target) -> list[tuple[in
         # A block of columns (filters) is read from its begin to its end, row after row.
         *outer, lane = layout.axes
         layout = replace(layout, axes=(outer.pop(axis), *outer, lane))
-    return [(1, layout)]
+    return layout
 
 
 def _streamed(shape: Sequence[int], block: int) -> Layout:

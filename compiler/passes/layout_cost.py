@@ -27,17 +27,20 @@ from ..schedules.measured import (
 from ..types import TensorType
 
 
-def weight_columns(node: Node, graph: Graph) -> int | None:
-    """The axis of a contraction's constant weights that counts columns; None where there are none,
-    and where others read the weights for other columns."""
-    if len(node.inputs) < 2 or node.inputs[1] not in graph.constants:
-        return None
-    shape = graph.types[node.inputs[1]].shape
-    axis = _columns(node, shape)
-    alike = all(
-        n.op == node.op and _columns(n, shape) == axis for n in graph.consumers[node.inputs[1]]
-    )
-    return axis if alike else None
+def weight_columns(graph: Graph) -> dict[str, int]:
+    """By name, the axis that counts columns of each constant that is a contraction's weights; those
+    that others read for other columns are left out."""
+    weights = {n.inputs[1] for n in graph.nodes if len(n.inputs) > 1}
+    table: dict[str, int] = {}
+    for name in weights & graph.constants.keys():
+        shape, readers = graph.types[name].shape, graph.consumers[name]
+        if len({n.op for n in readers}) > 1:
+            continue
+        axes = {_columns(n, shape) for n in readers}
+        axis = axes.pop()
+        if axis is not None and not axes:
+            table[name] = axis
+    return table
 
 
 def _columns(node: Node, weights: Sequence[int]) -> int | None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 from ...ir.target import Target
 from ..graph.graph import Graph, Node
 from ..ops import get
+from ..schedules.measured import JOINED
 from .rewrite import Rewrite
 
 
 def narrow_concats(graph: Graph, target: Target) -> Graph:
-    """``graph`` with wide concatenations as trees of narrow ones, where the target limits the
-    buffers of a kernel."""
-    most = target.max_buffers - 1  # one is the result
+    """``graph`` with wide concatenations as trees of narrow ones: of as many tensors as the target
+    can give to a kernel, and as are compiled in a reasonable time."""
+    most = JOINED
+    if target.max_buffers:
+        most = min(most, target.max_buffers - 1)  # one is the result
+    if target.texture_memory:
+        most = min(most, target.texture_units)
 
     def visit(r: Rewrite, n: Node) -> str | None:
         if get(n.op).facts.joins is None or len(n.inputs) <= most:

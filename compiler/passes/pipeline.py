@@ -10,13 +10,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 from ...ir.target import Target
 from ...runtime import knobs
+from ...runtime.lazy import lazy
 from ..graph.graph import Graph
 from ..graph.group import Group
+from ..graph.skeleton import refuse_flow
 from ..options import DEFAULTS, CompileOptions
 from .algorithms import choose_algorithms
 from .attention import fuse_attention
@@ -29,6 +30,7 @@ from .half import report_half_losses
 from .layout import choose_layouts
 from .narrow import narrow_concats
 from .results import detach_results
+from .share import share_slices
 from .simplify import simplify
 from .strided import gather_strided
 
@@ -76,10 +78,6 @@ def _inexact(target: Target, options: CompileOptions) -> bool:
     return _processor(target, options) and options.accuracy == "fast"
 
 
-def _few_buffers(target: Target, options: CompileOptions) -> bool:
-    return target.opt_level > 0 and target.max_buffers > 0
-
-
 def _half_floats(target: Target, options: CompileOptions) -> bool:
     return target.texture_memory and target.float_bits == 16
 
@@ -101,7 +99,8 @@ PASSES: tuple[GraphPass, ...] = (
     _for_target(_inexact, choose_algorithms),
     _wanted(_processor, gather_strided),
     _wanted(_processor, eliminate_dead),
-    _for_target(_few_buffers, narrow_concats),
+    _wanted(_optimised, share_slices),
+    _for_target(_optimised, narrow_concats),
     _for_target(_optimised, choose_layouts),
     _wanted(_half_floats, report_half_losses),
 )
@@ -116,11 +115,12 @@ class GraphPipeline:
     """
 
     def __init__(self, graph: Graph, options: CompileOptions = DEFAULTS):
+        refuse_flow(graph, "this")  # what needs one graph; sections come one by one
         self.graph, self.options = graph, options
         if knobs.dump_dir() is not None:
             knobs.dump("graph-00-graph.txt", f"{graph}\n")
 
-    @cached_property
+    @lazy
     def simplified(self) -> Graph:
         """The graph after all that no target decides."""
         rows = [(k, p) for k, p in enumerate(PASSES, 1) if p.when is None]

@@ -255,6 +255,15 @@ def _pad_into_window(r: Rewrite, n: Node) -> str | None:
     return r.add(n, "conv", [x, *n.inputs[1:]], attrs)
 
 
+def _no_wrap(r: Rewrite, n: Node) -> str | None:
+    """Constant indices of which none is negative need not be asked, in every kernel that reads
+    them, whether they are."""
+    index = r.const(n.inputs[1])
+    if index is None or not n.attrs["wrap"] or (index < 0).any():
+        return None
+    return r.add(n, n.op, n.inputs, {**n.attrs, "wrap": False})
+
+
 # Rules of what operators state, and of one operator's own algebra.
 FACT_RULES: tuple[GraphRule, ...] = (_neutral, _twice)
 RULES: dict[str, tuple[GraphRule, ...]] = {
@@ -273,4 +282,9 @@ RULES: dict[str, tuple[GraphRule, ...]] = {
     "clip": (_clamp,),
     "abs": (_abs_neg,),
     "conv": (_pad_into_window,),
+    "gather": (_no_wrap,),
+    "gather_elements": (_no_wrap,),
+    "gather_nd": (_no_wrap,),
+    "scatter_elements": (_no_wrap,),
+    "scatter_nd": (_no_wrap,),
 }

@@ -31,17 +31,17 @@ def choose_texture_layouts(graph: Graph, target: Target) -> Graph:
     """``graph`` with tensors laid out for fragments; constant weights are packed here."""
     types = dict(graph.types)
     constants = dict(graph.constants)
-    results = set(graph.outputs)
+    for name, axis in weight_columns(graph).items():
+        w = types[name]
+        if w.layout is None and name not in graph.results and w.size > 1 and w.shape[axis] > 1:
+            layout = Layout.blocked(w.shape, axis, LANES)  # output channels as lane
+            types[name] = replace(w, layout=layout)
+            constants[name] = layout.pack(graph.constants[name])
     for node in graph.nodes:
-        packed = _weights(node, graph)
-        if packed is not None:
-            name, layout = packed
-            if types[name].layout is None and name not in results:
-                types[name] = replace(types[name], layout=layout)
-                constants[name] = layout.pack(graph.constants[name])
         layout = _result(node, types, target)
         for o in node.outputs if layout is not None else ():
-            if o and o not in results and layout is not None and types[o].shape == layout.shape:
+            public = not o or o in graph.results
+            if not public and layout is not None and types[o].shape == layout.shape:
                 types[o] = replace(types[o], layout=layout)
     return graph.replace(types=types, constants=constants)
 
@@ -68,18 +68,6 @@ def tiled(shape: Sequence[int], lane: int, row: int, target: Target) -> Layout:
     inner = [(Digit(lane, LANES, blocks),), (Digit(row, 1, rows),), (Digit(lane, 1, LANES),)]
     inner = [(d,) for (d,) in inner if d.extent > 1]
     return Layout(tuple(shape), (*outer, *inner), blocks * rows)
-
-
-def _weights(node: Node, graph: Graph) -> tuple[str, Layout] | None:
-    """The constant operand of a contraction, and its layout with output channels as lane."""
-    axis = weight_columns(node, graph)
-    if axis is None:
-        return None
-    name = node.inputs[1]
-    w = graph.types[name]
-    if w.size <= 1 or w.shape[axis] < 2:
-        return None
-    return name, Layout.blocked(w.shape, axis, LANES)
 
 
 def _result(node: Node, types: dict[str, TensorType], target: Target) -> Layout | None:

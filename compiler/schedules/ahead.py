@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...ir.expr import IterVar, Read, as_int
+from ...ir.identity import among, same_objects
 from ...ir.schedule.stage import Stage
 from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
@@ -46,7 +47,7 @@ def panels_ahead(
     ``later``: axes whose loops run before they are needed, and how many of their elements then do.
     """
     v, panel = acc.axes[vector], tile.vectors * tile.lanes
-    r = next((r for r in acc.reads() if _indexed_by(r, v) and _comes_from_afar(r)), None)
+    r = next((r for r in acc.reads() if _indexed_by(r, v) and _comes_from_afar(acc, r)), None)
     if r is None or not ctx.target.has_prefetch or (ahead is None and size([v]) <= panel):
         return None
     reusing = {k: size([a]) for k, a in enumerate(acc.axes) if a not in _used(r)}
@@ -71,7 +72,7 @@ def rows_ahead(
     v, rows = acc.axes[vector], acc.axes[row]
     for r in acc.reads():
         used = _used(r)
-        if rows in used and v not in used and _comes_from_afar(r) and size([rows]) > tile.rows:
+        if rows in used and v not in used and _comes_from_afar(acc, r) and size([rows]) > tile.rows:
             return ReadAhead(r, row, tile.rows)
     return None
 
@@ -112,11 +113,14 @@ def _fetch(acc: Stage, ahead: ReadAhead, loop: IterVar) -> None:
 
 def _indexed_by(r: Read, v: IterVar) -> bool:
     """Whether ``v`` is one index of ``r`` by itself, and in no other."""
-    return [i for i in r.indices if any(n is v for n in walk(i))] == [v]
+    return same_objects([i for i in r.indices if among(v, walk(i))], [v])
 
 
-def _comes_from_afar(r: Read) -> bool:
-    return isinstance(r.tensor.op, PlaceholderOp) and bytes_of(r.tensor) >= FETCH_BYTES
+def _comes_from_afar(acc: Stage, r: Read) -> bool:
+    """Whether an input is read once and is large. One that is both operands of a product comes in
+    by one of them for the other."""
+    large = isinstance(r.tensor.op, PlaceholderOp) and bytes_of(r.tensor) >= FETCH_BYTES
+    return large and sum(other.tensor is r.tensor for other in acc.reads()) == 1
 
 
 def _used(r: Read) -> set[object]:

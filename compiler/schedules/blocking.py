@@ -7,9 +7,11 @@ core has for itself, the bytes that reach it from beyond.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ...ir.expr import Expr, IterVar, as_int
+from ...ir.identity import among
 from ...ir.schedule.stage import Stage
 from ...ir.tensor import Tensor
 from ...ir.visit import walk
@@ -21,6 +23,7 @@ from .measured import (
     COVERED_CYCLES,
     COVERING,
     DEPTH_BLOCK_BYTES,
+    EVICTED_CYCLES,
     FEW_TILES,
     LINE_BYTES,
     LINE_CYCLES,
@@ -31,6 +34,8 @@ from .measured import (
     STREAM_BYTES,
     UNEVEN,
     UNROLLED,
+    WAY_BYTES,
+    WAYS,
     WHOLE_SHARE,
 )
 
@@ -55,12 +60,12 @@ def choose_tile(
     block: int,
     shares_vector: bool,
     depth: int = 0,
-    apart: bool = False,
+    pitch: int = 0,
 ) -> Tile:
     """The register tile with the least estimated time over the whole extent of both axes; for a
     depthwise product one that is small enough to unroll the window, too. ``depth``: how long the
-    sums are; ``apart``: the rows of the operand without vectors lie each in a place of its own, as
-    those of a matrix do.
+    sums are; ``pitch``: how many bytes the rows of the operand without vectors are apart, where
+    each lies in a place of its own, as those of a matrix do.
 
     Per reduction step a tile costs the larger of its multiply-adds, at two a cycle, and its loads,
     and never less than the latency of one; tiles at the ends cost what they are.
@@ -84,7 +89,7 @@ def choose_tile(
                 break
             # Tiles at the ends are as small as what is left for them.
             cost = sum(
-                n * m * _step_cycles(v, c, lanes, depth, apart)
+                n * m * _step_cycles(v, c, lanes, depth, pitch)
                 for n, v in ((rows // r, r), (1, rows % r))
                 for m, c in ((count // vectors, vectors), (1, count % vectors))
                 if v and c
@@ -97,15 +102,34 @@ def choose_tile(
     return best
 
 
-def _step_cycles(rows: int, vectors: int, lanes: int, depth: int, apart: bool) -> float:
+def _step_cycles(rows: int, vectors: int, lanes: int, depth: int, pitch: int) -> float:
     """Cycles of a step of the reduction in a tile."""
     least = STEP_CYCLES if rows * vectors < COVERING else COVERED_CYCLES
     cycles = max(rows * vectors / 2, (rows + vectors) / LOADS, least)
     if depth * vectors * lanes * 4 > NEAR_BYTES:
         # The panel streams through the first-level cache, and so do rows that lie apart.
-        streams = vectors * lanes + (rows if apart else 0)
+        streams = vectors * lanes + (rows if pitch else 0)
         cycles = max(cycles, 4 * streams / LINE_BYTES * LINE_CYCLES)
+    if pitch and depth * 4 > LINE_BYTES:
+        # Lines a multiple of a way apart have one set between them, and push each other out.
+        one_set = -(-rows * max(LINE_BYTES, math.gcd(pitch, WAY_BYTES)) // WAY_BYTES)
+        if one_set > WAYS:
+            cycles = max(cycles, rows * EVICTED_CYCLES)
     return cycles
+
+
+def row_pitch(acc: Stage, row: int, vector: int) -> int:
+    """Bytes from one row to the next of the operand without vectors; a line of the cache where rows
+    do not follow each other at one distance."""
+    r, v = acc.axes[row], acc.axes[vector]
+    for read in acc.reads():
+        used = {n for i in read.indices for n in walk(i)}
+        places = [k for k, i in enumerate(read.indices) if i is r]
+        if v in used or len(places) != 1:
+            continue
+        inner = [as_int(e) or 0 for e in read.tensor.shape[places[0] + 1 :]]
+        return math.prod(inner) * read.tensor.dtype.bytes or LINE_BYTES
+    return LINE_BYTES
 
 
 def tuned_tile(ctx: Context, acc: Stage, best: Tile, rows: int, columns: int) -> Tile:
@@ -198,7 +222,7 @@ def blocked_reduce_axis(ctx: Context, acc: Stage) -> tuple[IterVar | None, int]:
         if layout is None or layout.block(layout.lane.axis) == 1:
             continue
         index: Expr = r.indices[layout.lane.axis]
-        if isinstance(index, IterVar) and index in acc.reduce_axes:
+        if isinstance(index, IterVar) and among(index, acc.reduce_axes):
             block = layout.block(layout.lane.axis)
             if (as_int(index.extent) or 0) > block:
                 return index, block

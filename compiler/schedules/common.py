@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
 from ...ir.alu import Op
 from ...ir.expr import Binary, Call, Cast, Expr, IterVar, Read, Reduce, as_int
+from ...ir.identity import place_of, same_objects
 from ...ir.layout import Layout
-from ...ir.schedule.bounds import inline_bodies
+from ...ir.operations.scan import ScanOp
+from ...ir.schedule.inlining import inline_body
 from ...ir.schedule.schedule import Schedule
 from ...ir.schedule.stage import Stage
 from ...ir.target import Target
 from ...ir.tensor import ComputeOp, Tensor
-from ...ir.visit import walk
+from ...ir.visit import children, tally, walk
 from .choices import Choices, Value
 from .measured import PARALLEL_WORK
 
@@ -33,11 +35,12 @@ class Context:
         return self.choices.choose(name, options, default)
 
     def stored(self) -> list[Stage]:
-        """The stages that have loops, producers first."""
+        """The stages that have loops, producers first; without those that a recurrence computes
+        step by step, which stay as they are."""
         return [
             s
             for s in self.schedule.stages
-            if isinstance(s.op, ComputeOp) and s.attach.kind != "inline"
+            if isinstance(s.op, ComputeOp) and s.attach.kind != "inline" and not _in_steps(s)
         ]
 
     def layout(self, stage: Stage) -> Layout | None:
@@ -66,6 +69,8 @@ class Context:
         if stage.is_output or len(stage.op.outputs) != 1:
             return None
         readers = self.readers(stage)
+        if any(not isinstance(r.op, ComputeOp) or _in_steps(r) for r in readers):
+            return None
         if len(readers) != 1 or readers[0].reduce_axes or len(readers[0].body) != 1:
             return None
         reader = readers[0]
@@ -73,7 +78,26 @@ class Context:
             return None
         body = inlined_body(self, reader)[0]
         reads = [r for r in walk(body) if isinstance(r, Read) and r.tensor.op is stage.op]
-        return reader if reads and all(r.indices == reader.axes for r in reads) else None
+        return (
+            reader if reads and all(same_objects(r.indices, reader.axes) for r in reads) else None
+        )
+
+
+def outside_of_indices(bodies: Iterable[Expr]) -> Iterator[Expr]:
+    """The nodes of expressions once, reads included, but nothing of what reads are indexed by."""
+    below, seen = list(bodies), set[Expr]()
+    while below:
+        n = below.pop()
+        if n in seen:
+            continue
+        seen.add(n)
+        yield n
+        if not isinstance(n, Read):
+            below += [c for c in children(n) if isinstance(c, Expr)]
+
+
+def _in_steps(stage: Stage) -> bool:
+    return stage.attach.stage is not None and isinstance(stage.attach.stage.op, ScanOp)
 
 
 def part_of(stage: Stage, kind: str) -> str:
@@ -85,7 +109,7 @@ def part_of(stage: Stage, kind: str) -> str:
 
 def inlined_body(ctx: Context, stage: Stage) -> tuple[Expr, ...]:
     """The body of a stage with inlined producers written out."""
-    return inline_bodies(ctx.schedule)[stage]
+    return inline_body(ctx.schedule, stage)
 
 
 def constant_domain(stage: Stage) -> bool:
@@ -108,7 +132,7 @@ def expensive(e: Expr) -> bool:
 
 def work(stage: Stage) -> int:
     """Scalar operations of a stage, roughly."""
-    per_point = sum(5 if isinstance(n, Call) else 1 for b in stage.body for n in walk(b))
+    per_point = sum(tally(b, lambda n: 5 if isinstance(n, Call) else 1) for b in stage.body)
     return size(stage.axes) * size(stage.reduce_axes) * per_point
 
 
@@ -146,7 +170,7 @@ def run_parallel(
     long = [a for a in loops if as_int(a.extent) != 1]
     if operations < PARALLEL_WORK or not long:
         return None
-    first, last = stage.leaves.index(long[0]), stage.leaves.index(long[-1])
+    first, last = place_of(long[0], stage.leaves), place_of(long[-1], stage.leaves)
     span = stage.leaves[first : last + 1]
     loop = stage.fuse(*span) if len(span) > 1 else span[0]
     stage.parallel(loop)

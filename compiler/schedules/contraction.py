@@ -17,7 +17,7 @@ from ...ir.layout import Digit, Layout
 from ...ir.schedule.stage import Stage
 from ...ir.tensor import PlaceholderOp
 from ...ir.visit import walk
-from .blocking import Tile, blocked_reduce_axis, bytes_of, choose_tile, tuned_tile
+from .blocking import Tile, blocked_reduce_axis, bytes_of, choose_tile, row_pitch, tuned_tile
 from .common import Context, lane_axis, reduce_source, size, strip_casts, work
 from .measured import PACK_BYTES, PACK_DEPTH, PACK_ROWS
 from .register_tile import TiledContraction, tile_contraction
@@ -59,7 +59,9 @@ def schedule_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         block=_block(ctx, result, vector),
         shares_vector=shares,
         depth=size(accumulate.reduce_axes),
-        apart=plain and not blocked,
+        pitch=row_pitch(accumulate, row, vector)
+        if row is not None and plain and not blocked
+        else 0,
     )
     tile = tuned_tile(ctx, accumulate, tile, rows, columns)
     line = None

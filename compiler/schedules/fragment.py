@@ -18,24 +18,30 @@ read is kept inside textures by the code generator.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...ir.expr import Expr, IterVar, Read, Select, Var, as_int, const
+from ...ir.identity import same_objects
 from ...ir.layout import Digit, Layout
-from ...ir.schedule.bounds import inline_bodies
+from ...ir.schedule.inlining import inline_bodies
 from ...ir.schedule.loops import thread_axis
 from ...ir.schedule.schedule import Schedule, create_schedule
 from ...ir.schedule.stage import Stage
+from ...ir.schedule.trace import Trace
 from ...ir.simplify import stride
 from ...ir.target import Target
 from ...ir.tensor import ComputeOp, PlaceholderOp, Tensor
-from ...ir.visit import Mutator, walk
+from ...ir.visit import Mutator, tally, walk
 from ...runtime.errors import CodegenError
-from .common import Context, constant_domain, expensive, size
-from .measured import MAX_REPEAT, MAX_UNROLLED, WHOLE_WINDOW
+from .choices import Choices
+from .columns import cut_in_blocks
+from .common import Context, constant_domain, expensive, orders, size
+from .growth import Growth
+from .measured import LONG_SUM, MANY, MAX_REPEAT, MAX_UNROLLED, MOST_TURNS, WHOLE_WINDOW
 
 LANES = 4  # of a texel
+WISHES = ("compute_inline", "compute_root")  # primitives that say something about draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +57,29 @@ class Draw:
 
 
 def draws(
-    outputs: Sequence[Tensor], target: Target, layouts: Mapping[Tensor, Layout] | None = None
+    outputs: Sequence[Tensor],
+    target: Target,
+    layouts: Mapping[Tensor, Layout] | None = None,
+    wishes: Trace | None = None,
+    choices: Choices | None = None,
 ) -> list[Draw]:
     """The draws that compute ``outputs``, in order. Tensors that one draw makes and another reads,
-    and that are not in ``outputs``, are scratch; they lie in row-major order.
+    and that are not in ``outputs``, are scratch; they lie in row-major order. ``wishes`` are steps
+    of a user's schedule out of :data:`WISHES`: what is inlined, and what has a draw of its own.
+    ``choices`` answers what is open about draws that reduce: see :func:`_schedule_accumulator`.
 
     Raises :class:`CodegenError` where extents are not known at compile time.
     """
     s = create_schedule(tuple(outputs))
-    ctx = Context(s, target, dict(layouts or {}))
-    inline_for_fragments(ctx)
+    if wishes is not None:
+        wishes.replay(s)
+    ctx = Context(s, target, dict(layouts or {}), choices or Choices())
+    own = {step.stage for step in wishes or () if step.primitive == "compute_root"}
+    kept = {stage for stage in ctx.stored() if stage.name in own}
+    inline_for_fragments(ctx, kept)
+    for stage in list(ctx.stored()):
+        if stage.reduce_axes and constant_domain(stage):
+            _share_long_sum(ctx, stage)
     bodies = inline_bodies(s)
     joined: dict[Stage, Stage] = {}
     for stage in ctx.stored():
@@ -70,7 +89,7 @@ def draws(
                 "shader has none."
             )
         reader = ctx.takes_epilogue(stage) if stage.reduce_axes else None
-        if reader is not None:
+        if reader is not None and stage not in kept:
             joined[stage] = reader
     needed = set(outputs)
     for body in bodies.values():
@@ -86,20 +105,42 @@ def draws(
     return made
 
 
-def inline_for_fragments(ctx: Context) -> None:
-    """Inline intermediate stages that are no reductions and cheap to recompute. A store and a fetch
-    are dear here, so that padding is inlined into convolutions, too."""
-    s = ctx.schedule
+def _share_long_sum(ctx: Context, stage: Stage) -> None:
+    """Few results of a long reduction: partial results are a draw of their own, so that more
+    fragments have work and roundings do not add up. A very long one must be: llvmpipe stops a
+    shader, without a word, after 65,536 turns of its loops."""
+    few = size(stage.axes) < MANY and not _is_product(stage)
+    blocks = cut_in_blocks(stage, LONG_SUM if few else MOST_TURNS)
+    if blocks is not None:
+        ctx.schedule.rfactor(stage.op.outputs, blocks)
+
+
+def _is_product(stage: Stage) -> bool:
+    """Whether what is reduced is made of two tensors or more."""
+    return len({n.tensor for b in stage.body for n in walk(b) if isinstance(n, Read)}) > 1
+
+
+def inline_for_fragments(ctx: Context, kept: Collection[Stage] = ()) -> None:
+    """Inline intermediate stages that are no reductions and cheap to recompute, but for ``kept``. A
+    store and a fetch are dear here, so that padding is inlined into convolutions, too."""
+    s, growth = ctx.schedule, Growth()
     for stage in list(ctx.stored()):
         readers = s.consumers(stage)
         if stage.reduce_axes or stage.is_output or not readers or len(stage.body) != 1:
             continue
+        if stage in kept:
+            continue
+        if not growth.fits(stage):
+            continue
         points = max(1, size(stage.axes))
         repeat = 0.0
         for reader in readers:
-            times = sum(r.tensor.op is stage.op for r in reader.reads())
+            times = reader.read_count(stage)
             repeat += times * size(reader.axes) * size(reader.reduce_axes) / points
-        if _moves_only(stage.body[0]) or repeat <= MAX_REPEAT or not _costs(stage, repeat):
+        inline = _moves_only(stage.body[0]) or repeat <= MAX_REPEAT or not _costs(stage, repeat)
+        if any(r.reduce_axes for r in readers):
+            inline = bool(ctx.choose(f"{stage.name}.inline", (False, True), inline))
+        if inline:
             stage.compute_inline()
 
 
@@ -113,7 +154,7 @@ def _moves_only(e: Expr) -> bool:
 
 
 def _costs(stage: Stage, repeat: float) -> bool:
-    reads = sum(1 for b in stage.body for n in walk(b) if isinstance(n, Read))
+    reads = sum(tally(b, lambda n: isinstance(n, Read)) for b in stage.body)
     return any(map(expensive, stage.body)) or reads * repeat > 4 * MAX_REPEAT
 
 
@@ -203,7 +244,7 @@ class _Rewrite(Mutator):
         local = self.kernel.local.get(r.tensor)
         if local is not None:
             return Read(local, self.axes.all)
-        if r.indices == tuple(self.stage.axes) and self.kernel.lies_like_result(r.tensor):
+        if same_objects(r.indices, self.stage.axes) and self.kernel.lies_like_result(r.tensor):
             return Read(self.kernel.parameter(r.tensor, self.axes), self.axes.all)
         indices = tuple(self(i) for i in r.indices)
         return Read(self.kernel.parameter(r.tensor, None), indices)
@@ -275,35 +316,58 @@ def _draw(
     for a in axes.layers:
         last.unroll(a)
     last.vectorize(axes.lane)
-    for t in dict.fromkeys(t.op for t in kernel.local.values()):
-        if t.outputs[0] in schedule:
-            _schedule_accumulator(kernel, schedule[t.outputs[0]], last, axes.f)
+    made = {t.op: ctx.schedule[source].name for source, t in kernel.local.items()}
+    for op, name in made.items():
+        if op.outputs[0] in schedule:
+            name = f"{name}.{k}" if k else name
+            _schedule_accumulator(kernel, schedule[op.outputs[0]], last, axes.f, name)
     reads = tuple(t for t, _ in kernel.parameters)
     return Draw(result, reads, schedule, (*kernel.parameters.values(), out), kernel.layouts)
 
 
-def _schedule_accumulator(kernel: _DrawKernel, acc: Stage, last: Stage, at: IterVar) -> None:
+def _schedule_accumulator(
+    kernel: _DrawKernel, acc: Stage, last: Stage, at: IterVar, name: str
+) -> None:
+    """The loops of a sum in registers.
+
+    Open questions, named after the stage: the order of the reduction's loops, how much of them is
+    unrolled (short ones as a whole, of one along storage some neighbours, of all together so many
+    statements), and how many axes of the tile lie outside of the reduction: that part of the tile
+    is then computed piece by piece, in fewer registers.
+    """
     acc.set_scope("local")
     acc.compute_at(last, at)
     f, *layers, lane = acc.axes
     loops: list[IterVar] = []
     unrolled: list[IterVar] = []
     copies = size(layers) * max(1, len(acc.body))
-    along = [a for a in acc.reduce_axes if _contiguous(kernel, acc, a)]
-    order = sorted(acc.reduce_axes, key=lambda a: a in along)
-    for a in reversed(order):
+    along = {a for a in acc.reduce_axes if _contiguous(kernel, acc, a)}
+    plain = sorted(acc.reduce_axes, key=lambda a: a in along)
+    order = tuple(range(len(plain)))
+    choose = kernel.ctx.choose
+    if len(plain) > 1:
+        order = choose(f"{name}.order", orders(order), order)
+        assert isinstance(order, tuple)
+    window = choose(f"{name}.window", (1, 2, 4, WHOLE_WINDOW, 16, 32), WHOLE_WINDOW)
+    limits = (8, 26, 52, 104, MAX_UNROLLED, 2 * MAX_UNROLLED)
+    most = choose(f"{name}.statements", limits, MAX_UNROLLED)
+    step = choose(f"{name}.step", (2, LANES, 8, 16), LANES) if along else LANES
+    assert isinstance(window, int) and isinstance(most, int) and isinstance(step, int)
+    for a in (plain[k] for k in reversed(order)):
         n = as_int(a.extent) or 1
-        if n <= WHOLE_WINDOW and copies * n <= MAX_UNROLLED:
+        if n <= window and copies * n <= most:
             unrolled.insert(0, a)
             copies *= n
-        elif a in along and n > LANES and copies * LANES <= MAX_UNROLLED:
-            outer, inner = acc.split(a, factor=LANES)
+        elif a in along and n > step and copies * step <= most:
+            outer, inner = acc.split(a, factor=step)
             loops.insert(0, outer)
             unrolled.insert(0, inner)
-            copies *= LANES
+            copies *= step
         else:
             loops.insert(0, a)
-    acc.reorder(f, *loops, *unrolled, *layers, lane)
+    outside = choose(f"{name}.outside", range(len(layers) + 1), 0)
+    assert isinstance(outside, int)
+    acc.reorder(f, *layers[:outside], *loops, *unrolled, *layers[outside:], lane)
     for a in (*unrolled, *layers):
         acc.unroll(a)
     acc.vectorize(lane)
@@ -323,4 +387,4 @@ def _contiguous(kernel: _DrawKernel, acc: Stage, a: IterVar) -> bool:
     return False
 
 
-__all__ = ["LANES", "Draw", "draws", "inline_for_fragments"]
+__all__ = ["LANES", "WISHES", "Draw", "draws", "inline_for_fragments"]

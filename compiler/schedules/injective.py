@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from ...ir.expr import Expr, Read, as_int
+from ...ir.expr import Expr, IterVar, Read, as_int
+from ...ir.identity import among, same_objects
 from ...ir.schedule.stage import Stage
-from ...ir.visit import children
+from ...ir.visit import variables
 from .common import (
     Context,
     inlined_body,
     lane_axis,
+    outside_of_indices,
     run_parallel,
     size,
     vectorize_along,
     work,
 )
+from .measured import WHOLE_LINE
+from .transpose import schedule_transpose
 
 
 def schedule_injective(ctx: Context, stage: Stage) -> None:
@@ -37,10 +41,22 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
         stage.vectorize(inner)
         run_parallel(ctx, stage, [outer], operations)
         return
-    block = layout.block(axis) if layout is not None else lanes
-    loops = vectorize_along(stage, axis, block, layout)[:-1]
+    if layout is None and schedule_transpose(ctx, stage, operations):
+        return
+    together = alike(ctx, stage) if layout is None else []
+    if len(together) > 1 and (as_int(together[-1].extent) or 0) % lanes:
+        # Lines of 28 or 7 elements would each end in part of a vector.
+        flat = stage.fuse(*together)
+        loops = [*stage.axes[: -len(together)]]
+        if (as_int(flat.extent) or 0) > WHOLE_LINE * lanes:
+            outer, flat = stage.split(flat, factor=lanes)
+            loops.append(outer)
+        stage.vectorize(flat)
+    else:
+        block = layout.block(axis) if layout is not None else lanes
+        loops = vectorize_along(stage, axis, block, layout)[:-1]
     # A few long chunks are enough: the innermost loop stays a loop inside each of them.
-    enough = 4 * max(ctx.target.num_threads, 16)
+    enough = 64
     k = 1
     while k < len(loops) and size(loops[:k]) < enough:
         k += 1
@@ -51,20 +67,46 @@ def is_elementwise(ctx: Context, stage: Stage) -> bool:
     """Every operand is read at the element that is written, in row-major storage, and the axes
     occur nowhere else: then a flat loop needs no divisions."""
     shape = [as_int(a.extent) for a in stage.axes]
-    below: list[Expr] = list(inlined_body(ctx, stage))
-    while below:
-        n = below.pop()
+    for n in outside_of_indices(inlined_body(ctx, stage)):
         if not isinstance(n, Read):
-            if n in stage.axes:
+            if among(n, stage.axes):
                 return False
-            below += [c for c in children(n) if isinstance(c, Expr)]
         elif (
-            n.indices != stage.axes
+            not same_objects(n.indices, stage.axes)
             or ctx.layout_of(n.tensor) is not None
             or [as_int(e) for e in n.tensor.shape] != shape
         ):
             return False
     return True
+
+
+def alike(ctx: Context, stage: Stage) -> list[IterVar]:
+    """The last axes of a row-major result that lie behind each other in every operand that has
+    them at all, as those of an image do where a bias has none: they can be one loop without
+    divisions."""
+    axes, shape = stage.axes, [as_int(a.extent) for a in stage.axes]
+    if None in shape:
+        return []
+    number: dict[Expr, int] = {a: k for k, a in enumerate(axes)}
+    apart = 0  # the axes before this one stay loops of their own
+    for n in outside_of_indices(inlined_body(ctx, stage)):
+        if not isinstance(n, Read):
+            apart = max(apart, number.get(n, -1) + 1)
+            continue
+        alike, rest = 0, len(n.indices)
+        plain = ctx.layout_of(n.tensor) is None
+        while (
+            plain
+            and alike < min(len(axes), rest)
+            and n.indices[-1 - alike] is axes[-1 - alike]
+            and as_int(n.tensor.shape[-1 - alike]) == shape[-1 - alike]
+        ):
+            alike += 1
+        if alike:  # what is not alike stays apart; an operand may have none of the last axes
+            apart = max(apart, len(axes) - alike)
+        for e in n.indices[: rest - alike]:
+            apart = max([apart, *(number[v] + 1 for v in variables(e) if v in number)])
+    return list(axes[apart:])
 
 
 def adopt_layout(ctx: Context, stage: Stage) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ...ir.expr import Read, Select, as_int
 from ...ir.schedule.stage import Stage
+from ...ir.tensor import ComputeOp
 from ...ir.visit import walk
 from .common import Context, expensive, size
+from .growth import Growth
 from .measured import MAX_REPEAT
 from .winograd import keeps_registers
 
@@ -18,16 +20,20 @@ def inline_cheap_stages(ctx: Context) -> None:
     own in front of a contraction: guards in its inner loop cost more than the copy. In front of
     windows that work channel by channel (pooling, depthwise convolutions) the copy costs more.
     """
-    s = ctx.schedule
+    s, growth = ctx.schedule, Growth()
     for stage in list(ctx.stored()):
         if stage.reduce_axes or stage.is_output or not s.consumers(stage):
+            continue
+        if not all(isinstance(c.op, ComputeOp) for c in s.consumers(stage)):
+            continue  # statements and recurrences read what is stored
+        if not growth.fits(stage):
             continue
         if keeps_registers(stage):
             continue
         points = max(1, size(stage.axes))
         repeat = 0.0
         for reader in s.consumers(stage):
-            times = sum(r.tensor.op is stage.op for r in reader.reads())
+            times = reader.read_count(stage)
             repeat += times * size(reader.axes) * size(reader.reduce_axes) / points
         if _costs(stage) and len(s.consumers(stage)) > 1 and _reduced(ctx, stage):
             continue  # exponentials are summed and divided: rows are kept between the two

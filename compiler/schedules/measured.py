@@ -43,6 +43,7 @@ def _since(change: str) -> str:
 
 
 _ZEN3 = "two shared AMD EPYC cores, Zen 3, AVX2, 512 KiB of second-level cache each"
+_ZEN4 = "two shared AMD EPYC cores, Zen 4, AVX-512, 1 MiB of second-level cache each"
 _ZEN5 = "two AMD EPYC cores, Zen 5, AVX-512"
 _NO_COMMAND = "the command is not recorded"
 _CACHES = _since("2026-11-28, 0e3cf36")
@@ -68,6 +69,20 @@ LINE_BYTES = _number("LINE_BYTES", 64, "bytes", "a line of the cache", "x86-64 a
 LINE_CYCLES = _number(
     "LINE_CYCLES", 4.0, "cycles", "a line that comes from the second-level cache", _STEPS
 )
+WAY_BYTES = _number(
+    "WAY_BYTES", 4096, "bytes", "lines so far apart share a set of the first-level cache",
+    "x86-64 and ARM's manuals: 64 sets of lines of LINE_BYTES, as a page has",
+)  # fmt: skip
+WAYS = _number(
+    "WAYS", 8, "lines", "of rows that a set of the first-level cache holds",
+    "x86-64 manuals: 8 or 12 ways",
+)  # fmt: skip
+EVICTED_CYCLES = _number(
+    "EVICTED_CYCLES", 1.2, "cycles",
+    "a row of a tile whose line was pushed out by the other rows before its next element is read",
+    f"{_ZEN4}; python -m weft.benchmarks, product 1024³: 13 rows 92, 8 rows 111 GFLOP/s; "
+    "2026-11-30, ece0dca",
+)  # fmt: skip
 STEP_CYCLES = _number(
     "STEP_CYCLES", 5.0, "cycles",
     "a step of a tile of too few accumulators to cover the latency of a multiply-add", _CACHES,
@@ -126,6 +141,22 @@ CHUNKS = _number("CHUNKS", 16, "iterations", "that a parallel loop should have a
 PARALLEL_WORK = _number(
     "PARALLEL_WORK", 1 << 15, "scalar operations",
     "below, a second thread costs more than it brings (a launch is some microseconds)", ESTIMATE,
+)  # fmt: skip
+
+# --- long sums (reduction.py, columns.py)
+
+LONG_SUM = _number(
+    "LONG_SUM", 512, "terms",
+    "from which on a sum is one of sums, each of about the square root of as many terms", ESTIMATE,
+)  # fmt: skip
+LONG_COLUMN = _number(
+    "LONG_COLUMN", 128, "terms", "from which on columns are reduced side by side", ESTIMATE
+)
+
+MOST_TURNS = _number(
+    "MOST_TURNS", 1 << 16, "terms", "that one fragment, or one thread of a product, may reduce",
+    "2026-11-29, 4717335: sums of 100,000 terms are wrong; Mesa's llvmpipe and lavapipe leave all "
+    "loops of a shader after so many turns together",
 )  # fmt: skip
 
 # --- packing and fetching ahead (contraction.py, ahead.py)
@@ -199,6 +230,13 @@ ATTENTION_BYTES = _number(
 MAX_REPEAT = _number(
     "MAX_REPEAT", 2, "times", "the work of a stage that is computed again for each read", ESTIMATE
 )
+MAX_INLINED = _number(
+    "MAX_INLINED", 256, "operations", "of an element that is written out where it is read",
+    ESTIMATE,
+)  # fmt: skip
+DEAR_OPERATION = _number(
+    "DEAR_OPERATION", 24, "operations", "that a function or a division counts for there", ESTIMATE
+)
 UNROLLED_WINDOW = _number(
     "UNROLLED_WINDOW", 32, "elements", "of a window that is written out",
     f"{ESTIMATE}; 2026-11-25, fb8bc6f: MobileNetV2 5.5 -> 4.2 ms with windows unrolled",
@@ -261,6 +299,41 @@ GATHER_FILTERS = _number(
     "GATHER_FILTERS", 32, "filters",
     "with fewer, taking the places of a strided convolution first costs more than it saves",
     _PLACES,
+)  # fmt: skip
+SHARED_SLICES = _number(
+    "SHARED_SLICES", 32, "slices",
+    "from which on slices of one tensor share a kernel that reads where they start",
+    ESTIMATE,
+)  # fmt: skip
+JOINED = _number(
+    "JOINED", 120, "tensors",
+    "that one kernel concatenates; more are joined in steps",
+    "OpenCL promises 1024 bytes of parameters, 128 pointers; LLVM takes a time that grows with the "
+    "square from there on, 0.2 s for 120 and 3.6 s for 1000 tensors; two shared cores; "
+    "2026-11-29, 7253203; a Concat of so many, weft.compile(cache=False)",
+)  # fmt: skip
+TRANSPOSED_COLUMNS = _number(
+    "TRANSPOSED_COLUMNS", 64, "columns",
+    "of a tile of a transposition, whose lines of the operand are read whole: 19.7 ms for 2048^2 "
+    "float32 where 16 columns take 23.8, 116 without tiles and numpy 118",
+    "one thread of two shared cores of an EPYC of Zen 3; 2026-11-30, 8e5525c",
+)  # fmt: skip
+_LOCAL = "one thread of two shared cores of an EPYC of Zen 3; 2026-11-30, 8e5525c"
+TRANSPOSED_LINE = _number(
+    "TRANSPOSED_LINE", 64, "bytes", "of a line of such a tile: one of the cache", _LOCAL
+)
+WIDE_TILE = _number(
+    "WIDE_TILE", 4096, "bytes",
+    "of a line of a tile of columns: with less, every line is a page of which few bytes are read; "
+    "sums over the rows of 4096^2 take 31 ms with 256 bytes and 15 with a page, numpy 18",
+    _LOCAL,
+)  # fmt: skip
+ROWS_TOGETHER = _number(
+    "ROWS_TOGETHER", 8, "rows", "added up before a sum goes back to the nearest cache", _LOCAL
+)
+WHOLE_LINE = _number(
+    "WHOLE_LINE", 8, "vectors", "of a line that needs no loop: 3 GB/s with one for 7x7, 15 without",
+    _LOCAL,
 )  # fmt: skip
 DETACH_DEPTH = _number(
     "DETACH_DEPTH",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ...ir.expr import IterVar, Read, as_int
+from ...ir.expr import Expr, IterVar, Read, as_int
 from ...ir.schedule.stage import Stage
 from ...ir.simplify import stride
 from ...ir.tensor import Tensor
 from ...ir.visit import walk
+from .columns import schedule_columns, sum_in_blocks
 from .common import (
     Context,
     inlined_body,
@@ -17,7 +18,7 @@ from .common import (
     vectorize_along,
     work,
 )
-from .measured import UNROLLED_WINDOW
+from .measured import LONG_COLUMN, UNROLLED_WINDOW
 
 
 def schedule_reduction(ctx: Context, stage: Stage, parallel: bool = True) -> set[Stage]:
@@ -39,6 +40,12 @@ def schedule_reduction(ctx: Context, stage: Stage, parallel: bool = True) -> set
     if axis is None or len(stage.op.outputs) != 1:
         run_parallel(ctx, stage, _outer(stage), operations)
         return {stage}
+    if (
+        layout is None
+        and reduce_source(stage) is not None
+        and size(stage.reduce_axes) >= LONG_COLUMN
+    ):
+        return schedule_columns(ctx, stage, axis, lanes, operations)
     # Accumulate a vector of results in a register, then store it.
     accumulator = s[s.cache_write(stage.op.outputs[0], "local")]
     if layout is not None:
@@ -67,9 +74,8 @@ def _outer(stage: Stage) -> list[IterVar]:
     return [a for a in stage.leaves if a.kind != "reduce"]
 
 
-def _contiguous_reduce_axis(ctx: Context, stage: Stage) -> IterVar | None:
-    """The reduce axis along which the largest operand lies in memory, if there is one. Not that of
-    a window that moves by one: neighbours of the result are neighbours there, too."""
+def _lane_index(ctx: Context, stage: Stage) -> Expr | None:
+    """Where the largest operand is read along the axis that is contiguous in memory."""
     reads = [n for b in inlined_body(ctx, stage) for n in walk(b) if isinstance(n, Read)]
     reads = [r for r in reads if r.indices]
     if not reads:
@@ -84,8 +90,20 @@ def _contiguous_reduce_axis(ctx: Context, stage: Stage) -> IterVar | None:
     largest = max(reads, key=elements)
     layout = ctx.layout_of(largest.tensor)
     position = _lane_position(largest.tensor) if layout is None else layout.lane.axis
-    index = largest.indices[position]
-    if any(stride(index, a) == 1 and size([a]) > 1 for a in stage.axes):
+    return largest.indices[position]
+
+
+def _neighbours(ctx: Context, stage: Stage, axis: IterVar) -> bool:
+    """Whether neighbours along ``axis`` of the result read neighbours of the largest operand."""
+    index = _lane_index(ctx, stage)
+    return index is not None and stride(index, axis) == 1
+
+
+def _contiguous_reduce_axis(ctx: Context, stage: Stage) -> IterVar | None:
+    """The reduce axis along which the largest operand lies in memory, if there is one. Not that of
+    a window that moves by one: neighbours of the result are neighbours there, too."""
+    index = _lane_index(ctx, stage)
+    if index is None or any(stride(index, a) == 1 and size([a]) > 1 for a in stage.axes):
         return None
     for a in stage.reduce_axes:
         if stride(index, a) == 1:
@@ -112,6 +130,7 @@ def _along_reduction(
     else:
         inner = along
     parts = [_partial(s[s.rfactor(result, inner)])]
+    blocks = _in_blocks(ctx, parts[0])
     # The lanes are added in halves, 16 -> 8 -> 4 -> 2: the latency of one addition each.
     while width % 4 == 0:
         width //= 2
@@ -126,7 +145,20 @@ def _along_reduction(
         at = [a for a in stage.leaves if a.kind != "reduce"][-1]
         for part in reversed(parts):
             part.compute_at(stage, at)
-    return {stage, *parts}
+    return {stage, *parts, *blocks}
+
+
+def _in_blocks(ctx: Context, part: Stage) -> set[Stage]:
+    """The sums of vectors, where they are long, as sums of sums."""
+    block = sum_in_blocks(ctx, part)
+    if block is None:
+        return set()
+    lane, *data = part.axes
+    part.reorder(*data, *part.reduce_axes, lane)
+    number, lane, *data = block.axes
+    block.reorder(number, *data, *(a for a in block.leaves if block.is_reduce(a)), lane)
+    block.vectorize(lane)
+    return {block}
 
 
 def _partial_results(n: int, lanes: int) -> int:

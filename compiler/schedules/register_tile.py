@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ir.expr import IterVar, as_int
+from ...ir.identity import among, place_of
 from ...ir.schedule.stage import Stage
 from .ahead import ReadAhead, beside, fetch_panel, fetch_rows, panels_ahead, rows_ahead
 from .blocking import (
@@ -138,7 +139,7 @@ def _block_rows(ctx: Context, c: TiledContraction, loops: _Loops) -> None:
         outermost, inner = c.result.split(loops.rows, factor=block)
         outer[-1] = loops.rows = inner
         loops.around_rows = block * c.tile.rows
-        outer.insert(outer.index(loops.vectors), outermost)
+        outer.insert(place_of(loops.vectors, outer), outermost)
 
 
 def _parallel(ctx: Context, c: TiledContraction, loops: _Loops, operations: int) -> IterVar | None:
@@ -199,10 +200,10 @@ def _innermost_outer(
     outer, leaves = loops.outer, c.result.leaves
     if not outer:
         return None, None
-    at = outer[-1] if outer[-1] in leaves else parallel
+    at = outer[-1] if among(outer[-1], leaves) else parallel
     if len(outer) < 2 or at is not loops.rows:
         return at, None
-    return at, outer[-2] if outer[-2] in leaves else parallel
+    return at, outer[-2] if among(outer[-2], leaves) else parallel
 
 
 def _ahead(

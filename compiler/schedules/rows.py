@@ -12,6 +12,7 @@ A row stays in the first-level cache between the stages, and threads are started
 from __future__ import annotations
 
 from ...ir.expr import IterVar, as_int
+from ...ir.identity import place_of
 from ...ir.schedule.bounds import infer_bounds
 from ...ir.schedule.stage import Stage
 from ...ir.stmt import ForKind
@@ -37,7 +38,7 @@ def join_rows(ctx: Context) -> None:
 
 def _before(stage: Stage, loop: IterVar) -> bool:
     """Whether a loop of more than one iteration encloses ``loop``."""
-    around = stage.leaves[: stage.leaves.index(loop)]
+    around = stage.leaves[: place_of(loop, stage.leaves)]
     lengths = stage.extents()
     return any(as_int(lengths[a]) != 1 for a in around)
 

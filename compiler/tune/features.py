@@ -10,18 +10,15 @@ a tree splits them at ratios. After the features of AutoTVM (Chen et al., NeurIP
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...ir.expr import Expr, Load, Select, Var, as_int
-from ...ir.layout import Layout
 from ...ir.passes.loopnest import build_loop_nest
-from ...ir.schedule.schedule import Schedule
 from ...ir.simplify import stride
 from ...ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Seq, Stmt, Store
-from ...ir.tensor import Tensor
 from ...ir.visit import walk
-from ..graph.group import GroupExpr
+from ..kernels.kernel import Nest
 
 LOOPS = 6  # innermost serial loops that are described one by one
 LEVELS = 6  # loops, from the innermost outwards, whose touched bytes are given
@@ -29,7 +26,7 @@ OPERANDS = 3  # loads of the main store that are described one by one
 
 NAMES: tuple[str, ...] = (
     "trips", "lanes", "tile", "tile_rows", "tile_columns", "reduction", "parallel",
-    "parallel_loops",
+    "parallel_loops", "blocks", "threads",
     "loads", "broadcasts", "contiguous", "strided", "loads_per_step", "guards", "selects",
     *(f"extent_{k}" for k in range(LOOPS)),
     *(f"bytes_{k}" for k in range(LEVELS)),
@@ -58,13 +55,11 @@ class _Nest:
     allocs: list[Buffer] = field(default_factory=list)
 
 
-def features(
-    expr: GroupExpr, schedule: Schedule, layouts: Mapping[Tensor, Layout]
-) -> tuple[float, ...]:
-    """One number per name in ``NAMES``. Raises ScheduleError or LoweringError when the schedule
-    cannot be carried out."""
-    args = (*expr.placeholders, *expr.outputs)
-    return nest_features(build_loop_nest(schedule, args, "task", layouts))
+def features(nests: Sequence[Nest]) -> tuple[float, ...]:
+    """One number per name in ``NAMES``, of the schedule with the most iterations where several
+    carry a computation out. Raises ScheduleError or LoweringError when one cannot be."""
+    found = [nest_features(build_loop_nest(s, args, "task", layouts)) for s, args, layouts in nests]
+    return max(found, key=lambda values: values[0])
 
 
 def nest_features(f: Function) -> tuple[float, ...]:
@@ -120,6 +115,9 @@ def _main(p: _Place) -> list[float]:
     unrolled = [f for f in p.loops if f.kind is ForKind.UNROLLED]
     parallel = [f for f in p.loops if f.kind is ForKind.PARALLEL]
     serial = [f for f in p.loops if f.kind is ForKind.SERIAL]
+    bound = [f for f in p.loops if f.kind is ForKind.BOUND]
+    threads = math.prod(_extent(f) for f in bound if f.tag.startswith("threadIdx"))
+    blocks = math.prod(map(_extent, bound)) // threads
     reduction = math.prod(_extent(f) for f in serial if f.var not in written)
     lanes = math.prod(map(_extent, vector))
     tile = math.prod(map(_extent, unrolled))
@@ -132,7 +130,8 @@ def _main(p: _Place) -> list[float]:
     pragma = [f.pragmas.get("unroll_max") for f in p.loops]
     values = [
         _log(p.trips), lanes, tile, *_pair([_extent(f) for f in unrolled]), _log(reduction),
-        _log(math.prod(map(_extent, parallel))), len(parallel), len(loads),
+        _log(math.prod(map(_extent, parallel))), len(parallel),
+        _log(blocks), _log(threads), len(loads),
         sum(s == 0 for s in steps), sum(s == 1 for s in steps),
         sum(s not in (0, 1) for s in steps), needed / max(1, tile), p.guards,
         sum(isinstance(n, Select) for n in walk(p.store.value)),

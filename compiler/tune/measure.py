@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from ...runtime.devices.cpu.cpu import CPUDevice, Library
+from ...runtime.devices.cpu.cpu import CPUDevice
+from ...runtime.devices.cpu.engine import Library
+from ...runtime.dtype import DType
 from ...runtime.errors import WeftError
 from ...runtime.ndarray import address, aligned_empty
 from ..graph.group import is_literal
@@ -25,11 +28,13 @@ KEPT = 16  # compiled candidates kept for comparisons
 
 @dataclass(frozen=True)
 class Measurement:
-    """What became of a candidate: ``state`` as in a record, the seconds of one call."""
+    """What became of a candidate: ``state`` as in a record, the seconds of one call, and which
+    machine measured it, as records name it; empty: this one."""
 
     state: str
     seconds: float | None = None
     message: str = ""
+    machine: str = ""
 
 
 def measure(task: Task, configs: Sequence[Config], threads: int) -> list[Measurement]:
@@ -52,15 +57,49 @@ def measure(task: Task, configs: Sequence[Config], threads: int) -> list[Measure
         if not bench.agrees():
             results[k] = Measurement("wrong", None, "the results differ from the default's")
             del runs[k]
+    for k, m in in_turns(runs, len(configs)).items():
+        results[k] = m
+    return [r for r in results if r is not None]
+
+
+class Timed(Protocol):
+    """A candidate that is ready to run."""
+
+    def call(self, n: int) -> np.ndarray:
+        """The nanoseconds of each of ``n`` calls."""
+        ...
+
+
+def in_turns(runs: Mapping[int, Timed], candidates: int) -> dict[int, Measurement]:
+    """The time of each of ``runs``, which are what is right of so many ``candidates``."""
     times: dict[int, list[np.ndarray]] = {k: [] for k in runs}
-    rounds = 2 if len(configs) == 1 else ROUNDS
-    counts = {k: r.calls_for(SHORT / rounds) for k, r in runs.items()}
+    rounds = 2 if candidates == 1 else ROUNDS
+    counts = {k: _calls_for(r, SHORT / rounds) for k, r in runs.items()}
     for _ in range(rounds):
         for k, r in runs.items():
             times[k].append(r.call(counts[k]))
-    for k, t in times.items():
-        results[k] = Measurement("ok", float(np.quantile(np.concatenate(t), 0.1)) * 1e-9)
-    return [r for r in results if r is not None]
+    return {
+        k: Measurement("ok", float(np.quantile(np.concatenate(t), 0.1)) * 1e-9)
+        for k, t in times.items()
+    }
+
+
+def _calls_for(run: Timed, seconds: float) -> int:
+    begin = time.perf_counter()
+    once = float(run.call(2).min()) * 1e-9
+    spent = time.perf_counter() - begin
+    once = max(once, spent / 8, 1e-9)  # a coarse clock may see nothing; a message takes longer
+    return int(np.clip(seconds / once, 3, 10_000)) if spent < 1 else 1
+
+
+def close_enough(got: np.ndarray, want: np.ndarray, dtype: DType) -> bool:
+    """Whether two results are the same but for the order of sums."""
+    if not dtype.is_float:
+        return np.array_equal(got, want)
+    a, b = got.astype(np.float64), want.astype(np.float64)
+    scale = np.abs(b[np.isfinite(b)]).max(initial=1e-30)
+    atol = scale * (2e-2 if dtype.bits < 32 else 1e-4)
+    return np.allclose(a, b, rtol=0, atol=atol, equal_nan=True)
 
 
 class _Bench:
@@ -82,20 +121,7 @@ class _Bench:
             a, b = got, want
             if t.layout is not None:  # what lies in the padding is nobody's business
                 a, b = t.layout.unpack(got), t.layout.unpack(want)
-            if not t.dtype.is_float:
-                if not np.array_equal(a, b):
-                    return False
-                continue
-            a, b = a.astype(np.float64), b.astype(np.float64)
-            finite = np.isfinite(b)
-            scale = np.abs(b[finite]).max(initial=1e-30)
-            if not np.allclose(
-                a,
-                b,
-                rtol=0,
-                atol=2e-2 * scale if t.dtype.bits < 32 else 1e-4 * scale,
-                equal_nan=True,
-            ):
+            if not close_enough(a, b, t.dtype):
                 return False
         for a in self.results:
             a.view(np.uint8)[...] = 0xA5  # a candidate that writes too little must not pass
@@ -116,12 +142,6 @@ class _Run:
         CPUDevice().run(steps, times)
         return np.diff(times)
 
-    def calls_for(self, seconds: float) -> int:
-        begin = time.perf_counter()
-        once = float(self.call(2).min()) * 1e-9
-        spent = time.perf_counter() - begin
-        return int(np.clip(seconds / max(once, 1e-9), 3, 10_000)) if spent < 1 else 1
-
 
 _loaded: OrderedDict[tuple[str, str, str], tuple[Library, str]] = OrderedDict()
 
@@ -139,14 +159,17 @@ def _compiled(task: Task, config: Config) -> tuple[Library, str]:
     return _loaded[place]
 
 
-def _random(t: TensorType, rng: np.random.Generator) -> np.ndarray:
+def sample(shape: tuple[int, ...], dtype: DType, rng: np.random.Generator) -> np.ndarray:
     """Values that any kernel can take: indices, which are wide integers, are zero."""
-    if t.dtype.is_float:
-        values = rng.standard_normal(t.shape).astype(t.dtype.numpy)
-    elif t.dtype.bits == 8 and t.dtype.kind != "bool":
-        values = rng.integers(0, 4, t.shape).astype(t.dtype.numpy)
-    else:
-        values = np.zeros(t.shape, t.dtype.numpy)
+    if dtype.is_float:
+        return rng.standard_normal(shape).astype(dtype.numpy)
+    if dtype.bits == 8 and dtype.kind != "bool":
+        return rng.integers(0, 4, shape).astype(dtype.numpy)
+    return np.zeros(shape, dtype.numpy)
+
+
+def _random(t: TensorType, rng: np.random.Generator) -> np.ndarray:
+    values = sample(t.shape, t.dtype, rng)
     stored = values if t.layout is None else t.layout.pack(values)
     array = aligned_empty(stored.shape, t.dtype)
     array[...] = stored

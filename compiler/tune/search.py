@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...runtime.errors import WeftError
+from ...runtime.errors import CodegenError, LoweringError, ScheduleError, WeftError
 from ..kernels.facts import trace_hash
-from ..schedules.choices import Choice, Choices, Config, Value
+from ..schedules.choices import Choice, Choices, Config, Value, config_text
 from .estimate import cycles
 from .features import NAMES, features
-from .task import Task
+from .task import AnyTask
 
+_UNKNOWN = (0.0,) * len(NAMES)  # features
 SAMPLES = 200  # random candidates that seeds are chosen from
 
 
@@ -39,7 +40,7 @@ class Candidate:
 class Space:
     """All schedules of a task that its rules allow."""
 
-    def __init__(self, task: Task, rng: random.Random, threads: int = 1):
+    def __init__(self, task: AnyTask, rng: random.Random, threads: int = 1):
         self.task, self._rng, self._threads = task, rng, threads
         self._known: dict[str, Candidate] = {}  # by trace
         self.default = self.candidate({})
@@ -48,15 +49,23 @@ class Space:
     def candidate(self, config: Config, pick: Callable[[Choice], Value] | None = None) -> Candidate:
         """The candidate of a configuration; ``pick`` answers what it leaves open. Configurations
         that lead to one schedule are one candidate. A schedule that cannot be lowered has features
-        of zero: measuring it says why."""
+        of zero: measuring it says why. So has one that a template's answers make impossible.
+
+        Raises the error of the task's own schedule, for an empty configuration.
+        """
         choices = Choices(config, pick)
-        expr, s, layouts = self.task.schedule(choices)
-        trace = trace_hash(s)
+        try:
+            nests = self.task.nests(choices)
+        except (ScheduleError, LoweringError, CodegenError):
+            if not config and pick is None:
+                raise
+            return Candidate(dict(choices.taken), config_text(choices.taken), _UNKNOWN)
+        trace = trace_hash(*(n.schedule for n in nests))
         if trace not in self._known:
             try:
-                values = features(expr, s, layouts)
+                values = features(nests)
             except WeftError:
-                values = (0.0,) * len(NAMES)
+                values = _UNKNOWN
             asked = tuple(c for c in choices.asked.values() if len(c.options) > 1)
             guess = cycles(values, self.task.target, self._threads)
             self._known[trace] = Candidate(dict(choices.taken), trace, values, asked, guess)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
 
-from .tuner import TaskState, TuneProgress
+from .state import TaskState, TuneProgress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,8 @@ SHOWN = 18  # tasks in the live table
 
 @contextmanager
 def live(peak: float) -> Iterator[Callable[[TuneProgress], None]]:
-    """A callback for the tuner. ``peak`` is the measured peak in FLOP/s."""
+    """A callback for the tuner. ``peak`` is the measured peak in FLOP/s, 0 where nobody knows it:
+    of other machines."""
     if not sys.stderr.isatty():
         yield _Lines(peak)
         return
@@ -61,8 +62,8 @@ def head(p: TuneProgress) -> str:
 
 def row(s: TaskState, peak: float) -> str:
     """How fast a task's champion is, in one line."""
-    share = s.gflops * 1e9 / peak if peak else 0.0
-    return f"{s.task.name}: {s.gflops:.1f} GFLOP/s, {share:.0%} of peak, {s.gain:.3f} times"
+    share = f"{s.gflops * 1e9 / peak:.0%} of peak, " if peak else ""
+    return f"{s.task.name}: {s.gflops:.1f} GFLOP/s, {share}{s.gain:.3f} times"
 
 
 def table(p: TuneProgress, peak: float) -> Table:
@@ -71,15 +72,15 @@ def table(p: TuneProgress, peak: float) -> Table:
 
     t = Table(title=head(p), title_justify="left", box=None)
     t.add_column("task")
-    for name in ("calls", "ms", "GFLOP/s", "of peak", "gain", "rounds"):
+    of_peak = ("of peak",) if peak else ()
+    for name in ("calls", "ms", "GFLOP/s", *of_peak, "gain", "rounds"):
         t.add_column(name, justify="right")
     known = [s for s in p.states if s.rounds]
     for s in sorted(known, key=lambda s: -s.promise if s.promise >= 0 else 1.0)[:SHOWN]:
-        share = s.gflops * 1e9 / peak if peak else 0.0
+        share = (f"{s.gflops * 1e9 / peak:.0%}",) if peak else ()
         t.add_row(
             ("» " if s is p.current else "  ") + s.task.name, str(s.task.calls),
-            f"{s.seconds * 1e3:.3f}", f"{s.gflops:.1f}", f"{share:.0%}", f"{s.gain:.3f}",
-            str(s.rounds),
+            f"{s.seconds * 1e3:.3f}", f"{s.gflops:.1f}", *share, f"{s.gain:.3f}", str(s.rounds),
         )  # fmt: skip
     return t
 

@@ -71,6 +71,12 @@ class Worker:
             return Answer("crashed", None, self._epitaph())
         return Answer(state, value, message)
 
+    def kill(self) -> None:
+        """End the child from another thread: what :meth:`run` waits for has then crashed."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def stop(self) -> None:
         """End the child, whatever it is doing."""
         if self._process is not None:

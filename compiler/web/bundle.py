@@ -1,22 +1,21 @@
 """A compiled model as a folder that any web server can serve: ``weft.bundle``.
 
-    index.html runtime/page/…             the page
-    weft.js runtime/…                     the runtime: import { load } from './weft.js'
-    bundle.json                           programs, size and SHA-256 of each part, model card
-    program.TARGET.json                   Program.to_json
-    kernels.TARGET.json or .wasm          shader texts by kernel; one wasm module
-    params-00001-of-00002.safetensors     constants, shared by the programs
+    index.html runtime/HASH/page/…            the page
+    weft.js runtime/HASH/…                    the runtime: import { load } from './weft.js'
+    bundle.json                               programs, size and SHA-256 of each part, model card
+    program.TARGET.HASH.json                  Program.to_json
+    kernels.TARGET.HASH.json or .wasm         shader texts by kernel; one wasm module
+    params-00001-of-00002.HASH.safetensors    constants, shared by the programs
+    bundle.files.json                         what weft wrote (``folder.py``)
 
-The same model and options give the same bytes. The folder appears complete or not at all.
+The same model and options give the same bytes. What is there already is replaced file by file, so
+that the folder holds the old bundle or the new one at any time, and files of others stay.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,26 +26,27 @@ import numpy as np
 
 from ...ir.target import Target
 from ...runtime import safetensors
-from ...runtime.devices.table import BROWSER, DEVICES
-from ...runtime.errors import InputError, PackageError, WeftError
+from ...runtime.devices.table import BROWSER, DEVICES, code_kind
+from ...runtime.errors import InputError, WeftError
 from ...runtime.executor import Executable
+from ...runtime.guard import guarded
+from ...runtime.sizes import known
 from ...runtime.version import __version__
-from ..driver import compile_graph, compile_options, resolved
+from ..driver import GraphCompiler, compile_options, resolved
 from ..frontends import UnboundGraph, bind, load
 from ..graph.graph import Graph
 from ..kernels.cache import KernelCache
 from ..options import CompileOptions, ProgressCallback
-from ..passes.pipeline import GraphPipeline
 from ..tune.records import Records
+from . import folder as places
 from . import page
 from . import weights as coding
 from .derived import find_derived
+from .folder import MANIFEST, VERSION, identity, named
 from .images import SIZE, layout_of
 from .parameters import ParameterPool, logical, shards
 from .process import Classes, Image, class_output, image_input, image_of, labels_of
 
-VERSION = 1
-MANIFEST = "bundle.json"
 WEB = tuple(row.kind for row in DEVICES.values() if BROWSER in row.hosts)  # what a page can run
 
 
@@ -54,7 +54,8 @@ WEB = tuple(row.kind for row in DEVICES.values() if BROWSER in row.hosts)  # wha
 class WebOptions:
     """What a bundle is beside its programs; see :func:`bundle`.
 
-    Raises :class:`InputError` for shards or a coding of weights that are not possible.
+    Raises :class:`InputError` for shards or a coding of weights that are not possible, and for
+    texts that UTF-8 cannot hold.
     """
 
     weights: str = "f32"
@@ -68,17 +69,22 @@ class WebOptions:
         if not self.shard_mb > 0:
             raise InputError(f"shards of {self.shard_mb} MiB are not possible.")
         coding.check_code(self.weights)
+        for text in (self.title or "", *(self.labels or ())):
+            if not text.isascii() and text.encode("utf-8", "replace").decode() != text:
+                raise InputError(f"{text!a} is no text: there is half a character in it.")
 
 
 @dataclass(frozen=True)
 class Bundle:
     """What was written. ``files``: bytes by name. ``fallbacks``: the work of a shader target that
-    runs on wasm, and why, by target."""
+    runs on wasm, and why, by target. ``kept``: files of the user's that stayed where weft would
+    have written or removed its own, such as a page that was edited."""
 
     path: Path
     files: Mapping[str, int]
     manifest: Mapping[str, Any]
     fallbacks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         sizes = {"page and runtime": 0, "kernels": 0, "parameters": 0}
@@ -92,9 +98,12 @@ class Bundle:
         lines += [f"  {what:<17} {_size(size):>10}" for what, size in sizes.items()]
         for target, groups in self.fallbacks.items():
             lines += [f"  {target}: on wasm: {g}: {why}" for g, why in groups.items()]
+        if self.kept:
+            lines.append(f"  kept, since they were edited: {', '.join(self.kept)}")
         return "\n".join(lines)
 
 
+@guarded
 def bundle(  # noqa: PLR0913 - public: keywords of compile and of WebOptions
     model: Any,
     path: str | os.PathLike[str],
@@ -109,18 +118,22 @@ def bundle(  # noqa: PLR0913 - public: keywords of compile and of WebOptions
     labels: Sequence[str] | None = None,
     title: str | None = None,
     opt_level: int | None = None,
+    threads: int | None = None,
     progress: ProgressCallback | None = None,
     cache: bool | KernelCache = True,
     records: bool | Records = True,
+    renderer: str = "",
     accuracy: str = "fast",
 ) -> Bundle:
     """Compile a model into a folder that is a web page.
 
     Parameters
     ----------
-    model, shapes, constants, opt_level, progress, cache, records, accuracy : as for
-        :func:`weft.compile`.
-    path : the folder. A bundle that is there already is replaced; any other folder must be empty.
+    model, shapes, constants, opt_level, threads, progress, cache, records, renderer, accuracy : as
+        for :func:`weft.compile`.
+    path : the folder. Of a bundle that is there already, the files that weft wrote are replaced;
+        other files in it stay, and so does an ``index.html`` that was edited. Any other folder must
+        be empty.
     targets : what the page may run on, the preferred one first: ``"webgpu"``, ``"webgl"``,
         ``"wasm"``, ``"wasm -threads"``.
     weights : ``"f32"``, ``"f16"`` or ``"int8"`` (see ``compiler/web/weights.py``).
@@ -136,13 +149,15 @@ def bundle(  # noqa: PLR0913 - public: keywords of compile and of WebOptions
     """
     web = WebOptions(weights, shard_mb, image, classes, labels, title)
     options = compile_options(
-        targets, shapes, constants, opt_level=opt_level, progress=progress, cache=cache,
-        records=records, accuracy=accuracy,
+        targets, shapes, constants, opt_level=opt_level, threads=threads, progress=progress,
+        cache=cache, records=records, renderer=renderer, accuracy=accuracy,
     )  # fmt: skip
-    return write_bundle(model, Path(path), options, web)
+    return write_bundle(model, path, options, web)
 
 
-def write_bundle(model: Any, folder: Path, options: CompileOptions, web: WebOptions) -> Bundle:
+def write_bundle(
+    model: Any, path: str | os.PathLike[str], options: CompileOptions, web: WebOptions
+) -> Bundle:
     """As :func:`bundle`, for the targets of ``options``."""
     goals = options.targets
     kinds = [g.kind for g in goals]
@@ -151,13 +166,13 @@ def write_bundle(model: Any, folder: Path, options: CompileOptions, web: WebOpti
             f"a bundle cannot be for {', '.join(map(str, goals)) or 'no target'}.",
             hint=f"targets of a page: {', '.join(WEB)}, each once",
         )
-    _check_place(folder)
+    place = places.survey(path)
     graph, about = prepare(_graph(model, options, web.image), web.image, web.classes, web.labels)
-    pipeline = GraphPipeline(graph.verify(), options)
+    compiler = GraphCompiler(graph.verify(), options)
     executables = []
     for goal in goals:
         try:
-            executables.append(compile_graph(pipeline, resolved(goal)))
+            executables.append(compiler.compile(resolved(goal)))
         except WeftError as e:
             others = tuple(g.kind for g in goals if g.fallback == goal.kind)
             if not others:
@@ -165,13 +180,14 @@ def write_bundle(model: Any, folder: Path, options: CompileOptions, web: WebOpti
             hint = f"{e.hint}; or leave {goal.kind} out: --no-fallback, targets={others}"
             raise type(e)(e.message, where=e.where, hint=hint) from e
     # The simplified graph's weights are those that algorithms transform.
-    plain = pipeline.simplified.constants
-    parts, manifest, fallbacks = data_of(goals, executables, graph.name, web, about, plain)
+    weights = compiler.weights
+    parts, manifest, fallbacks = data_of(goals, executables, graph.name, web, about, weights)
     parts |= page.files(manifest)
     parts[MANIFEST] = _json(manifest)
-    _write(folder, parts)
-    sizes = {k: len(v) for k, v in sorted(parts.items())}
-    return Bundle(folder, sizes, manifest, {k: v for k, v in fallbacks.items() if v})
+    kept = places.put(place, parts)
+    parts[places.LIST] = places.list_of(parts.items())
+    sizes = {k: len(v) for k, v in sorted(parts.items()) if k not in kept}
+    return Bundle(Path(path), sizes, manifest, {k: v for k, v in fallbacks.items() if v}, kept)
 
 
 def data_of(
@@ -190,7 +206,7 @@ def data_of(
         "version": VERSION,
         "name": name,
         "programs": programs,
-        "files": {k: _identity(parts[k]) for k in sorted(parts)},
+        "files": {k: identity(parts[k]) for k in sorted(parts)},
         "meta": {
             "weft": __version__,
             "title": web.title or name,
@@ -282,7 +298,7 @@ def _signature(graph: Graph, name: str) -> dict[str, Any]:
 def _count(exe: Executable) -> int:
     """Numbers that the model has learned (and a few that the compiler adds)."""
     used = {s.source: s for s in exe.program.slots if s.kind == "constant"}
-    return sum(int(np.prod(s.shape)) for s in used.values())
+    return sum(int(np.prod(known(s.shape))) for s in used.values())
 
 
 # ---- programs and parameters --------------------------------------------------------------------
@@ -305,10 +321,15 @@ def _parts(
         program, tensors = logical(exe.program, exe.params)
         program, names = pool.add(program, tensors, find_derived(tensors, plain), plain)
         users.append(names)
-        parts[f"program.{at}.json"] = _json(program.to_json())
-        entry = {"target": program.target, "program": f"program.{at}.json", "codes": {}}
+        text = _json(program.to_json())
+        parts[named(f"program.{at}", "json", text)] = text
+        entry = {
+            "target": program.target,
+            "program": named(f"program.{at}", "json", text),
+            "codes": {},
+        }
         for kind, data in _codes(exe).items():
-            name = f"kernels.{at}.{DEVICES[kind].module or 'json'}"
+            name = named(f"kernels.{at}", DEVICES[kind].module or "json", data)
             parts[name] = data
             entry["codes"][kind] = name
         entries.append(entry)
@@ -316,8 +337,9 @@ def _parts(
     stored = coding.encode(pool.tensors, web.weights)
     files = shards(stored, users, int(web.shard_mb * 2**20))
     for k, (names, by) in enumerate(files, 1):
-        name = f"params-{k:05d}-of-{len(files):05d}.safetensors"
-        parts[name] = b"".join(safetensors.chunks({n: stored[n] for n in names}))
+        data = b"".join(safetensors.chunks({n: stored[n] for n in names}))
+        name = named(f"params-{k:05d}-of-{len(files):05d}", "safetensors", data)
+        parts[name] = data
         for u in by:
             entries[u].setdefault("params", []).append(name)
     for entry in entries:
@@ -327,62 +349,17 @@ def _parts(
 
 def _codes(exe: Executable) -> dict[str, bytes]:
     """One file for each kind of device: a module as it is, shader texts as JSON."""
-    modules = {f".{row.module}": row.kind for row in DEVICES.values() if row.module}
     files: dict[str, bytes] = {}
     texts: dict[str, str] = {}
     for name, data in exe.codes.items():
-        kind = modules.get(Path(name).suffix)
-        if kind is not None:
+        kind = code_kind(name)
+        if kind:
             files[kind] = data
         else:
             texts[name] = data.decode()
     if texts:
         files[exe.program.target.split()[0]] = _json(texts)
     return files
-
-
-# ---- the folder ---------------------------------------------------------------------------------
-
-
-def _check_place(folder: Path) -> None:
-    if folder.is_dir() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
-        raise PackageError(
-            "the folder is not empty, and it is no bundle that could be replaced.",
-            where=str(folder), hint="name a new folder",
-        )  # fmt: skip
-    if folder.exists() and not folder.is_dir():
-        raise PackageError("there is a file of this name.", where=str(folder))
-
-
-def _write(folder: Path, parts: Mapping[str, bytes]) -> None:
-    """Write beside the folder, then put it in place by renaming."""
-    folder = folder.absolute()
-    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
-    new, old = (folder.parent / f".{folder.name}.{what}-{mark}" for what in ("new", "old"))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new.mkdir()
-        for name, data in parts.items():
-            file = new / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    except OSError as e:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise PackageError(
-            f"the bundle cannot be written: {e.strerror or e}.", where=str(folder),
-            hint="check that the folder is writable, and that the disk has room",
-        ) from None  # fmt: skip
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _identity(data: bytes) -> dict[str, Any]:
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _json(value: Any) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...ir.layout import Layout
 from ...runtime.artifact import Program
+from ...runtime.sizes import known
 from . import weights as coding
 from .derived import Derived
 
@@ -27,8 +28,8 @@ def logical(
         if s.kind == "constant":
             array = params[s.source]
             if s.layout:
-                array = Layout.from_text(s.layout, s.shape).unpack(array)
-            tensors[s.source] = np.ascontiguousarray(array).reshape(s.shape)
+                array = Layout.from_text(s.layout, known(s.shape)).unpack(array)
+            tensors[s.source] = np.ascontiguousarray(array).reshape(known(s.shape))
     return replace(program, meta={**program.meta, "params": "logical"}), tensors
 
 

@@ -17,7 +17,8 @@ from ....runtime.errors import ModelError, UnsupportedError
 from ...graph.graph import Source
 from ...types import TensorType
 from ..emit import Emitter
-from .tensors import TensorReader
+from .scope import UNKNOWN, Sequences
+from .tensors import TensorReader, narrow_bits
 
 REQUIRED: Any = object()  # the default of NodeContext.attr: the attribute must be there
 
@@ -27,7 +28,12 @@ _PLAIN = {
     AttributeProto.FLOATS: lambda a: tuple(float(v) for v in a.floats),
     AttributeProto.INTS: lambda a: tuple(int(v) for v in a.ints),
     AttributeProto.GRAPH: lambda a: a.g,
+    AttributeProto.TYPE_PROTO: lambda a: a.tp,
 }
+
+
+class ByDefinition(Exception):
+    """A converter leaves its node to the standard's definition of the operator."""
 
 
 class NodeContext:
@@ -51,7 +57,9 @@ class NodeContext:
         opset: int,
         wanted: Sequence[bool],
         source: Source,
+        sequences: Sequences,
     ):
+        self._sequences = sequences
         self._emitter, self._reader, self._wanted = emitter, reader, tuple(wanted)
         self._attributes = {a.name: a for a in node.attribute}
         self.op, self.domain, self.opset = node.op_type, node.domain, opset
@@ -74,9 +82,19 @@ class NodeContext:
 
     # -- attributes
 
+    @property
+    def attributes(self) -> list[str]:
+        """The names of the attributes that the node states."""
+        return list(self._attributes)
+
     def has_attr(self, name: str) -> bool:
         """Whether the node states the attribute, rather than leaving it to its default."""
         return name in self._attributes
+
+    def attr_bits(self, name: str) -> int | None:
+        """As :meth:`bits`, of an attribute that is a tensor."""
+        a = self._attributes[name]
+        return narrow_bits(a.t.data_type)
 
     def attr(self, name: str, default: Any = REQUIRED) -> Any:
         """The attribute as a Python value: int, float, str, a tuple of these, or an array."""
@@ -95,6 +113,8 @@ class NodeContext:
                 raise ModelError(f"the attribute {name!r} is no UTF-8.", where=self.where) from None
         if a.type == AttributeProto.TENSOR:
             return self._reader.array(a.t, self.where)
+        if a.type == AttributeProto.SPARSE_TENSOR:
+            return self._reader.dense(a.sparse_tensor, self.where)
         kind = AttributeProto.AttributeType.keys()
         known = a.type in AttributeProto.AttributeType.values()
         text = kind[AttributeProto.AttributeType.values().index(a.type)] if known else a.type
@@ -110,6 +130,11 @@ class NodeContext:
     def typeof(self, name: str) -> TensorType:
         """The type of a tensor by its weft name, also of one just added."""
         return self._emitter.builder.types[name]
+
+    def bits(self, i: int) -> int | None:
+        """Of input ``i``, whose type has whole bytes, the fewer bits that its numbers have; None
+        where they have all of them."""
+        return self._emitter.bits.get(self.input(i))
 
     def is_const(self, i: int) -> bool:
         """Whether the value of input ``i`` is known at compile time (not so for an absent one)."""
@@ -133,7 +158,20 @@ class NodeContext:
             )
         return value
 
+    def sequence(self, i: int) -> tuple[str, ...]:
+        """The tensors of input ``i``, which must be a sequence."""
+        found = self._sequences.get(self.input(i))
+        if found is None:
+            self.error(f"input {i} is not a sequence.")
+        if UNKNOWN in found:
+            self.unsupported("a sequence of what could not be converted")
+        return found
+
     # -- results
+
+    def make_sequence(self, elements: Sequence[str]) -> str:
+        """A sequence of tensors, as an output of the node."""
+        return self._sequences.make(elements)
 
     def add(self, op: str, inputs: Sequence[str], **attrs: Any) -> str:
         """Add an operator of one output; returns its name. Constant at once if its inputs are."""
@@ -148,9 +186,13 @@ class NodeContext:
         assert len(names) == n_outputs, f"{op} has {len(names)} outputs, not {n_outputs}"
         return names
 
-    def constant(self, array: np.ndarray) -> str:
-        """A constant tensor. Check the size of what a file asks for before making ``array``."""
-        return self._emitter.constant(np.asarray(array), self._hint)
+    def constant(self, array: np.ndarray, bits: int | None = None) -> str:
+        """A constant tensor, of numbers of ``bits``. Check the size of what a file asks for before
+        making ``array``."""
+        name = self._emitter.constant(np.asarray(array), self._hint)
+        if bits is not None:
+            self._emitter.bits[name] = bits
+        return name
 
     # -- errors
 

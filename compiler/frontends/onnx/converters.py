@@ -4,35 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 
 from ....runtime.errors import GraphError, ModelError
+from ....runtime.forks import load_module
 from ..registered import REGISTERED
 from .context import Converter, NodeContext
 
-# Each module has a literal CONVERTERS: dict[str, Converter], keyed by the operator of the ai.onnx
-# domain ("Conv").
+# Each module has a literal CONVERTERS: dict[str, Converter], keyed by the operator of its domain
+# ("Conv").
 _MODULES: tuple[str, ...] = (
     "ops_core",
     "ops_conv",
     "ops_shape",
     "ops_gather",
     "ops_image",
+    "ops_resize",
     "ops_rnn",
     "ops_math",
     "ops_reduce",
     "ops_nn",
     "ops_quantize",
     "ops_loss",
+    "ops_linear",
+    "ops_attention",
+    "ops_signal",
+    "ops_random",
+    "ops_sequence",
+    "ops_folded",
 )
+_CONTRIB: dict[str, tuple[str, ...]] = {  # by domain, operators that are no standard's
+    "ai.onnx.preview.training": ("ops_training",),
+    "com.microsoft": (
+        "ms_fused",
+        "ms_norm",
+        "ms_attention",
+        "ms_decoder",
+        "ms_quantize",
+        "ms_rnn",
+    ),
+}
 
 
 @cache
-def converters() -> dict[str, Converter]:
-    """Every converter of weft's own, by operator."""
+def converters(domain: str = "") -> dict[str, Converter]:
+    """Every converter of weft's own for a domain (``""``: ONNX's), by operator."""
     table: dict[str, Converter] = {}
-    for m in _MODULES:
-        for op, convert in import_module(f".{m}", __package__).CONVERTERS.items():
+    for m in _CONTRIB.get(domain, ()) if domain else _MODULES:
+        for op, convert in load_module(f".{m}", __package__).CONVERTERS.items():
             assert op not in table, f"two converters for {op}"
             table[op] = convert
     return table
@@ -40,8 +58,9 @@ def converters() -> dict[str, Converter]:
 
 def converter_of(domain: str, op: str) -> Converter | None:
     """The converter of an operator, ``domain`` being ``""`` for ONNX's own; None where there is
-    none."""
-    return REGISTERED.get(f"{domain}::{op}") if domain else converters().get(op)
+    none. One that was registered comes before weft's own."""
+    own = converters(domain) if domain in _CONTRIB or not domain else {}
+    return REGISTERED.get(f"{domain}::{op}") or own.get(op)
 
 
 def run_converter(convert: Converter, context: NodeContext) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, helper
+from onnx.shape_inference import InferenceError
 
 from ....runtime.errors import ModelError
 from ...types import TensorType
@@ -81,12 +82,12 @@ def default_attributes(node: NodeProto, domain: str, opset: int) -> list[Attribu
 
 
 def library_function(
-    node: NodeProto, domain: str, opset: int, types: Sequence[TensorType | None]
+    node: NodeProto, domain: str, opset: int, types: Sequence[TensorType | None], where: str = ""
 ) -> FunctionProto | None:
     """The standard's definition of ``node`` by simpler operators; None when it has none.
 
     ``types`` are those of its inputs (None: absent or not known), for definitions that depend on
-    them.
+    them. Raises :class:`ModelError`, with ``where``, for inputs that no definition takes.
     """
     schema: Any = schema_of(node.op_type, domain, opset)  # its stubs are incomplete
     if schema is None:
@@ -99,9 +100,14 @@ def library_function(
         if not versions or any(t is None and i for t, i in zip(types, node.input)):
             return None
         described = [_describe(t) if t else onnx.TypeProto() for t in types]
-        data = schema.get_context_dependent_function_with_opset_version(
-            max(versions), node.SerializeToString(), [d.SerializeToString() for d in described]
-        )
+        try:
+            data = schema.get_context_dependent_function_with_opset_version(
+                max(versions), node.SerializeToString(), [d.SerializeToString() for d in described]
+            )
+        except (ValueError, RuntimeError, InferenceError) as e:  # onnx computes the definition
+            raise ModelError(
+                f"the definition of {node.op_type} does not fit its inputs: {e}.", where=where
+            ) from e
     function = FunctionProto()
     function.ParseFromString(data)
     return function if function.node else None

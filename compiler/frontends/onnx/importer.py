@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -13,8 +14,12 @@ from ...types import TensorType
 from ..emit import Emitter
 from ..signature import SymbolicType, UnboundGraph, solve
 from .reader import Model, symbolic_type
-from .scope import Scope, all_names
+from .scope import Scope, all_names, is_tensor, live, ordered, reads
 from .walk import Surroundings, Walk
+
+
+class ModelWarning(UserWarning):
+    """A model contradicts itself where only one reading can be meant."""
 
 
 def import_model(model: Model, shapes: Mapping, constants: Mapping) -> Graph:
@@ -22,10 +27,20 @@ def import_model(model: Model, shapes: Mapping, constants: Mapping) -> Graph:
     graph = model.proto.graph
     initialized = {t.name for t in graph.initializer}
     signature: dict[str, SymbolicType] = {}
+    left_out: set[str] = set()
     for value in graph.input:
-        if not value.name or value.name in signature:
+        if not value.name or value.name in signature or value.name in left_out:
             raise ModelError(f"the input {value.name!r} is unnamed or twice.", where=model.file)
-        signature[value.name] = symbolic_type(value, model.file)
+        try:
+            signature[value.name] = symbolic_type(value, model.file)
+        except UnsupportedError:
+            if value.name in _read(model):
+                raise
+            warn(f"{model.file or graph.name}: the input {value.name!r}, which nothing reads and "
+                 "whose type weft has not, is left out.")  # fmt: skip
+            left_out.add(value.name)
+    shapes = {k: v for k, v in shapes.items() if k not in left_out}
+    constants = {k: v for k, v in constants.items() if k not in left_out}
     results = _results(model)
     # Before IR version 4 every initializer had to be an input too; since then, an input with an
     # initializer has a default value. In both cases it is a constant unless somebody binds it.
@@ -69,6 +84,19 @@ def _results(model: Model) -> dict[str, SymbolicType]:
     return table
 
 
+def _read(model: Model) -> set[str]:
+    """The names that the outputs depend on."""
+    graph = model.proto.graph
+    outputs = {o.name for o in graph.output}
+    nodes = live(ordered(graph.node, model.file), outputs)
+    return outputs.union(*map(reads, nodes))
+
+
+def warn(text: str) -> None:
+    """Warn of what is odd in a model and yet has one meaning."""
+    warnings.warn(text, ModelWarning, stacklevel=2)
+
+
 def _metadata(model: Model) -> dict[str, str]:
     return {p.key: p.value for p in model.proto.metadata_props}
 
@@ -101,24 +129,26 @@ class _Import:
         if not wanted:
             raise ModelError("the graph has no outputs.", where=self.model.file)
         if len(set(wanted)) < len(wanted):
-            raise ModelError("an output is listed twice.", where=self.model.file)
+            wanted = list(dict.fromkeys(wanted))
+            warn(f"{self.model.file or name}: an output is listed twice; it is made once.")
         walk.body(graph.node, wanted, Surroundings(scope, self.model.opsets))
         walk.report()
-        outputs = [self._output(o, scope) for o in wanted]
+        outputs = [self._output(o, scope, walk) for o in wanted]
         used = {i for n in b.nodes for i in n.inputs} | set(outputs)
         b.constants = {k: c for k, c in b.constants.items() if k in used}
         return b.finish(outputs)
 
-    def _output(self, name: str, scope: Scope) -> str:
+    def _output(self, name: str, scope: Scope, walk: Walk) -> str:
         """The tensor for the graph output ``name``, which must have just that name."""
         b = self.emitter.builder
         tensor = scope.get(name)
         if tensor is None:
             raise ModelError(f"the output {name!r} is not made by any node.", where=self.model.file)
-        if name in b.inputs:
-            # A graph's input cannot also be its output: a consumer of the program would have to
-            # know that no kernel writes it. The copy takes the name, the input keeps its own.
-            name = self.emitter.fresh(f"{name}.out")
+        if not is_tensor(tensor):
+            kind = "an empty optional" if walk.sequences.get(tensor) is None else "a sequence"
+            raise UnsupportedError(
+                f"the output {name!r} is {kind}; weft gives tensors.", where=self.model.file
+            )
         if tensor != name or name not in b.types:
             source = Source(self.model.file, name, "")
             if tensor in b.constants:
@@ -129,19 +159,20 @@ class _Import:
         return name
 
     def _check_output(self, name: str, have: TensorType) -> None:
+        """The declared element type must be the true one. A shape there is often out of date, as
+        after a model was cut or given another batch: the nodes say what is right."""
         want = self.results.get(name)
         if want is None:
             return
-        dims = want.dims if self.strict else None
-        wrong = want.dtype != have.dtype or (
-            dims is not None
-            and (
-                len(dims) != len(have.shape)
-                or any(isinstance(d, int) and d != n for d, n in zip(dims, have.shape))
-            )
-        )
-        if wrong:
+        if want.dtype != have.dtype:
             raise ModelError(
                 f"the output {name!r} is declared {want}, but the nodes make {have}.",
                 where=self.model.file,
             )
+        dims = want.dims if self.strict else None
+        if dims is not None and (
+            len(dims) != len(have.shape)
+            or any(isinstance(d, int) and d != n for d, n in zip(dims, have.shape))
+        ):
+            file = self.model.file or self.emitter.builder.name
+            warn(f"{file}: the output {name!r} is declared {want}, but the nodes make {have}.")

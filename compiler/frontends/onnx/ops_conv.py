@@ -41,9 +41,12 @@ def _kernel(n: NodeContext, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _window(n: NodeContext, kernel: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """strides, dilations and pads, with auto_pad worked out."""
-    size = _spatial(n)
+def _window(
+    n: NodeContext, kernel: Sequence[int], size: Sequence[int] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """strides, dilations and pads, with auto_pad worked out, over data of the extents ``size``
+    (None: those of input 0)."""
+    size = _spatial(n) if size is None else size
     count = len(size)
     if len(kernel) != count:
         n.error(f"a kernel of {len(kernel)} axes cannot slide over {count} spatial axes.")
@@ -73,7 +76,8 @@ def _optional(n: NodeContext, i: int) -> list[str]:
     return [n.input(i)] if n.input(i) else []
 
 
-def _conv(n: NodeContext) -> str:
+def convolution(n: NodeContext) -> str:
+    """``Conv`` of inputs 0 to 2, without what follows them."""
     kernel = _kernel(n, required(n, 1).shape[2:])
     inputs = [*n.inputs[:2], *_optional(n, 2)]
     return n.add("conv", inputs, groups=n.attr("group", 1), **_window(n, kernel))
@@ -154,13 +158,15 @@ def _conv_transpose(n: NodeContext) -> str:
 # --- pools ------------------------------------------------------------------------------------
 
 
-def _pool_window(n: NodeContext) -> dict:
+def pool_window(n: NodeContext, size: Sequence[int] | None = None) -> dict:
+    """The attributes of a pool, over data of the extents ``size`` (None: those of input 0)."""
     kernel = tuple(n.attr("kernel_shape"))
-    return {"kernel": kernel, "ceil_mode": bool(n.attr("ceil_mode", 0)), **_window(n, kernel)}
+    ceil = bool(n.attr("ceil_mode", 0))
+    return {"kernel": kernel, "ceil_mode": ceil, **_window(n, kernel, size)}
 
 
 def _max_pool(n: NodeContext) -> Sequence[str]:
-    window = _pool_window(n)
+    window = pool_window(n)
     if not n.output_wanted(1):
         return [n.add("max_pool", n.inputs[:1], **window)]
     column_major = bool(n.attr("storage_order", 0))
@@ -169,11 +175,11 @@ def _max_pool(n: NodeContext) -> Sequence[str]:
 
 def _average_pool(n: NodeContext) -> str:
     include = bool(n.attr("count_include_pad", 0))
-    return n.add("average_pool", n.inputs[:1], count_include_pad=include, **_pool_window(n))
+    return n.add("average_pool", n.inputs[:1], count_include_pad=include, **pool_window(n))
 
 
 def _lp_pool(n: NodeContext) -> str:
-    return n.add("lp_pool", n.inputs[:1], p=n.attr("p", 2), **_pool_window(n))
+    return n.add("lp_pool", n.inputs[:1], p=n.attr("p", 2), **pool_window(n))
 
 
 def _global(op: str) -> Converter:
@@ -215,7 +221,7 @@ def _max_unpool(n: NodeContext) -> str:
 
 CONVERTERS: dict[str, Converter] = {
     "AveragePool": _average_pool,
-    "Conv": _conv,
+    "Conv": convolution,
     "ConvInteger": _conv_integer,
     "ConvTranspose": _conv_transpose,
     "GlobalAveragePool": _global("reduce_mean"),

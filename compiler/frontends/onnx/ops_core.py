@@ -8,9 +8,11 @@ from .context import Converter, NodeContext
 
 
 def _constant(n: NodeContext) -> str:
-    """``Constant`` in each of its forms; strings and sparse tensors are not supported."""
+    """``Constant`` in each of its forms; strings are not supported."""
     if n.has_attr("value"):
-        return n.constant(n.attr("value"))
+        return n.constant(n.attr("value"), n.attr_bits("value"))
+    if n.has_attr("sparse_value"):
+        return n.constant(n.attr("sparse_value"))
     for name, dtype in (
         ("value_float", np.float32),
         ("value_floats", np.float32),
@@ -19,7 +21,7 @@ def _constant(n: NodeContext) -> str:
     ):
         if n.has_attr(name):
             return n.constant(np.asarray(n.attr(name), dtype))
-    for name in ("value_string", "value_strings", "sparse_value"):
+    for name in ("value_string", "value_strings"):
         if n.has_attr(name):
             n.unsupported(f"a constant with {name}")
     return n.error("the constant has no value")

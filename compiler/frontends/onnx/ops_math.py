@@ -117,6 +117,8 @@ def _cast(n: NodeContext) -> str:
 def _cast_like(n: NodeContext) -> str:
     like = n.type(1)
     assert like is not None
+    if n.bits(1):
+        n.unsupported(f"the type of the second input has {n.bits(1)} bits")
     return cast(n, n.inputs[0], str(like.dtype))
 
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .compose import row
 from .context import Converter, NodeContext
 from .ops_math import cast, scalar
 
 
-def _gemm(n: NodeContext) -> str:
+def gemm(n: NodeContext) -> str:
+    """``Gemm``, and what it is fused with before that."""
     return n.add(
         "gemm",
         n.inputs,
@@ -31,8 +33,18 @@ def _einsum(n: NodeContext) -> str:
 
 
 def _trilu(n: NodeContext) -> str:
-    k = scalar(n, 1)
-    return n.add("trilu", n.inputs[:1], k=int(k or 0), upper=bool(n.attr("upper", 1)))
+    """The triangle from diagonal k on, which may be known at run time only."""
+    t, upper = n.type(0), bool(n.attr("upper", 1))
+    assert t is not None
+    if not n.input(1) or n.is_const(1):
+        return n.add("trilu", n.inputs[:1], k=int(scalar(n, 1) or 0), upper=upper)
+    if len(t.shape) < 2:
+        n.error(f"it takes matrices, not {t}.")
+    rows, columns = (np.arange(d, dtype=np.int64) for d in t.shape[-2:])
+    last = n.add("add", [n.constant(rows[:, None]), n.add("reshape", [n.inputs[1]], shape=())])
+    op = "greater_or_equal" if upper else "less_or_equal"
+    kept = n.add(op, [n.constant(columns[None, :]), last])
+    return n.add("where", [kept, n.inputs[0], n.constant(np.zeros((), t.dtype.numpy))])
 
 
 def _softmax(op: str) -> Converter:
@@ -106,17 +118,40 @@ def _layer_norm(n: NodeContext) -> Sequence[str]:
     made = [n.add("layer_norm", n.inputs, axis=axis, epsilon=epsilon), "", ""]
     if n.output_wanted(1) or n.output_wanted(2):
         axes = tuple(range(axis % len(t.shape), len(t.shape)))
-        x = cast(n, n.inputs[0], "float32")
-        mean = n.add("reduce_mean", [x], axes=axes)
-        centred = n.add("sub", [x, mean])
-        variance = n.add("reduce_mean", [n.add("mul", [centred, centred])], axes=axes)
-        shifted = n.add("add", [variance, n.constant(np.asarray(epsilon, np.float32))])
-        made[1:] = [mean, n.add("reciprocal", [n.add("sqrt", [shifted])])]
+        made[1:] = layer_statistics(n, n.inputs[0], axes, epsilon)
     return made[: n.n_outputs]
+
+
+def layer_statistics(
+    n: NodeContext, x: str, axes: Sequence[int], epsilon: float
+) -> tuple[str, str]:
+    """Mean and 1 / deviation over ``axes``, which stay with the extent 1; float32."""
+    x = cast(n, x, "float32")
+    mean = n.add("reduce_mean", [x], axes=tuple(axes))
+    return mean, rms_statistic(n, n.add("sub", [x, mean]), axes, epsilon)
+
+
+def rms_statistic(n: NodeContext, x: str, axes: Sequence[int], epsilon: float) -> str:
+    """1 / root of the mean square over ``axes``, which stay with the extent 1; float32."""
+    x = cast(n, x, "float32")
+    square = n.add("reduce_mean", [n.add("mul", [x, x])], axes=tuple(axes))
+    shifted = n.add("add", [square, n.constant(np.asarray(epsilon, np.float32))])
+    return n.add("reciprocal", [n.add("sqrt", [shifted])])
 
 
 def _rms_norm(n: NodeContext) -> str:
     return n.add("rms_norm", n.inputs, axis=n.attr("axis", -1), epsilon=n.attr("epsilon", 1e-5))
+
+
+def _simplified_layer_norm(n: NodeContext) -> Sequence[str]:
+    """RMS normalisation by the name that ONNX Runtime's optimiser writes it in ONNX's domain."""
+    axis, epsilon, t = n.attr("axis", -1), n.attr("epsilon", 1e-5), n.type(0)
+    assert t is not None
+    made = [n.add("rms_norm", n.inputs, axis=axis, epsilon=epsilon), ""]
+    if n.output_wanted(1):
+        axes = tuple(range(axis % len(t.shape), len(t.shape)))
+        made[1] = rms_statistic(n, n.inputs[0], axes, epsilon)
+    return made[: n.n_outputs]
 
 
 def _instance_norm(n: NodeContext) -> str:
@@ -168,7 +203,7 @@ CONVERTERS: dict[str, Converter] = {
     "BatchNormalization": _batch_norm,
     "Dropout": _dropout,
     "Einsum": _einsum,
-    "Gemm": _gemm,
+    "Gemm": gemm,
     "GroupNormalization": _group_norm,
     "Hardmax": _softmax("hardmax"),
     "InstanceNormalization": _instance_norm,
@@ -179,6 +214,9 @@ CONVERTERS: dict[str, Converter] = {
     "MatMul": _matmul,
     "MeanVarianceNormalization": _mvn,
     "RMSNormalization": _rms_norm,
+    "SimplifiedLayerNormalization": row(
+        _simplified_layer_norm, "X scale", axis=int, epsilon=float, stash_type=int
+    ),
     "Softmax": _softmax("softmax"),
     "Trilu": _trilu,
 }

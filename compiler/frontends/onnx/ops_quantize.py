@@ -6,29 +6,42 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ....runtime.dtype import dtype_of
 from .context import Converter, NodeContext
 from .ops_math import cast
 from .tensors import onnx_dtype
 
 
-def _quantize(n: NodeContext) -> str:
+def _inputs(n: NodeContext) -> list[str]:
+    """Data, scale and zero point. One number for the whole tensor is written as ``[]`` by some and
+    as ``[1]`` by others, and by some the one for the scale and the other for the zero point."""
+    scale, zero = n.type(1), n.type(2)
+    if scale is None or zero is None or scale.shape == zero.shape:
+        return n.inputs
+    if scale.size != 1 or zero.size != 1:
+        return n.inputs  # refused by the operator, with both shapes
+    return [n.inputs[0], *(n.add("reshape", [i], shape=()) for i in n.inputs[1:])]
+
+
+def quantize(n: NodeContext) -> str:
     """The result's type is that of the zero point, else ``output_dtype``, else uint8."""
-    zero, code = n.type(2), n.attr("output_dtype", 0)
+    zero, code, bits = n.type(2), n.attr("output_dtype", 0), n.bits(2)
     to = str(zero.dtype) if zero else str(onnx_dtype(code, n.where)) if code else "uint8"
-    return n.add(
-        "quantize_linear",
-        n.inputs,
-        axis=n.attr("axis", 1),
-        block_size=n.attr("block_size", 0),
-        to=to,
-    )
+    axis, block = n.attr("axis", 1), n.attr("block_size", 0)
+    y = n.add("quantize_linear", _inputs(n), axis=axis, block_size=block, to=to)
+    if bits is None:
+        return y
+    signed = dtype_of(to).min < 0
+    least, span = (-(1 << (bits - 1)) if signed else 0), (1 << bits) - 1
+    return n.add("clip", [y], min=least, max=least + span)
 
 
-def _dequantize(n: NodeContext) -> str:
+def dequantize(n: NodeContext) -> str:
+    """The result's type is ``output_dtype``, else the scale's."""
     code = n.attr("output_dtype", 0)
     return n.add(
         "dequantize_linear",
-        n.inputs,
+        _inputs(n),
         axis=n.attr("axis", 1),
         block_size=n.attr("block_size", 0),
         to=str(onnx_dtype(code, n.where)) if code else "",
@@ -69,9 +82,9 @@ def _qlinear_matmul(n: NodeContext) -> str:
 
 
 CONVERTERS: dict[str, Converter] = {
-    "DequantizeLinear": _dequantize,
+    "DequantizeLinear": dequantize,
     "DynamicQuantizeLinear": _dynamic,
     "MatMulInteger": _matmul_integer,
     "QLinearMatMul": _qlinear_matmul,
-    "QuantizeLinear": _quantize,
+    "QuantizeLinear": quantize,
 }

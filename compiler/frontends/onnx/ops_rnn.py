@@ -10,20 +10,20 @@ from .context import Converter, NodeContext
 from .ops_conv import required
 from .ops_shape import cut
 
-MAX_STEPS = 1024  # unrolled; a longer sequence would make an absurdly large program
+MAX_STEPS = 1 << 14  # unrolled: compiling takes some milliseconds for each step
 
 Activation = Callable[[str], str]
 Step = Callable[[str, "list[str]"], "list[str]"]
 
 
-class _Direction:
+class Direction:
     """One direction of a recurrent node: its weights, activations and initial state.
 
     Gates are numbered in ONNX's order. The products with the input are taken for the whole
     sequence at once, outside of the recurrence.
     """
 
-    def __init__(self, r: _Recurrent, index: int):
+    def __init__(self, r: Recurrent, index: int):
         self.r, self.n, self.index = r, r.n, index
         self.hidden = r.hidden
 
@@ -44,6 +44,7 @@ class _Direction:
         return cut(self.n, both, 0, 0, half), cut(self.n, both, 0, half, half)
 
     def gate(self, name: str, k: int, axis: int = 1) -> str:
+        """The part of gate ``k`` along ``axis``."""
         return cut(self.n, name, axis, k * self.hidden, self.hidden)
 
     def state(self, i: int) -> str:
@@ -58,18 +59,21 @@ class _Direction:
 
     def activation(self, k: int) -> Activation:
         """The ``k``-th activation of this direction."""
-        return _activation(self.n, *self.r.activations[self.index * self.r.per_direction + k])
+        return activation_of(self.n, *self.r.activations[self.index * self.r.per_direction + k])
 
     def clip(self, name: str) -> str:
+        """``name`` within the attribute ``clip``, if there is one."""
         limit = self.r.clip
         if limit is None:
             return name
         return self.op("minimum", self.op("maximum", name, self.number(-limit)), self.number(limit))
 
     def op(self, op: str, *names: str) -> str:
+        """The operator ``op``, without attributes."""
         return self.n.add(op, list(names))
 
     def number(self, value: float) -> str:
+        """``value`` as a scalar of the data's type."""
         return self.n.constant(np.array(value, self.r.dtype.numpy))
 
     def product(self, x: str, w: str, bias: str) -> str:
@@ -97,10 +101,17 @@ class _Direction:
         return outputs, state
 
 
-class _Recurrent:
-    """What RNN, GRU and LSTM share."""
+class Recurrent:
+    """What RNN, GRU and LSTM share. ``one`` makes a direction of it by its index."""
 
-    def __init__(self, n: NodeContext, gates: int, default: Sequence[str]):
+    def __init__(
+        self,
+        n: NodeContext,
+        gates: int,
+        default: Sequence[str],
+        one: Callable[[Recurrent, int], Direction] = Direction,
+    ):
+        self.one = one
         self.n, self.gates, self.per_direction = n, gates, len(default)
         x, w, r = required(n, 0), required(n, 1), required(n, 2)
         if len(x.shape) != 3 or len(w.shape) != 3 or len(r.shape) != 3:
@@ -133,7 +144,7 @@ class _Recurrent:
         alphas, betas = iter(n.attr("activation_alpha", ())), iter(n.attr("activation_beta", ()))
         found = []
         for name in names:
-            takes = _PARAMETERS.get(name.lower())
+            takes = ACTIVATIONS.get(name.lower())
             if takes is None:
                 n.unsupported(f"the activation is {name!r}")
             a, b = takes
@@ -151,10 +162,10 @@ class _Recurrent:
         name = self.n.inputs[0]
         return self.n.add("transpose", [name], perm=(1, 0, 2)) if self.batch_first else name
 
-    def convert(self, build: Callable[[_Direction, str], tuple[list[str], list[str]]]) -> list[str]:
+    def convert(self, build: Callable[[Direction, str], tuple[list[str], list[str]]]) -> list[str]:
         """All outputs: the sequence, then the last states."""
         n, x = self.n, self.sequence()
-        runs = [build(_Direction(self, k), x) for k in range(self.count)]
+        runs = [build(self.one(self, k), x) for k in range(self.count)]
         shape = (1, 1, self.batch, self.hidden)
         directions = []
         for outputs, _ in runs:
@@ -176,7 +187,7 @@ class _Recurrent:
 
 
 # Activations and the defaults of their alpha and beta; None: they take none.
-_PARAMETERS: dict[str, tuple[float | None, float | None]] = {
+ACTIVATIONS: dict[str, tuple[float | None, float | None]] = {
     "relu": (None, None),
     "tanh": (None, None),
     "sigmoid": (None, None),
@@ -191,7 +202,9 @@ _PARAMETERS: dict[str, tuple[float | None, float | None]] = {
 }
 
 
-def _activation(n: NodeContext, name: str, alpha: float | None, beta: float | None) -> Activation:
+def activation_of(n: NodeContext, name: str, alpha: float | None, beta: float | None) -> Activation:
+    """The activation ``name`` (lower case) as a function of a tensor's name."""
+
     def number(value: float | None, like: str) -> str:
         return n.constant(np.array(value, n.typeof(like).dtype.numpy))
 
@@ -219,7 +232,7 @@ def _activation(n: NodeContext, name: str, alpha: float | None, beta: float | No
 def _rnn(n: NodeContext) -> Sequence[str]:
     """h = f(x W^T + h R^T + b)"""
 
-    def build(d: _Direction, x: str) -> tuple[list[str], list[str]]:
+    def build(d: Direction, x: str) -> tuple[list[str], list[str]]:
         f, r = d.activation(0), d.weight(2)
         bw, br = d.bias()
 
@@ -228,14 +241,14 @@ def _rnn(n: NodeContext) -> Sequence[str]:
 
         return d.run(step, d.product(x, d.weight(1), bw), [d.state(5)])
 
-    return _Recurrent(n, 1, ["Tanh"]).convert(build)
+    return Recurrent(n, 1, ["Tanh"]).convert(build)
 
 
 def _gru(n: NodeContext) -> Sequence[str]:
     """Gates z, r, h (Cho et al. 2014); linear_before_reset puts the reset after the product."""
     late_reset = bool(n.attr("linear_before_reset", 0))
 
-    def build(d: _Direction, x: str) -> tuple[list[str], list[str]]:
+    def build(d: Direction, x: str) -> tuple[list[str], list[str]]:
         f, g = d.activation(0), d.activation(1)
         bw, br = d.bias()
         r = d.weight(2)
@@ -257,14 +270,14 @@ def _gru(n: NodeContext) -> Sequence[str]:
 
         return d.run(step, d.product(x, d.weight(1), bw), [d.state(5)])
 
-    return _Recurrent(n, 3, ["Sigmoid", "Tanh"]).convert(build)
+    return Recurrent(n, 3, ["Sigmoid", "Tanh"]).convert(build)
 
 
-def _lstm(n: NodeContext) -> Sequence[str]:
+def lstm(n: NodeContext, one: Callable[[Recurrent, int], Direction] = Direction) -> Sequence[str]:
     """Gates i, o, f, c (Hochreiter, Schmidhuber 1997), with optional peepholes (inputs P)."""
     coupled = bool(n.attr("input_forget", 0))
 
-    def build(d: _Direction, x: str) -> tuple[list[str], list[str]]:
+    def build(d: Direction, x: str) -> tuple[list[str], list[str]]:
         f, g, h_of = (d.activation(k) for k in range(3))
         bw, br = d.bias()
         r, p = d.weight(2), d.weight(7)
@@ -286,7 +299,7 @@ def _lstm(n: NodeContext) -> Sequence[str]:
 
         return d.run(step, d.product(x, d.weight(1), bw), [d.state(5), d.state(6)])
 
-    return _Recurrent(n, 4, ["Sigmoid", "Tanh", "Tanh"]).convert(build)
+    return Recurrent(n, 4, ["Sigmoid", "Tanh", "Tanh"], one).convert(build)
 
 
-CONVERTERS: dict[str, Converter] = {"GRU": _gru, "LSTM": _lstm, "RNN": _rnn}
+CONVERTERS: dict[str, Converter] = {"GRU": _gru, "LSTM": lstm, "RNN": _rnn}

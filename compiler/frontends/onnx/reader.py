@@ -13,11 +13,13 @@ from google.protobuf.message import DecodeError, Message
 from onnx import ModelProto, TypeProto, ValueInfoProto
 
 from ....runtime.errors import ModelError, UnsupportedError
+from ....runtime.files import read_file
 from ..registered import ONNX_DOMAINS
 from ..signature import SymbolicType
 from .tensors import TensorReader, onnx_dtype
 
 OLDEST_IR, OLDEST_OPSET = 3, 7
+MOST_BYTES = 1 << 31  # protobuf reads no more; larger models keep their data beside them
 MAX_NESTING = 100  # of protobuf messages, as in its own parsers
 
 
@@ -46,16 +48,13 @@ def open_model(source: str | Path | bytes | ModelProto) -> Model:
     else:
         path = Path(source)
         folder, file = path.absolute().parent, path.name
-        try:
-            data = path.read_bytes()
-        except (OSError, ValueError) as e:  # ValueError: a NUL in the name
-            raise ModelError(f"{str(source)!r} cannot be read: {e}.") from None
+        data = read_file(path, MOST_BYTES, error=ModelError, what="the model")
         proto = _parse(data, file)
     _check_text(proto, file)
     _check_versions(proto, file)
     if not proto.HasField("graph"):
         raise ModelError("the file holds no graph.", where=file, hint="is it an ONNX model?")
-    return Model(proto, file, TensorReader(folder), opsets_of(proto.opset_import, file))
+    return Model(proto, file, TensorReader(folder, file), opsets_of(proto.opset_import, file))
 
 
 def _parse(data: bytes, file: str) -> ModelProto:

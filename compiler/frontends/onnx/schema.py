@@ -7,7 +7,7 @@ that must have the same element type having it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import onnx
@@ -18,20 +18,43 @@ from ....runtime.dtype import DType
 from ....runtime.errors import ModelError
 from .tensors import onnx_dtype
 
+# ONNX Runtime's optimiser writes these into models of operator sets before the one they came with.
+_EARLIER = {"LayerNormalization": 17}
+
 
 @lru_cache(maxsize=1024)
 def schema_of(op: str, domain: str, opset: int) -> OpSchema | None:
     """The newest schema of ``op`` not newer than ``opset``; None when the library has none."""
+    if not domain:
+        opset = max(opset, _EARLIER.get(op, 0))
     try:
         return onnx.defs.get_schema(op, opset, domain)
     except SchemaError:
         return None
 
 
+@cache
+def _first_versions() -> dict[tuple[str, str], int]:
+    """By domain and operator, the operator set in which it came."""
+    table: dict[tuple[str, str], int] = {}
+    for s in onnx.defs.get_all_schemas_with_history():
+        key = s.domain, s.name
+        table[key] = min(s.since_version, table.get(key, s.since_version))
+    return table
+
+
 def check_node(node: NodeProto, domain: str, opset: int, where: str) -> None:
     """Arity and attributes. Raises :class:`ModelError`."""
     schema = schema_of(node.op_type, domain, opset)
     if schema is None:
+        came = _first_versions().get((domain, node.op_type), 0)
+        if came > opset:
+            raise ModelError(
+                f"{node.op_type} came with the operator set {came} of {domain or 'ai.onnx'}; the "
+                f"model asks for {opset}.",
+                where=where,
+                hint="the file was changed after it was written, or declares the wrong version",
+            )
         return
     for what, n, low, high in (
         ("inputs", len(node.input), schema.min_input, schema.max_input),
@@ -77,7 +100,7 @@ def check_types(
     for k, dtype in enumerate(types):
         formal = schema.inputs[min(k, len(schema.inputs) - 1)]
         if dtype is None:
-            if k < len(schema.inputs) and formal.option == OpSchema.FormalParameterOption.Single:
+            if formal.option != OpSchema.FormalParameterOption.Optional:
                 raise ModelError(f"the input {k} ({formal.name}) is absent.", where=where)
             continue
         allowed = _allowed(schema, k) | _allowed(newest, k)

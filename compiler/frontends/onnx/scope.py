@@ -10,6 +10,30 @@ from onnx import AttributeProto, GraphProto, NodeProto
 from ....runtime.errors import ModelError
 
 UNKNOWN = "\0unknown"  # stands for the results of a node that could not be converted
+NOTHING = "\0nothing"  # an optional that holds no element
+
+
+def is_tensor(name: str) -> bool:
+    """Whether a value is a tensor of the graph: no sequence, no empty optional, not unknown."""
+    return bool(name) and not name.startswith("\0")
+
+
+class Sequences:
+    """The sequences of tensors that a walk has met. Each has a length that is known and tensors as
+    elements; the name of one stands for it where a tensor's name would stand."""
+
+    def __init__(self) -> None:
+        self._elements: dict[str, tuple[str, ...]] = {}
+
+    def make(self, elements: Iterable[str]) -> str:
+        """A name for the sequence of these tensors."""
+        name = f"\0sequence{len(self._elements)}"
+        self._elements[name] = tuple(elements)
+        return name
+
+    def get(self, name: str) -> tuple[str, ...] | None:
+        """The elements of a sequence; None where ``name`` is none."""
+        return self._elements.get(name)
 
 
 class Scope:
@@ -45,17 +69,30 @@ def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
 
 def reads(node: NodeProto) -> set[str]:
     """Every name that ``node`` reads from around it, also in its subgraphs."""
-    names = {i for i in node.input if i}
-    for g in subgraphs(node):
-        inner = {o.name for o in g.output}.union(*(reads(n) for n in g.node))
-        own = {o for n in g.node for o in n.output} | {i.name for i in g.input}
-        names |= inner - own - {t.name for t in g.initializer}
-    return names
+    return {i for i in node.input if i}.union(*map(free_names, subgraphs(node)))
+
+
+def free_names(graph: GraphProto) -> set[str]:
+    """Every name that a graph reads from around it."""
+    inner = {o.name for o in graph.output if o.name}.union(*(reads(n) for n in graph.node))
+    own = {o for n in graph.node for o in n.output} | {i.name for i in graph.input}
+    own |= {t.values.name for t in graph.sparse_initializer}
+    return inner - own - {t.name for t in graph.initializer}
 
 
 def all_names(nodes: Iterable[NodeProto]) -> set[str]:
     """What ``nodes`` read and make, without their subgraphs."""
     return {name for n in nodes for name in (*n.input, *n.output)}
+
+
+def live(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto]:
+    """Those of ``nodes``, which are in order, that something of ``outputs`` depends on."""
+    needed, kept = {o for o in outputs if o}, []
+    for n in reversed(nodes):
+        if not needed.isdisjoint(n.output):
+            kept.append(n)
+            needed |= reads(n)
+    return kept[::-1]
 
 
 def ordered(nodes: Sequence[NodeProto], where: str) -> list[NodeProto]:

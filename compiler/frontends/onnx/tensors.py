@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import SparseTensorProto, TensorProto
 
 from ....runtime.dtype import BFLOAT16, DType, dtype_of
 from ....runtime.errors import ModelError, UnsupportedError
 from ...types import MAX_ELEMENTS
+
+MAX_DENSE = 1 << 28  # elements that a sparse tensor may have with its zeros
 
 _DTYPES: dict[int, DType] = {
     TensorProto.FLOAT: dtype_of("float32"),
@@ -29,6 +32,21 @@ _DTYPES: dict[int, DType] = {
     TensorProto.UINT64: dtype_of("uint64"),
     TensorProto.BOOL: dtype_of("bool"),
 }
+
+
+# Numbers of fewer bits than a byte, stored packed, are read into whole bytes.
+_NARROW: dict[int, tuple[DType, int]] = {
+    TensorProto.INT4: (dtype_of("int8"), 4),
+    TensorProto.UINT4: (dtype_of("uint8"), 4),
+}
+if hasattr(TensorProto, "INT2"):  # onnx >= 1.20
+    _NARROW[TensorProto.INT2] = dtype_of("int8"), 2
+    _NARROW[TensorProto.UINT2] = dtype_of("uint8"), 2
+
+
+def narrow_bits(code: int) -> int | None:
+    """The bits of a number of the ONNX element type ``code``, where they are fewer than 8."""
+    return _NARROW[code][1] if code in _NARROW else None
 
 
 def onnx_dtype(code: int, where: str = "") -> DType:
@@ -49,25 +67,32 @@ def onnx_dtype(code: int, where: str = "") -> DType:
     )
 
 
-def known_dtype(code: int) -> DType | None:
-    """As :func:`onnx_dtype`, None where weft has no such element type."""
-    return _DTYPES.get(code)
+def stored_dtype(code: int) -> DType | None:
+    """The element type of what :class:`TensorReader` makes of the ONNX element type ``code``; None
+    where weft has none for it."""
+    return _NARROW[code][0] if code in _NARROW else _DTYPES.get(code)
 
 
 class TensorReader:
     """Decodes tensors of one model.
 
-    ``folder`` is where the model lies and the only place external data is read from; None (a
-    model out of memory) means that there can be no external data.
+    ``folder`` is where the model lies. External data is read from there and, where ``file``, the
+    model, is a link, as in the cache of a hub, from the folder of the file that it leads to; from
+    nowhere else. None (a model out of memory) means that there can be no external data.
     """
 
-    def __init__(self, folder: Path | None):
+    def __init__(self, folder: Path | None, file: str = ""):
         self.folder = folder.resolve() if folder else None
+        self.folders: list[Path] = []
+        if self.folder is not None:
+            real = (self.folder / file).resolve().parent if file else self.folder
+            self.folders = [self.folder, real]
 
     def array(self, tensor: TensorProto, where: str) -> np.ndarray:
         """The value of ``tensor``; raises :class:`ModelError` when its parts contradict."""
         where = f"{where}, tensor {tensor.name!r}" if tensor.name else where
-        dtype = onnx_dtype(tensor.data_type, where)
+        narrow = _NARROW.get(tensor.data_type)
+        dtype = narrow[0] if narrow else onnx_dtype(tensor.data_type, where)
         shape = tuple(tensor.dims)
         if any(d < 0 for d in shape):
             raise ModelError(f"the shape {list(shape)} has a negative dimension.", where=where)
@@ -79,8 +104,18 @@ class TensorReader:
             )
         if tensor.HasField("segment"):
             raise UnsupportedError("segmented tensors are not supported.", where=where)
+        per_byte = 8 // narrow[1] if narrow else 0
         if tensor.data_location == TensorProto.EXTERNAL:
-            return self._external(tensor, dtype, shape, size, where)
+            n = -(-size // per_byte) if narrow else size * dtype.bytes
+            data = self._external(tensor, f"{dtype}{list(shape)}", n, where)
+            if narrow:
+                return _unpacked(data, *narrow, shape, size, where)
+            return _from_bytes(data, dtype, shape, size, where)
+        if narrow:
+            data = tensor.raw_data
+            if not tensor.HasField("raw_data"):
+                data = bytes(v & 0xFF for v in tensor.int32_data)
+            return _unpacked(data, *narrow, shape, size, where)
         if tensor.HasField("raw_data"):
             return _from_bytes(tensor.raw_data, dtype, shape, size, where)
         stored = _stored_elements(tensor)
@@ -95,28 +130,60 @@ class TensorReader:
             raise ModelError(f"the data cannot be read ({e}).", where=where) from None
         return np.asarray(array).astype(dtype.numpy, copy=False).reshape(shape)
 
-    def _external(
-        self, tensor: TensorProto, dtype: DType, shape: tuple[int, ...], size: int, where: str
-    ) -> np.ndarray:
+    def dense(self, tensor: SparseTensorProto, where: str) -> np.ndarray:
+        """The value of a sparse tensor, with its zeros."""
+        where = f"{where}, sparse tensor {tensor.values.name!r}"
+        values, at = self.array(tensor.values, where), self.array(tensor.indices, where)
+        shape = tuple(tensor.dims)
+        if any(d < 0 for d in shape) or math.prod(shape) > MAX_DENSE:
+            raise ModelError(
+                f"the shape {list(shape)} has a negative dimension, or more than {MAX_DENSE} "
+                "elements.",
+                where=where,
+            )
+        if values.ndim != 1 or at.dtype != np.int64 or at.ndim not in (1, 2):
+            raise ModelError("its values or indices are no list.", where=where)
+        if at.ndim == 2:
+            if at.shape != (len(values), len(shape)):
+                raise ModelError(
+                    f"its indices {list(at.shape)} do not fit {len(values)} values.", where=where
+                )
+            if ((at < 0) | (at >= np.array(shape, np.int64))).any():
+                raise ModelError(f"an index is outside of {list(shape)}.", where=where)
+            at = np.asarray(np.ravel_multi_index(tuple(at.T), shape))
+        if len(at) != len(values) or ((at < 0) | (at >= math.prod(shape))).any():
+            raise ModelError(
+                f"its {len(at)} indices do not fit {len(values)} values in {list(shape)}.",
+                where=where,
+            )
+        flat = np.zeros(math.prod(shape), values.dtype)
+        flat[at] = values
+        return flat.reshape(shape)
+
+    def _external(self, tensor: TensorProto, what: str, size: int, where: str) -> bytes:
+        """The ``size`` bytes of a tensor that lie in another file."""
         entries = {e.key: e.value for e in tensor.external_data}
         location = entries.get("location", "")
         path = self._confined(location, where)
         try:
             offset = int(entries.get("offset", "0") or 0)
-            length = int(entries["length"]) if entries.get("length") else size * dtype.bytes
+            length = int(entries["length"]) if entries.get("length") else size
         except ValueError:
             raise ModelError(
                 "offset or length of external data is no number.", where=where
             ) from None
-        if length != size * dtype.bytes or offset < 0:
+        if length != size or offset < 0:
             raise ModelError(
                 f"external data at offset {offset} of {length} bytes cannot hold "
-                f"{dtype}{list(shape)}, which takes {size * dtype.bytes}.",
+                f"{what}, which takes {size}.",
                 where=where,
             )
         try:
-            with path.open("rb") as f:
-                have = os.fstat(f.fileno()).st_size
+            with open(path, "rb", opener=_without_waiting) as f:
+                status = os.fstat(f.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise ModelError(f"external data {location!r} is not a file.", where=where)
+                have = status.st_size
                 if offset + length > have:
                     raise ModelError(
                         f"{location!r} has {have} bytes, {offset + length} are needed.",
@@ -129,10 +196,14 @@ class TensorReader:
             raise ModelError(
                 f"external data {location!r} cannot be read: {e.strerror}.", where=where
             ) from None
-        return _from_bytes(data, dtype, shape, size, where)
+        except MemoryError:
+            raise ModelError(
+                f"external data {location!r}: there is no memory for {length} bytes.", where=where
+            ) from None
+        return data
 
     def _confined(self, location: str, where: str) -> Path:
-        """The real path of ``location``, which must be a plain file inside the model's folder.
+        """The real path of ``location``, which must be a plain file in one of ``folders``.
 
         ``..`` and absolute paths are refused as text, and links by comparing real paths: a model
         file is not to be trusted, and following it anywhere would let it read any file.
@@ -152,22 +223,52 @@ class TensorReader:
                 hint="the location must be a relative path without '..'",
             )
         try:
-            real = (self.folder / location).resolve()
-        except (OSError, RuntimeError):
-            raise ModelError(f"external data {location!r} cannot be found.", where=where) from None
-        if not real.is_relative_to(self.folder):
+            found = [(f / location).resolve() for f in self.folders]
+            real = next((p for p in found if p.is_file()), found[0])
+            is_file = real.is_file()
+        except (OSError, RuntimeError, ValueError) as e:  # ValueError: no name in this file system
+            why = getattr(e, "strerror", None) or e
+            short = location if len(location) < 80 else f"{location[:77]}..."
+            raise ModelError(
+                f"external data {short!r} cannot be found: {why}.", where=where
+            ) from None
+        if not any(real.is_relative_to(f) for f in self.folders):
             raise ModelError(
                 f"external data {location!r} is a link out of the model's folder.", where=where
             )
-        if not real.is_file():
+        if not is_file:
             raise ModelError(f"external data {location!r} is not a file.", where=where)
         return real
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """An opener that does not wait for the other end of what has become a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _stored_elements(tensor: TensorProto) -> int:
     """Elements in the typed fields; two bytes formats are stored one to an int32."""
     fields = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data)
     return max(*(len(f) for f in fields), len(tensor.uint64_data))
+
+
+def _unpacked(
+    data: bytes, dtype: DType, bits: int, shape: tuple[int, ...], size: int, where: str
+) -> np.ndarray:
+    """Numbers of a few bits, packed from the lowest bits of each byte on, in whole bytes."""
+    per_byte = 8 // bits
+    if len(data) != -(-size // per_byte):
+        raise ModelError(
+            f"{size} numbers of {bits} bits take {-(-size // per_byte)} bytes, the file has "
+            f"{len(data)}.",
+            where=where,
+        )
+    packed = np.frombuffer(data, np.uint8)[:, None] >> np.arange(0, 8, bits, dtype=np.uint8)
+    values = (packed & ((1 << bits) - 1)).reshape(-1)[:size]
+    if dtype.min < 0:
+        half = 1 << (bits - 1)
+        values = (values ^ half).astype(np.int8) - np.int8(half)
+    return values.astype(dtype.numpy).reshape(shape)
 
 
 def _from_bytes(

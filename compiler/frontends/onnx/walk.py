@@ -7,17 +7,21 @@ can name all of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from onnx import FunctionProto, GraphProto, NodeProto
+from onnx import FunctionProto, GraphProto, NodeProto, SparseTensorProto
 
 from ....runtime.errors import ModelError, UnsupportedError
 from ...graph.graph import Source
 from ..emit import Emitter
 from ..registered import ONNX_DOMAINS
-from .context import Converter, NodeContext
+from .bodies import Bodies
+from .context import ByDefinition, Converter, NodeContext
+from .control import CONTROL
 from .converters import converter_of, run_converter
+from .flags import with_plain_flags
 from .functions import (
     FunctionCall,
     default_attributes,
@@ -25,52 +29,24 @@ from .functions import (
     needs_types,
     with_attributes,
 )
+from .ops_sequence import TAKERS
 from .reader import Model, opsets_of
 from .schema import check_node, check_types
-from .scope import UNKNOWN, Scope, ordered, reads
-from .tensors import known_dtype
+from .scope import UNKNOWN, Scope, Sequences, is_tensor, live, ordered, reads
+from .site import NodeSite, Surroundings
+from .tensors import narrow_bits, stored_dtype
 
 MAX_DEPTH = 40  # of subgraphs and function calls
 MAX_INLINED = 100_000  # nodes out of functions: calls of calls can grow exponentially
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """Where a list of nodes stands: the values that it sees, the operator sets that it imports, how
-    deep it is nested, and the call whose body it is."""
+class _Listed:
+    """Nodes in an order that works, and all names that they read and make."""
 
-    scope: Scope
-    opsets: Mapping[str, int]
-    depth: int = 0
-    call: FunctionCall | None = None
-
-
-@dataclass(frozen=True)
-class _NodeSite:
-    """One node: its domain (``""`` for ONNX's own), its input tensors, and what is around it."""
-
-    node: NodeProto
-    domain: str
-    inputs: Sequence[str]
-    around: Surroundings
-    source: Source
-
-    @property
-    def opset(self) -> int:
-        return self.around.opsets[self.domain]
-
-    @property
-    def known(self) -> bool:
-        """Whether all inputs were converted."""
-        return UNKNOWN not in self.inputs
-
-    @property
-    def operator(self) -> str:
-        return f"(domain {self.domain or 'ai.onnx'}, opset {self.opset})"
-
-    @property
-    def unknown(self) -> list[str]:
-        return [UNKNOWN] * len(self.node.output)
+    nodes: Sequence[NodeProto]
+    read: frozenset[str]
+    made: frozenset[str]
 
 
 class Walk:
@@ -83,6 +59,9 @@ class Walk:
             key = (_domain(f.domain), f.name, f.overload)
             if self.functions.setdefault(key, f) is not f:
                 raise ModelError(f"the function {f.name!r} is defined twice.", where=model.file)
+        # Of the model's functions that were called, by identity: their operator sets and nodes.
+        self._imports: dict[int | None, Mapping[str, int]] = {}
+        self._bodies: dict[int | None, _Listed] = {}
         self.declared = {
             v.name: v.type.tensor_type.elem_type
             for v in model.proto.graph.value_info
@@ -90,6 +69,21 @@ class Walk:
         }
         self.missing: dict[str, list[str]] = {}  # what weft has not got -> the nodes that need it
         self.inlined = 0
+        self.sequences = Sequences()
+        self.bodies = Bodies(self)
+
+    @contextmanager
+    def inside(self, emitter: Emitter) -> Iterator[None]:
+        """Add to another graph for a while: that of a loop or a branch."""
+        around = self.emitter, self.bodies
+        self.emitter, self.bodies = emitter, Bodies(self, self.bodies.unrolled)
+        emitter.budget = around[0].budget
+        try:
+            yield
+        finally:
+            around[0].budget = emitter.budget
+            around[1].unrolled = self.bodies.unrolled
+            self.emitter, self.bodies = around
 
     def report(self) -> None:
         """Raises :class:`UnsupportedError` with all that was missing, if anything was."""
@@ -106,27 +100,28 @@ class Walk:
     def initializers(self, graph: GraphProto, scope: Scope, *, top: bool = False) -> None:
         """Define the constants of a graph in ``scope``; those of the ``top`` one keep their names.
 
-        Raises :class:`ModelError` for a name that is used twice, :class:`UnsupportedError` for
-        sparse ones.
+        Raises :class:`ModelError` for a name that is used twice.
         """
-        where = self.model.file
-        if graph.sparse_initializer:
-            names = ", ".join(repr(s.values.name) for s in graph.sparse_initializer)
-            raise UnsupportedError(f"sparse initializers are not supported: {names}.", where=where)
+        where, read = self.model.file, self.model.reader
         seen: set[str] = set()
-        for t in graph.initializer:
-            if not t.name or t.name in seen:
-                raise ModelError(f"the initializer {t.name!r} is unnamed or twice.", where=where)
-            seen.add(t.name)
-            if t.name in scope.values:  # an input with a default value that the caller has bound
+        for t in (*graph.initializer, *graph.sparse_initializer):
+            sparse = isinstance(t, SparseTensorProto)
+            name = t.values.name if sparse else t.name
+            if not name or name in seen:
+                raise ModelError(f"the initializer {name!r} is unnamed or twice.", where=where)
+            seen.add(name)
+            if name in scope.values:  # an input with a default value that the caller has bound
                 continue
-            array = self.model.reader.array(t, where)
+            array = read.dense(t, where) if sparse else read.array(t, where)
             tensor = (
-                self.emitter.builder.constant(array, t.name)
+                self.emitter.builder.constant(array, name)
                 if top
-                else self.emitter.constant(array, t.name)
+                else self.emitter.constant(array, name)
             )
-            scope.define(t.name, tensor, where)
+            scope.define(name, tensor, where)
+            bits = narrow_bits((t.values if sparse else t).data_type)
+            if bits:
+                self.emitter.bits[tensor] = bits
 
     # -- one list of nodes
 
@@ -135,8 +130,9 @@ class Walk:
     ) -> None:
         """Add ``nodes`` in an order that works, and define what they make in ``around.scope``.
 
-        ``outputs`` are the values that are wanted of them. Raises :class:`ModelError` for a list
-        that is unsound: a cycle, a value made twice or by nothing.
+        ``outputs`` are the values that are wanted of them; nodes that nothing wanted depends on are
+        left out. Raises :class:`ModelError` for a list that is unsound: a cycle, a value made twice
+        or by nothing.
         """
         scope, top = around.scope, not around.depth
         if around.depth > MAX_DEPTH:
@@ -146,35 +142,51 @@ class Walk:
             )
         for o in (o for n in nodes for o in n.output if o in scope.values):
             raise ModelError(f"the value {o!r} is defined twice.", where=self.model.file)
-        used = set(outputs).union(*(reads(n) for n in nodes))
-        for node in ordered(nodes, self.model.file):
+        listed = self._listed(nodes, around.call)
+        for name in listed.read - listed.made:
+            if name not in scope:
+                reader = next(n for n in listed.nodes if name in reads(n))
+                source = _source(reader, self.model.file)
+                raise ModelError(f"its input {name!r} is not defined.", where=str(source))
+        nodes = live(listed.nodes, outputs)
+        used = frozenset(outputs).union(*map(reads, nodes))
+        for node in nodes:
             if around.call:
                 node = with_attributes(node, around.call, self.model.file)
-            source = Source(
-                self.model.file,
-                node.name or next((o for o in node.output if o), ""),
-                node.op_type,
-            )
+            source = _source(node, self.model.file)
             start = len(self.emitter.builder.nodes)
             if top:
                 self.emitter.made.clear()
             made = self._node(node, used, around, source)
             renamed: dict[str, str] = {}
             for name, tensor in zip(node.output, made):
-                tensor = renamed.get(tensor, tensor)
-                if name and tensor != UNKNOWN and top:
+                if name and is_tensor(tensor) and top:
                     self._check_declared(name, tensor, source)
-                    if tensor in self.emitter.made and name not in self.emitter.builder.types:
-                        self.emitter.rename(tensor, name, start)
-                        renamed[tensor] = tensor = name
+                    free = tensor not in renamed and name not in self.emitter.builder.types
+                    if free and tensor in self.emitter.made:
+                        renamed[tensor] = name
                 if name:
-                    scope.define(name, tensor, str(source))
+                    scope.define(name, renamed.get(tensor, tensor), str(source))
+            if renamed:
+                self.emitter.rename(renamed, start)
+
+    def _listed(self, nodes: Sequence[NodeProto], call: FunctionCall | None) -> _Listed:
+        """The nodes in order; of a function of the model, which may be called very often, once."""
+        key = None if call is None else id(call.function)
+        if key not in self._bodies:
+            order = tuple(ordered(nodes, self.model.file))
+            made = frozenset(o for n in order for o in n.output)
+            found = _Listed(order, frozenset().union(*map(reads, order)), made)
+            if key not in self._imports:
+                return found
+            self._bodies[key] = found
+        return self._bodies[key]
 
     def _check_declared(self, name: str, tensor: str, source: Source) -> None:
         """The element type in ``value_info``. Shapes there are often out of date; those of the
         outputs are checked by the importer."""
         code = self.declared.get(name, 0)
-        have, want = self.emitter.builder.types[tensor].dtype, known_dtype(code)
+        have, want = self.emitter.builder.types[tensor].dtype, stored_dtype(code)
         if code and want != have:
             raise ModelError(
                 f"{name!r} is declared as {want or code}, but is {have}.", where=str(source)
@@ -183,18 +195,27 @@ class Walk:
     # -- one node
 
     def _node(
-        self, node: NodeProto, used: set[str], around: Surroundings, source: Source
+        self, node: NodeProto, used: Collection[str], around: Surroundings, source: Source
     ) -> Sequence[str]:
         """The tensors for the outputs of ``node``."""
         where, domain = str(source), _domain(node.domain)
-        site = _NodeSite(node, domain, self._inputs(node, around, where), around, source)
+        site = NodeSite(node, domain, self._inputs(node, around, where), around, source)
         local = self.functions.get((domain, node.op_type, node.overload))
         if local is not None:
-            call = FunctionCall(local, node, opsets_of(local.opset_import, where))
+            if id(local) not in self._imports:
+                self._imports[id(local)] = opsets_of(local.opset_import, where)
+            call = FunctionCall(local, node, self._imports[id(local)])
             return self._call(call, site)
         self._check(site)
-        if domain == "" and node.op_type == "If":
-            return self._if(site)
+        if domain == "" and (plain := with_plain_flags(node, where)) is not node:
+            node, site = plain, replace(site, node=plain)
+        control = CONTROL.get(node.op_type) if domain == "" else None
+        if control is not None:
+            return self._controlled(control, site) if site.known else site.unknown
+        folds = domain == "" and node.op_type in TAKERS
+        if site.known and not folds and not all(is_tensor(i) for i in site.inputs if i):
+            self.miss(f"{node.op_type} {site.operator} of a sequence or an optional", site)
+            return site.unknown
         convert = converter_of(domain, node.op_type)
         if convert is None:
             return self._standard(site)
@@ -209,7 +230,7 @@ class Walk:
             inputs.append(tensor)
         return inputs
 
-    def _check(self, site: _NodeSite) -> None:
+    def _check(self, site: NodeSite) -> None:
         """The node against the schema of its operator."""
         where, domain = str(site.source), site.domain
         if domain not in site.around.opsets:
@@ -217,71 +238,68 @@ class Walk:
                 f"the operator set {domain or 'ai.onnx'!r} is not imported.", where=where
             )
         check_node(site.node, domain, site.opset, where)
-        if site.known:
+        if site.known and all(is_tensor(i) for i in site.inputs if i):
             types = self.emitter.builder.types
             dtypes = [types[i].dtype if i else None for i in site.inputs]
             check_types(site.node, domain, site.opset, dtypes, where)
 
-    def _standard(self, site: _NodeSite) -> Sequence[str]:
+    def _standard(self, site: NodeSite) -> Sequence[str]:
         """A node without a converter, by the standard's definition of its operator."""
         node, domain, opset = site.node, site.domain, site.opset
         if not site.known and needs_types(node, domain, opset):
             return site.unknown
         types = [self.emitter.builder.types.get(i) for i in site.inputs]
-        body = library_function(node, domain, opset, types)
+        body = library_function(node, domain, opset, types, str(site.source))
         if body is None:
-            self._miss(f"operator {node.op_type} {site.operator}", site)
+            self.miss(f"operator {node.op_type} {site.operator}", site)
             return site.unknown
         opsets = {**site.around.opsets, **opsets_of(body.opset_import, str(site.source))}
         defaults = default_attributes(node, domain, opset)
         return self._call(FunctionCall(body, node, opsets, defaults), site)
 
-    def _converted(self, convert: Converter, site: _NodeSite, used: set[str]) -> Sequence[str]:
+    def _converted(
+        self, convert: Converter, site: NodeSite, used: Collection[str]
+    ) -> Sequence[str]:
         """What ``convert`` makes of a node; ``UNKNOWN`` for outputs that it does not make."""
         node = site.node
         wanted = [bool(o) and o in used for o in node.output]
-        context = NodeContext(
-            self.emitter, self.model.reader, node, site.inputs, site.opset, wanted, site.source
-        )
+        context = self.context(site, wanted)
         try:
             names = run_converter(convert, context)
+        except ByDefinition:
+            return self._standard(site)
         except UnsupportedError as e:
-            self._miss(f"{node.op_type} {site.operator}: {e.message}", site)
+            self.miss(f"{node.op_type} {site.operator}: {e.message}", site)
             return site.unknown
+        self.emitter.keep_bits(node.op_type, site.inputs, names)
         for k, want in enumerate(wanted):
             if want and (k >= len(names) or not names[k]):
-                self._miss(f"output {k} of {node.op_type} {site.operator}", site)
+                self.miss(f"output {k} of {node.op_type} {site.operator}", site)
         names += [""] * (len(node.output) - len(names))
         return [n or UNKNOWN for n in names]
 
-    def _miss(self, what: str, site: _NodeSite) -> None:
+    def _controlled(self, control: Callable, site: NodeSite) -> Sequence[str]:
+        """What a step of control flow becomes."""
+        try:
+            return run_converter(lambda _: control(self.bodies, site), self.context(site))
+        except UnsupportedError as e:
+            self.miss(f"{site.node.op_type} {site.operator}: {e.message}", site)
+            return site.unknown
+
+    def context(self, site: NodeSite, wanted: Sequence[bool] = ()) -> NodeContext:
+        """What a converter sees of the node."""
+        return NodeContext(
+            self.emitter, self.model.reader, site.node, site.inputs, site.opset, wanted,
+            site.source, self.sequences,
+        )  # fmt: skip
+
+    def miss(self, what: str, site: NodeSite) -> None:
+        """Note that weft has not got ``what``, which the node needs."""
         self.missing.setdefault(what, []).append(site.source.node)
 
-    # -- subgraphs and functions
+    # -- functions
 
-    def _if(self, site: _NodeSite) -> Sequence[str]:
-        """The branch that a constant condition chooses."""
-        node, around, where = site.node, site.around, str(site.source)
-        value = self.emitter.builder.constants.get(site.inputs[0])
-        if value is None:
-            if site.inputs[0] != UNKNOWN:
-                self._miss("If whose condition depends on data", site)
-            return site.unknown
-        if value.size != 1:
-            raise ModelError(f"the condition has {value.size} elements, not one.", where=where)
-        wanted = "then_branch" if value.reshape(-1)[0] else "else_branch"
-        branch = next(a.g for a in node.attribute if a.name == wanted)
-        names = [o.name for o in branch.output]
-        if len(names) != len(node.output):
-            raise ModelError(
-                f"the {wanted} has {len(names)} outputs, the node {len(node.output)}.", where=where
-            )
-        inner = Scope(around.scope)
-        self.initializers(branch, inner)
-        self.body(branch.node, names, Surroundings(inner, around.opsets, around.depth + 1))
-        return self._results(names, inner, where)
-
-    def _call(self, call: FunctionCall, site: _NodeSite) -> Sequence[str]:
+    def _call(self, call: FunctionCall, site: NodeSite) -> Sequence[str]:
         where = f"{self.model.file}, function {call.function.name!r}"
         f, inner, inputs = call.function, Scope(), site.inputs
         if len(inputs) > len(f.input) or len(call.node.output) > len(f.output):
@@ -293,13 +311,18 @@ class Walk:
             inner.define(name, inputs[k] if k < len(inputs) else "", where)
         wanted = [formal if o else "" for formal, o in zip(f.output, call.node.output)]
         self.body(f.node, wanted, Surroundings(inner, call.opsets, site.around.depth + 1, call))
-        return self._results(wanted, inner, where)
+        return self.results(wanted, inner, where)
 
-    def _results(self, names: Sequence[str], scope: Scope, where: str) -> list[str]:
+    def results(self, names: Sequence[str], scope: Scope, where: str) -> list[str]:
+        """The tensors of ``names``, all of which ``scope`` must have."""
         for name in names:
             if name and not scope.get(name):
                 raise ModelError(f"the output {name!r} is not made by any node.", where=where)
         return [scope.get(name) or UNKNOWN for name in names]
+
+
+def _source(node: NodeProto, file: str) -> Source:
+    return Source(file, node.name or next((o for o in node.output if o), ""), node.op_type)
 
 
 def _domain(domain: str) -> str:

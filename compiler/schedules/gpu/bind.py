@@ -13,18 +13,27 @@ from ..measured import THREADS
 LANES = 4  # of the vectors that all these devices load at once
 
 
-def bind_flat(
-    ctx: Context, stage: Stage, loops: Sequence[IterVar], threads: int = THREADS
-) -> IterVar:
+def bind_flat(ctx: Context, stage: Stage, loops: Sequence[IterVar]) -> IterVar:
     """Fuse neighbouring ``loops``, outermost first, and spread them over blocks of threads; returns
-    the loop of the threads."""
+    the loop of the threads. How many threads a block has is an open question."""
     total = size(loops)
     flat = fused(stage, loops)
-    threads = min(threads, ctx.target.max_threads, max(1, total))
+    threads = min(workgroup(ctx, stage, THREADS), max(1, total))
     block, thread = stage.split(flat, factor=threads)
     bind_blocks(ctx, stage, block)
     stage.bind(thread, thread_axis("threadIdx.x"))
     return thread
+
+
+def workgroup(ctx: Context, stage: Stage, usual: int) -> int:
+    """The threads of a block of ``stage``: an open question, ``usual`` as far as there are so many
+    by default."""
+    default = min(usual, ctx.target.max_threads)
+    usual_ones = (8, 16, 32, 64, 128, 256, 512, 1024)
+    options = sorted({n for n in usual_ones if n <= ctx.target.max_threads} | {default})
+    chosen = ctx.choose(f"{stage.name}.threads", options, default)
+    assert isinstance(chosen, int)
+    return chosen
 
 
 def bind_blocks(ctx: Context, stage: Stage, loop: IterVar) -> None:

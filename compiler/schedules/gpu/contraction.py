@@ -17,12 +17,13 @@ Tiles divide their axis where possible: a guard costs more than a smaller tile.
 from __future__ import annotations
 
 from ....ir.expr import IterVar, Read, as_int
+from ....ir.identity import place_of
 from ....ir.schedule.stage import Stage
 from ....ir.visit import walk
 from ..blocking import blocked_reduce_axis
 from ..common import Context, lane_axis, size, split_axis
 from ..contraction import operands_of, row_axis, shares_vector
-from ..measured import MAX_ACCUMULATORS, SCALAR_READ, VECTOR_READ
+from ..measured import MAX_ACCUMULATORS, MOST_TURNS, SCALAR_READ, VECTOR_READ
 from .bind import LANES, bind_flat
 
 # What reading a vector costs, by how many elements arrive in one read.
@@ -36,6 +37,8 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     epilogue = ctx.takes_epilogue(stage)
     if operands is None or (not stage.is_output and epilogue is None):
         return set()
+    if size(stage.reduce_axes) >= MOST_TURNS:  # better shared by the threads of a workgroup
+        return set()
     result = epilogue or stage
     layout = ctx.layout(result)
     vector = lane_axis(result, layout)
@@ -43,7 +46,7 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
         return set()
     columns = as_int(result.axes[vector].extent) or 1
     block = layout.block(vector) if layout is not None else 1
-    lanes = _lanes(ctx.target.lanes(result.op.outputs[0].dtype), columns, block)
+    lanes = _lanes(ctx, result, columns, block)
     row = row_axis(stage, operands, vector)
     shared = shares_vector(stage, operands, vector)
     if epilogue is None:
@@ -57,7 +60,7 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     data = None if shared else _data_in_vectors(ctx, accumulate, vector)
     together = LANES if data is not None else 1
     tile = _tile(ctx, accumulate, rows, -(-columns // lanes), shared, together)
-    unrolled = _apply(ctx, result, accumulate, row, vector, (*tile, lanes))
+    unrolled = _apply(ctx, result, accumulate, row, vector, (*tile, lanes), data is not None)
     made = {result, accumulate, stage}
     # Where no loop is around the unrolled one, all is read at once anyway.
     if data is not None and unrolled is not None and unrolled is not accumulate.leaves[0]:
@@ -65,10 +68,15 @@ def bind_contraction(ctx: Context, stage: Stage) -> set[Stage]:
     return made
 
 
-def _lanes(most: int, columns: int, block: int) -> int:
-    """The longest vector that divides what lies side by side."""
+def _lanes(ctx: Context, result: Stage, columns: int, block: int) -> int:
+    """The longest vector that divides what lies side by side, unless a tuner finds a shorter one
+    better."""
     together = block if block > 1 else columns
-    return next(n for n in (16, 8, 4, 2, 1) if n <= most and together % n == 0)
+    most = ctx.target.lanes(result.op.outputs[0].dtype)
+    options = [n for n in (1, 2, 4, 8, 16) if n <= most and together % n == 0]
+    chosen = ctx.choose(f"{result.name}.lanes", options, options[-1])
+    assert isinstance(chosen, int)
+    return chosen
 
 
 def _tile(
@@ -105,8 +113,10 @@ def _apply(
     row: int | None,
     vector: int,
     tile: tuple[int, int, int],
+    in_vectors: bool,
 ) -> IterVar | None:
-    """Carry the tile out; returns the unrolled reduce loop."""
+    """Carry the tile out; returns the unrolled reduce loop. ``in_vectors``: whole vectors of its
+    terms will be read."""
     rows, vectors, lanes = tile
     wide, lane = split_axis(result, result.axes[vector], lanes)
     outer_v, inner_v = split_axis(result, wide, vectors) if wide is not None else (None, None)
@@ -129,9 +139,9 @@ def _apply(
     data = [a for k, a in enumerate(acc.axes) if k not in (row, vector)] if outer else []
     inside = [acc.axes[row]] if row is not None else []
     inside += [wide] if wide is not None else []
-    loops, unrolled = _terms(ctx, acc)
+    loops, windows, unrolled = _terms(ctx, acc, in_vectors)
     acc.reorder(*data, *loops, *unrolled, *inside, lane)
-    for a in (*unrolled, *inside):
+    for a in (*windows, *unrolled, *inside):
         acc.unroll(a)
     if lanes > 1:
         acc.vectorize(lane)
@@ -171,7 +181,7 @@ def _copy_vectors(ctx: Context, acc: Stage, data: Read, unrolled: IterVar) -> St
     layout = ctx.layout_of(data.tensor)
     if layout is not None:
         copy.set_layout(layout)
-    copy.compute_at(acc, acc.leaves[acc.leaves.index(unrolled) - 1])
+    copy.compute_at(acc, acc.leaves[place_of(unrolled, acc.leaves) - 1])
     along = copy.axes[_along(ctx, data)]
     outer, lane = copy.split(along, factor=LANES)
     rest = [a for a in copy.axes if a is not along]
@@ -190,15 +200,29 @@ def _unrolled_axis(ctx: Context, acc: Stage) -> IterVar:
     return longest if axis is None else axis
 
 
-def _terms(ctx: Context, acc: Stage) -> tuple[list[IterVar], list[IterVar]]:
-    """Reduce loops that stay, outermost first, and the one to unroll: four terms that lie side by
-    side in an operand."""
+def _terms(
+    ctx: Context, acc: Stage, in_vectors: bool
+) -> tuple[list[IterVar], list[IterVar], list[IterVar]]:
+    """Reduce loops, outermost first, those of them that are unrolled as well, and the innermost
+    one, which is: some terms that lie side by side in an operand, by default four.
+
+    Open questions: how many, whether short loops around them (a window) are unrolled, too, and
+    which are outermost.
+    """
     axis = _unrolled_axis(ctx, acc)
     others = [a for a in acc.reduce_axes if a is not axis]
     extent = as_int(axis.extent) or 1
-    if extent <= LANES and extent > 1:
-        return others, [axis]
-    if extent % LANES:
-        return [*others, axis], []
-    outer, inner = acc.split(axis, factor=LANES)
-    return [outer, *others], [inner]
+    default = extent if extent <= LANES else LANES if extent % LANES == 0 else 1
+    divides = {n for n in (1, 2, 4, 8, 16) if extent % n == 0 and not (in_vectors and n % LANES)}
+    terms = ctx.choose(f"{acc.name}.terms", sorted(divides | {default}), default)
+    windows: list[IterVar] = []
+    if others and 1 < size(others) <= MAX_ACCUMULATORS:
+        windows = others if ctx.choose(f"{acc.name}.window", (False, True), False) else []
+    if terms == extent and extent > 1:
+        return others, windows, [axis]
+    if terms == 1:
+        return [*others, axis], windows, []
+    assert isinstance(terms, int)
+    outer, inner = acc.split(axis, factor=terms)
+    last = bool(others) and bool(ctx.choose(f"{acc.name}.window_first", (False, True), False))
+    return [*others, outer] if last else [outer, *others], windows, [inner]

@@ -13,57 +13,61 @@ from __future__ import annotations
 from ....ir.expr import as_int
 from ....ir.schedule.loops import thread_axis
 from ....ir.schedule.stage import Stage
+from ..columns import sum_in_blocks
 from ..common import Context, lane_axis, reduce_source, size, vectorize_along
 from ..measured import LONG, MANY, TOGETHER
-from .bind import LANES, bind_blocks, bind_flat, fused
+from .bind import LANES, bind_blocks, bind_flat, fused, workgroup
 
 
 def bind_reduction(ctx: Context, stage: Stage) -> set[Stage]:
     """Schedule a reduction; returns the stages that are scheduled."""
-    if (
-        reduce_source(stage) is not None
-        and size(stage.axes) < MANY
-        and size(stage.reduce_axes) >= LONG
-        and ctx.target.max_threads >= TOGETHER
-    ):
-        return _together(ctx, stage)
-    return _alone(ctx, stage)
+    terms = size(stage.reduce_axes)
+    together = False
+    can = reduce_source(stage) is not None and ctx.target.max_threads >= TOGETHER
+    if can and terms >= LONG // 2:
+        default = size(stage.axes) < MANY and terms >= LONG
+        together = bool(ctx.choose(f"{stage.name}.shared", (False, True), default))
+    return _together(ctx, stage) if together else _alone(ctx, stage)
 
 
 def _alone(ctx: Context, stage: Stage) -> set[Stage]:
     s, layout = ctx.schedule, ctx.layout(stage)
     accumulator = s[s.cache_write(stage.op.outputs, "local")]
+    part = sum_in_blocks(ctx, accumulator) if reduce_source(accumulator) is not None else None
+    stages = [accumulator] if part is None else [accumulator, part]
     if not stage.axes:
-        return {stage, accumulator}
+        return {stage, *stages}
     axis = lane_axis(stage, layout)
     sizes = [as_int(a.extent) or 1 for a in stage.axes]
     if layout is None or axis is None or layout.block(axis) != LANES or sizes[axis] % LANES:
         accumulator.compute_at(stage, bind_flat(ctx, stage, list(stage.axes)))
-        return {stage, accumulator}
+        return {stage, *stages}
     accumulator.set_layout(layout)
     order = vectorize_along(stage, axis, LANES, layout)
-    data = list(accumulator.axes)
-    lane = data.pop(axis)
-    if (as_int(lane.extent) or 0) > LANES:
-        rest, lane = accumulator.split(lane, factor=LANES)
-        data.append(rest)
-    accumulator.reorder(*data, *accumulator.reduce_axes, lane)
-    accumulator.vectorize(lane)
+    for k, each in enumerate(stages):
+        data = list(each.axes)
+        lane = data.pop(axis + k)
+        if (as_int(lane.extent) or 0) > LANES:
+            rest, lane = each.split(lane, factor=LANES)
+            data.append(rest)
+        each.reorder(*data, *(a for a in each.leaves if each.is_reduce(a)), lane)
+        each.vectorize(lane)
     if len(order) > 1:
         accumulator.compute_at(stage, bind_flat(ctx, stage, order[:-1]))
-    return {stage, accumulator}
+    return {stage, *stages}
 
 
 def _together(ctx: Context, stage: Stage) -> set[Stage]:
     """One workgroup for each result."""
     s = ctx.schedule
     terms = fused(stage, stage.reduce_axes)
-    _, lane = stage.split(terms, factor=TOGETHER)
+    _, lane = stage.split(terms, factor=workgroup(ctx, stage, TOGETHER))
     result = stage.op.outputs[0]
     part = s[s.rfactor(result, lane)]
     part.set_scope("shared")
     (partial,) = part.op.outputs
     register = s[s.cache_write(partial, "local")]
+    blocks = sum_in_blocks(ctx, register)
     own = part.leaves[0]
     part.bind(own, thread_axis("threadIdx.x"))
     register.compute_at(part, own)
@@ -75,4 +79,4 @@ def _together(ctx: Context, stage: Stage) -> set[Stage]:
         inner = stage.leaves[-1]
         part.compute_at(stage, inner)
         total.compute_at(stage, inner)
-    return {stage, part, register, total}
+    return {stage, part, register, total} | ({blocks} if blocks is not None else set())
