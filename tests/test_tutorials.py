@@ -18,6 +18,17 @@ SAYS = {
     "02_real_model.py": ["espresso", "best class without the compiler: 967", "InputError"],
     "03_web_page.py": ["for webgl, wasm", "texelFetch", "f16 ", "weft serve"],
     "05_new_operator.py": ["llvm           right", "hourglass"],
+    "06_te_kernels.py": [
+        "1. product of (37, 41, 53): right",
+        "12. softmax from the library: right",
+    ],
+    "07_push_kernels_to_a_browser.py": [
+        "webgl: the better is",
+        "webgpu: the better is",
+        "it does not run opencl",
+        "webgl: espresso",
+        "webgpu: espresso",
+    ],
 }
 
 

@@ -29,8 +29,8 @@ def relu(kind: ForKind = ForKind.SERIAL) -> Function:
 
 GOLDEN_RELU = """\
 define internal void @relu.body(\
-ptr noalias nocapture nonnull align 64 dereferenceable(256) readonly %x.p0, \
-ptr noalias nocapture nonnull align 64 dereferenceable(256) %y.p1) nounwind noinline {
+ptr noalias nocapture nonnull align 4 dereferenceable(256) readonly %x.p0, \
+ptr noalias nocapture nonnull align 4 dereferenceable(256) %y.p1) nounwind noinline {
 entry:
   %v1 = add nsw i32 0, 8
   br label %loop1
@@ -39,12 +39,12 @@ loop1:
   %v2 = mul nsw i32 %i3, 8
   %v3 = sext i32 %v2 to i64
   %v4 = getelementptr inbounds float, ptr %x.p0, i64 %v3
-  %v5 = load <8 x float>, ptr %v4, align 32
+  %v5 = load <8 x float>, ptr %v4, align 4
   %v6 = fcmp ogt <8 x float> splat (float 0x0000000000000000), %v5
   %v7 = select <8 x i1> %v6, <8 x float> splat (float 0x0000000000000000), <8 x float> %v5
   %v8 = sext i32 %v2 to i64
   %v9 = getelementptr inbounds float, ptr %y.p1, i64 %v8
-  store <8 x float> %v7, ptr %v9, align 32
+  store <8 x float> %v7, ptr %v9, align 4
   %v10 = add nsw i32 %i3, 1
   %v11 = icmp slt i32 %v10, %v1
   br i1 %v11, label %loop1, label %done2, !llvm.loop !0

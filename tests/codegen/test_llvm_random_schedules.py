@@ -5,7 +5,9 @@ import pytest
 import weft
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.random_schedules import KINDS, build, inputs_for
+from support.random_programs import ALL
+from support.random_schedules import KINDS, build, inputs_for, unwritten
+from support.random_vectors import VECTORS, build_vectors
 from weft.ir.meaning.interp import run
 from weft.ir.passes.loopnest import build_loop_nest
 from weft.ir.schedule.schedule import create_schedule
@@ -16,13 +18,13 @@ def compare(kind: str, seed: int) -> bool:
     """Whether the schedule of ``seed`` is legal; if so its kernel must agree in every element.
 
     The inputs are small integers, sums of them are exact in any order: no tolerance is needed.
-    The results start as NaN and -1, so that an element that is never written shows.
+    The results start as NaN, -1 or 77, so that an element that is never written shows.
     """
-    inputs, outputs, s = build(kind, seed)
+    inputs, outputs, s = build_vectors(seed) if kind == VECTORS else build(kind, seed, kinds=ALL)
     args = [*inputs, *outputs]
     arrays = inputs_for(inputs, seed)
     want = [np.zeros([int(e.value) for e in t.shape], t.dtype.numpy) for t in outputs]
-    got = [np.full(w.shape, np.nan if w.dtype.kind == "f" else -1, w.dtype) for w in want]
+    got = [unwritten(w) for w in want]
     run(build_loop_nest(create_schedule(outputs), args, "default"), [*arrays, *want])
     try:
         kernel = weft.build(s, args)
@@ -40,6 +42,14 @@ def compare(kind: str, seed: int) -> bool:
 def test_fixed_seeds(kind):
     """The quick tier's share; at least half of the schedules must be legal."""
     assert sum(compare(kind, seed) for seed in range(8)) >= 4
+
+
+@pytest.mark.parametrize("first", range(0, 225, 25))
+@pytest.mark.parametrize("kind", ["program", VECTORS])
+def test_random_programs(kind, first):
+    """With those above 500 of them; ``make fuzz`` goes on from there."""
+    legal = sum(compare(kind, seed) for seed in range(first, first + 25))
+    assert legal >= 20
 
 
 @pytest.mark.slow

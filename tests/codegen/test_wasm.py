@@ -84,12 +84,12 @@ GOLDEN_LOOP = """\
   %v4 = mul nsw i32 %i3, 8
   %v5 = sext i32 %v4 to i64
   %v6 = getelementptr inbounds nuw float, ptr %x.p0, i64 %v5
-  %v7 = load <4 x float>, ptr %v6, align 32
+  %v7 = load <4 x float>, ptr %v6, align 4
   %v8 = mul nsw i32 %i3, 8
   %v9 = sext i32 %v8 to i64
   %v10 = getelementptr inbounds nuw float, ptr %x.p0, i64 %v9
   %v11 = getelementptr inbounds nuw float, ptr %v10, i64 4
-  %v12 = load <4 x float>, ptr %v11, align 16
+  %v12 = load <4 x float>, ptr %v11, align 4
 """
 
 

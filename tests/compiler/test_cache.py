@@ -129,6 +129,7 @@ def test_it_stays_bounded_over_many_writes(tmp_path):
 
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "_MEMORY_LIMIT", 2500)
+    monkeypatch.setattr(module, "_OBJECTS", 0)
     cache = KernelCache(None, MIB)
     for name in "abc":
         cache.put(name, CompiledGroup.single("k", (), bytes(1000)))
@@ -136,6 +137,14 @@ def test_memory_is_bounded(monkeypatch):
     cache.put("c", CompiledGroup.single("k", (), bytes(10)))  # replacing frees the bytes
     cache.put("d", CompiledGroup.single("k", (), bytes(1000)))
     assert cache.get("b") is not None
+
+
+def test_what_describes_a_kernel_counts_too(monkeypatch):
+    monkeypatch.setattr(module, "_MEMORY_LIMIT", 1 << 20)
+    cache = KernelCache(None, MIB)
+    for k in range(1000):
+        cache.put(str(k), CompiledGroup.single("k", (), b"c"))
+    assert 100 < cache.stats().memory_entries < 400
 
 
 def test_clear(tmp_path):

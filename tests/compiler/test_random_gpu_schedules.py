@@ -6,9 +6,10 @@ import pytest
 import weft
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.random_gpu_schedules import build_gpu, run_kernels
+from support.random_gpu_schedules import build_gpu, build_shared, run_kernels
+from support.random_programs import ALL
 from support.random_schedules import KINDS, inputs_for
-from weft.ir.lower import lower_kernels
+from weft.ir.lower import lower, lower_kernels
 from weft.ir.meaning.interp import run
 from weft.ir.passes.loopnest import build_loop_nest
 from weft.ir.schedule.schedule import create_schedule
@@ -17,7 +18,7 @@ from weft.ir.target import Target
 from weft.ir.verify import verify
 from weft.ir.visit import Mutator, walk
 from weft.runtime.devices.probe import probe
-from weft.runtime.errors import LoweringError
+from weft.runtime.errors import LoweringError, ScheduleError
 
 
 def arrays_like(tensors, value=0):
@@ -83,6 +84,70 @@ def test_kernels_equal_the_interpreter(kind, device, seed):
     if not found.ok:
         pytest.skip(found.reason)
     compare(kind, seed, device)
+
+
+def shared(first: int, count: int, device: str = "") -> int:
+    """How many of the schedules of :func:`build_shared` are refused; the others must compute what
+    the default schedule computes, in the interpreter without a race between threads."""
+    refused = 0
+    for seed in range(first, first + count):
+        kind = list(ALL)[seed % len(ALL)]
+        inputs, outputs, s = build_shared(kind, seed, ALL)
+        args = [*inputs, *outputs]
+        try:
+            kernels = lower_kernels(s, args, device or "opencl")
+        except ScheduleError:  # a stage at a loop that does not enclose all of its readers
+            continue
+        except LoweringError as e:
+            assert "only some threads" in e.message
+            refused += 1
+            continue
+        given, want, got = inputs_for(inputs, seed), arrays_like(outputs), arrays_like(outputs, -1)
+        run(build_loop_nest(create_schedule(outputs), args, "default"), [*given, *want])
+        if device:
+            weft.build(s, args, device)(*given, *got)
+        else:
+            run_kernels(kernels, [*given, *got])
+        for w, g in zip(want, got, strict=True):
+            np.testing.assert_allclose(g, w, rtol=1e-6, err_msg=f"{kind} seed {seed}\n{s.trace}")
+    return refused
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_shared_memory_in_the_interpreter(part):
+    """Threads race nowhere; hardly a schedule is refused."""
+    assert shared(part * 20, 20) <= 2
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_shared_memory_on_opencl(part):
+    if not probe("opencl").ok:
+        pytest.skip(probe("opencl").reason)
+    assert shared(1000 + part * 20, 20, "opencl") <= 3
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_shared_memory_on_webgpu(part):
+    if not probe("webgpu").ok:
+        pytest.skip(probe("webgpu").reason)
+    assert shared(2000 + part * 20, 20, "webgpu") <= 3
+
+
+def test_workgroups_on_a_processor():
+    """The same schedules, bound loops run as plain ones."""
+    for seed in range(12):
+        kind = list(KINDS)[seed % len(KINDS)]
+        inputs, outputs, s = build_shared(kind, seed)
+        given, want, got = inputs_for(inputs, seed), arrays_like(outputs), arrays_like(outputs, -1)
+        args = [*inputs, *outputs]
+        run(build_loop_nest(create_schedule(outputs), args, "default"), [*given, *want])
+        try:
+            f = lower(s, args, "llvm")
+        except ScheduleError:
+            continue
+        run(f, [*given, *got])
+        for w, g in zip(want, got, strict=True):
+            np.testing.assert_allclose(g, w, rtol=1e-6, err_msg=f"{kind} seed {seed}\n{s.trace}")
 
 
 class _Without(Mutator):

@@ -81,9 +81,9 @@ def test_a_bundle_looks_its_records_up(tmp_path):
     class Asked(Records):
         targets: ClassVar = set()
 
-        def best(self, key, target, threads):
+        def best(self, key, target, threads, device=""):
             self.targets.add(target)
-            return super().best(key, target, threads)
+            return super().best(key, target, threads, device)
 
     goals = ("webgl -fallback=none", "webgpu -fallback=none")
     weft.bundle(model(), tmp_path / "b", goals, shapes={"N": 1}, records=Asked(None))

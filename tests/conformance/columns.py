@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from op_cases import Case
+from support.machines import machine
 from weft.codegen import for_target
 from weft.codegen.wasm import emscripten
 from weft.compiler.check.tolerances import of_operators
@@ -23,6 +26,9 @@ from weft.ir.target import Target
 from weft.ir.tensor import placeholder
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import CodegenError, DeviceError, LoweringError
+from weft.runtime.rpc.chrome import Chromium
+from weft.runtime.rpc.client import Remote, connect
+from weft.runtime.rpc.host import LocalHub
 
 Arrays = list[np.ndarray]
 CHUNK = 120  # cases of one program
@@ -40,6 +46,7 @@ class Column:
     chunk: int = CHUNK
     whole: bool = False  # it must refuse nothing
     narrow: bool = False  # 64-bit integers are kept in 32 bits
+    first: bool = False  # one case of each operator: others show that the target is right
 
     def judge(self, case: Case, got: Arrays) -> None:
         """Assert that the outputs of a case are right, within the tolerance of the target."""
@@ -165,6 +172,36 @@ def away(place: str):
     return run
 
 
+_remotes: dict[str, Remote] = {}
+
+
+def _remote(device: str) -> Remote:
+    """A client of a hub of this process, on a device that has nothing else to do; all of it lasts
+    as long as the process."""
+    if device not in _remotes:
+        stack = ExitStack()
+        atexit.register(stack.close)
+        hub = stack.enter_context(LocalHub())
+        link = f"{hub.link}?key={device}"
+        there = Chromium(link) if device == "browser" else machine(hub.link, device)
+        stack.enter_context(there)
+        made = connect(hub.url, token=hub.token, key=device, timeout=300)
+        _remotes[device] = stack.enter_context(made)
+    return _remotes[device]
+
+
+def rpc(device: str):
+    """Through a hub, on a browser that has opened its link or at a device server."""
+
+    def run(cases: Sequence[Case], text: str) -> list[Arrays]:
+        remote = _remote(device)
+        exe, feeds = program(cases, remote.target(text))
+        with remote.load(exe) as there:
+            return split(cases, there.run(feeds))
+
+    return run
+
+
 def _probe(kind: str) -> Callable[[], str]:
     def missing() -> str:
         found = probe(kind)
@@ -174,11 +211,10 @@ def _probe(kind: str) -> Callable[[], str]:
 
 
 def _browser() -> str:
-    from weft.compiler.web.browser import chromium, playwright
+    from weft.runtime.devices.pages import chromium
 
     try:
         chromium()
-        playwright()
         emscripten.version()  # what takes the cases that shaders cannot do
     except (DeviceError, CodegenError) as e:
         return str(e)
@@ -196,10 +232,15 @@ COLUMNS = {
         Column("webgpu", "webgpu -fallback=none", here, _probe("webgpu"), narrow=True),
         Column("wasm", "wasm", away("node"), _probe("wasm"), 600, whole=True),
         Column("wasm -threads", "wasm -threads", away("node"), _probe("wasm"), 600, whole=True),
+        Column("rpc webgl", "webgl", rpc("browser"), _browser, narrow=True, first=True),
+        Column("rpc webgpu", "webgpu", rpc("browser"), _browser, narrow=True, first=True),
+        Column("rpc wasm", "wasm", rpc("browser"), _browser, 600, whole=True, first=True),
+        Column("rpc llvm", "llvm", rpc("server"), lambda: "", whole=True, first=True),
     )
 }
 
 if __name__ == "__main__":  # for tools/test.sh; those that take longest first
     order = ("opencl", "webgl", "opengl", "llvm", "webgpu", "wasm", "wasm -threads", "interp")
+    order += tuple(name for name, column in COLUMNS.items() if column.first)
     assert set(order) == set(COLUMNS)
     print(*order, "table", sep="\n")

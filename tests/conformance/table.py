@@ -14,7 +14,7 @@ from pathlib import Path
 from op_cases import Case, all_cases
 from weft.compiler.ops import all_ops
 
-from conformance.columns import COLUMNS, refusal
+from conformance.columns import COLUMNS, Column, refusal
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docs" / "OPERATORS.md"
@@ -43,12 +43,17 @@ def reason(message: str) -> str:
     return re.sub(r"\b((?:float|uint|int|bool)\d*)x\d+\b", r"\1", text)  # any width of vectors
 
 
+def shown() -> list[Column]:
+    """The columns that have all cases."""
+    return [c for c in COLUMNS.values() if not c.first]
+
+
 def table() -> str:
     """The text of the document."""
     cases: dict[str, list[Case]] = defaultdict(list)
     for case in all_cases():
         cases[case.op].append(case)
-    columns = list(COLUMNS.values())
+    columns = shown()
     lines = [HEAD + f"| operator | cases | {' | '.join(f'`{c.name}`' for c in columns)} |"]
     lines.append("|---|--:|" + "---|" * len(columns))
     why: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -82,7 +87,7 @@ def table() -> str:
 def main() -> int:
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(table(), "utf-8")
-    print(f"{FILE.relative_to(ROOT)}: {len(all_ops())} operators, {len(COLUMNS)} targets")
+    print(f"{FILE.relative_to(ROOT)}: {len(all_ops())} operators, {len(shown())} targets")
     return 0
 
 

@@ -134,14 +134,6 @@ def test_initializer_encodings(dtype, raw):
     assert run(g)[0].dtype == data.dtype
 
 
-def test_sparse_initializer():
-    m = model([node("Identity", "x", "y")], [value("x", [2])], [value("y")])
-    sparse = m.graph.sparse_initializer.add()
-    sparse.values.CopyFrom(initializer("w", np.float32([1])))
-    with pytest.raises(UnsupportedError, match="sparse initializers are not supported: 'w'"):
-        load(m)
-
-
 def test_initializer_that_is_an_input_too():
     w = initializer("w", np.float32([2, 3]))
     m = model([node("Mul", "x w", "y")], [value("x", [2]), value("w", [2])], [value("y")], [w])
@@ -227,13 +219,9 @@ def test_optional_inputs():
 # --- types
 
 
-@pytest.mark.parametrize(
-    ("output", "error"),
-    [(value("y", [3]), r"declared float32\[3\]"), (value("y", [2], I64), r"declared int64\[2\]")],
-)
-def test_declared_outputs(output, error):
-    with pytest.raises(ModelError, match=error):
-        load(model([node("Relu", "x", "y")], [value("x", [2])], [output]))
+def test_declared_output_type():
+    with pytest.raises(ModelError, match=r"declared int64\[2\]"):
+        load(model([node("Relu", "x", "y")], [value("x", [2])], [value("y", [2], I64)]))
 
 
 def test_declared_intermediate_type():

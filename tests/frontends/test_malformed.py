@@ -393,19 +393,24 @@ def test_external_data_of_a_model_in_memory(tmp_path):
 # --- what weft has not got
 
 
-@pytest.mark.parametrize("op", ["Loop", "Scan", "SequenceConstruct"])
-def test_sequences_and_loops(op):
+@pytest.mark.parametrize("op", ["Loop", "Scan", "SequenceMap"])
+def test_a_body_that_does_not_fit_its_node(op):
     body = helper.make_graph([node("Neg", "a", "b")], "b", [value("a")], [value("b")])
-    attrs = {
-        "Loop": {"body": body},
-        "Scan": {"body": body, "num_scan_inputs": 1},
-        "SequenceConstruct": {},
-    }[op]
-    inputs = {"Loop": "n c x", "Scan": "x", "SequenceConstruct": "x x"}[op]
+    attrs = {"Scan": {"num_scan_inputs": 1}}.get(op, {})
+    inputs = {"Loop": "n c x", "Scan": "x x", "SequenceMap": "s x"}[op]
     known = [initializer("n", np.int64(3)), initializer("c", np.array(True))]
-    m = model([node(op, inputs, "y", **attrs)], [value("x", [1])], [value("y")], known)
-    with pytest.raises(UnsupportedError, match=f"operator {op} "):
+    nodes = [node("SequenceConstruct", "x x", "s"), node(op, inputs, "y", body=body, **attrs)]
+    m = model(nodes, [value("x", [1])], [value("y")], known)
+    with pytest.raises(ModelError, match="the body has 1 inputs"):
         load(m)
+
+
+def test_results_that_are_no_tensors():
+    nodes = [node("SequenceConstruct", "x x", "y"), node("Optional", "", "z")]
+    for name, kind in (("y", "a sequence"), ("z", "an empty optional")):
+        m = model(nodes, [value("x", [1])], [value(name)])
+        with pytest.raises(UnsupportedError, match=f"the output '{name}' is {kind}"):
+            load(m)
 
 
 def test_inputs_that_are_no_tensors():
@@ -414,3 +419,12 @@ def test_inputs_that_are_no_tensors():
         load(model([node("Identity", "x", "y")], [sequence], [value("y")]))
     with pytest.raises(UnsupportedError, match="string"):
         load(model([node("Identity", "x", "y")], [value("x", [1], 8)], [value("y")]))
+
+
+def test_a_definition_that_does_not_fit_its_inputs():
+    """onnx computes some definitions from the types of the inputs, and throws where it cannot."""
+    body = helper.make_graph([node("Shape", "a", "b")], "b", [value("a")], [value("b", None, I64)])
+    nodes = [node("SequenceMap", "x", "z", body=body), node("Neg", "x", "y")]
+    for outputs in (["z"], ["y", "z"]):
+        with pytest.raises(ModelError, match="SequenceMap"):
+            load(model(nodes, [value("x", [2, 3])], [value(o) for o in outputs]))

@@ -1,5 +1,6 @@
 """The pages that explain the rooms name what is there."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -24,11 +25,14 @@ def paths(text: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "README.md", "docs/GLOSSARY.md"])
+PAGES = ("ARCHITECTURE.md", "README.md", "SECURITY.md", "docs/GLOSSARY.md", "docs/LIMITS.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_paths_exist(page):
     named = paths((ROOT / page).read_text("utf-8"))
     missing = [p for p in named if not any(list((ROOT / h).glob(p.rstrip("/"))) for h in HOMES)]
-    assert not missing and (named or page == "README.md")
+    assert not missing and (named or page in ("README.md", "docs/LIMITS.md"))
 
 
 def test_the_diagram_names_what_is_there():
@@ -49,3 +53,12 @@ def test_words_are_defined_where_the_glossary_says():
         file, _, name = place.partition(": ")
         text = (ROOT / file).read_text("utf-8")
         assert re.search(rf"\b{name}\b", text), (word, place)
+
+
+def test_limits_are_those_of_the_code():
+    rows = re.findall(r"^\| [^|]+ \| (\d+) \| `([\w/]+)\.py (\w+)` \|$",
+                      (ROOT / "docs/LIMITS.md").read_text("utf-8"), re.MULTILINE)  # fmt: skip
+    assert len(rows) >= 14
+    for value, module, name in rows:
+        there = importlib.import_module(f"weft.{module.replace('/', '.')}")
+        assert getattr(there, name) == int(value), (module, name)

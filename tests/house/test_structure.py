@@ -135,3 +135,30 @@ def _docstring(thing: object) -> str:
         return inspect.getdoc(thing) or ""
     text = thing.__doc__ or ""
     return "" if text.startswith(f"{thing.__name__}(") else text  # what dataclass writes itself
+
+
+_LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"}
+_UNSAFE = {
+    "threading": _LOCKS,
+    "functools": {"cached_property"},  # has a lock before Python 3.12: runtime/lazy.py has none
+    "importlib": {"import_module"},  # takes Python's locks of modules: load_module
+}
+
+
+def _unsafe(path: Path) -> Iterator[str]:
+    """What a module uses that a fork may leave locked."""
+    text = path.read_text("utf-8")
+    for node in ast.walk(ast.parse(text)) if any(m in text for m in _UNSAFE) else ():
+        if isinstance(node, ast.ImportFrom):
+            bad = _UNSAFE.get(node.module or "", set())
+            yield from (a.name for a in node.names if a.name in bad)
+        elif isinstance(node, ast.Attribute) and node.attr in _UNSAFE.get(
+            ast.unparse(node.value), ()
+        ):
+            yield ast.unparse(node)
+
+
+def test_locks_live_through_forks():
+    """Those of ``runtime/forks.py`` do, and nothing of weft has others."""
+    found = {m: [*_unsafe(path)] for m, path in modules().items() if m != "weft.runtime.forks"}
+    assert not {m: names for m, names in found.items() if names}

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.counting import calls
-from weft.ir import reducers, tensor
+from weft.ir import reducers
 from weft.ir.alu import Op
 from weft.ir.builders import if_then_else, maximum, minimum, truncdiv, truncmod
+from weft.ir.comm_reducer import comm_reducer
 from weft.ir.expr import Binary, Expr, Reinterpret, Select, const
 from weft.ir.intrin import erf, exp, isnan, power, rsqrt
 from weft.ir.meaning.evaluate import evaluate
-from weft.ir.tensor import compute, placeholder, reduce_axis
+from weft.ir.tensor import compute, placeholder, reduce_axis, var
 from weft.runtime.dtype import dtype_of
 from weft.runtime.errors import InputError, LoweringError
 
@@ -30,7 +31,7 @@ def test_matmul() -> None:
 
 
 def test_symbolic_extents_and_a_chain() -> None:
-    n = tensor.var("n")
+    n = var("n")
     a = placeholder((n,), name="A")
     b = compute((n,), lambda i: a[i] + 1.0, name="B")
     c = compute((n,), lambda i: b[n - 1 - i] * 2.0, name="C")
@@ -109,7 +110,7 @@ def test_several_results_of_one_compute_and_of_one_reducer() -> None:
     got = evaluate([square, twice], {a: x})
     np.testing.assert_array_equal(got[0], x * x)
     np.testing.assert_array_equal(got[1], x * 2)
-    both = tensor.comm_reducer(
+    both = comm_reducer(
         lambda u, v: (u[0] + v[0], maximum(u[1], v[1])),
         lambda s, t: (const(0, s), const(float("-inf"), t)),
         name="sum_max",
@@ -207,7 +208,7 @@ def test_wrong_feeds() -> None:
         evaluate([b], {})
     with pytest.raises(InputError, match=r"A: float32\[4\] .* is fed with float64\[4\]"):
         evaluate([b], {a: np.zeros(4)})
-    n = tensor.var("n")
+    n = var("n")
     with pytest.raises(InputError, match="no value is given for the variable n"):
         evaluate([compute((n,), lambda i: i)], {})
 

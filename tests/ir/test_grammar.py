@@ -8,10 +8,11 @@ import pytest
 import weft.ir
 from weft.ir import expr, stmt, te, tensor
 from weft.ir.expr import Expr
+from weft.ir.operations import extern, scan
 from weft.ir.schedule import loops, primitives, stage, trace, transforms
 from weft.ir.schedule.schedule import create_schedule
 
-MODULES = (expr, stmt, tensor, loops, transforms, stage, trace, primitives)
+MODULES = (expr, stmt, tensor, extern, scan, loops, transforms, stage, trace, primitives)
 ABSTRACT = {"Operation", "_Reading", "Primitive"}  # a base; the machinery of primitives
 WORDS = {
     "bool | int | float": "number",

@@ -155,11 +155,34 @@ def test_barrier_runs_threads_in_lock_step() -> None:
         return loop(ty, 2, Alloc(s, loop(tx, 4, inside, ForKind.BOUND, "threadIdx.x")))
 
     x = np.zeros((2, 4), np.float32)
-    run(kernel(threads(write, Barrier(), read), out), [x])
+    run(kernel(threads(write, Barrier(), read, Barrier()), out), [x])
     want = [[((c + 1) % 4 + r * 10) * 100 + c + r * 10 for c in range(4)] for r in range(2)]
     np.testing.assert_array_equal(x, want)
-    run(kernel(threads(write, read), out), [x])
-    assert np.isnan(x[:, :3]).all()
+    for missing in ([write, read, Barrier()], [write, Barrier(), read]):  # after, before a write
+        with pytest.raises(LoweringError, match=r"thread . and thread . touch S\[.\], one of them"):
+            run(kernel(threads(*missing), out), [x])
+
+
+def test_races() -> None:
+    """Of several threads for one cell: a sum that each of them adds to, results of workgroups."""
+    tx, bx = Var("tx"), Var("bx")
+    out, s = f32("B", 4), f32("S", 1, scope="shared")
+    at = (const(0),)
+
+    def threads(body: Stmt) -> Stmt:
+        return loop(tx, 4, Alloc(s, body), ForKind.BOUND, "threadIdx.x")
+
+    add = Store(s, at, Load(s, at) + 1.0)
+    for body in (add, Store(s, at, const(1.0)), Store(out, at, const(1.0))):
+        with pytest.raises(LoweringError, match=r"thread 1 and thread 0 touch .\[0\], one of them"):
+            run(kernel(threads(body), out), [np.zeros(4, np.float32)])
+        run(kernel(threads(If(tx < 1, body)), out), [np.zeros(4, np.float32)])
+    blocks = loop(bx, 4, Store(out, (bx // 2,), const(1.0)), ForKind.BOUND, "blockIdx.x")
+    with pytest.raises(LoweringError, match="and nothing says who comes first"):
+        run(kernel(blocks, out), [np.zeros(4, np.float32)])
+    once = If(tx < 2, seq(Barrier(), add), seq(Barrier(), add))
+    with pytest.raises(LoweringError, match="wait at different barriers"):
+        run(kernel(threads(once), out), [np.zeros(4, np.float32)])
 
 
 def test_a_barrier_that_some_threads_miss() -> None:

@@ -60,6 +60,10 @@ def the_rest(s: Schedule):
     ko, _ = c.split(c.reduce_axes[0], 8)
     partial = s[s.rfactor(c.op.outputs, ko)]
     partial.bind(partial.axes[1], te.thread_axis("blockIdx.x"))
+    partial.double_buffer()
+    partial.set_store_predicate(
+        (partial.axes[2] < 20) & ~te.equal(te.thread_axis("threadIdx.x"), 1)
+    )
 
 
 def test_every_primitive_is_written_and_read_back():
@@ -102,6 +106,8 @@ TEXT = [
     "s['C'].split('k', 8, None)",
     "s['C'].rfactor('k.outer')",
     "s['C.rf'].bind('i', 'blockIdx.x')",
+    "s['C.rf'].double_buffer()",
+    "s['C.rf'].set_store_predicate('(and (lt j 20) (not (eq threadIdx.x 1)))')",
 ]
 
 

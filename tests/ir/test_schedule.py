@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from weft.ir import te
+from weft.ir.expr import Ramp
+from weft.ir.identity import among
 from weft.ir.lower import lower
 from weft.ir.meaning.interp import run
 from weft.ir.passes.loopnest import build_loop_nest
@@ -93,7 +95,7 @@ def test_primitives_keep_the_result():
     s[acc].vectorize(aj)
     s[c].vectorize(yi)
     s[c].parallel(xo)
-    assert xi in s[c].leaves
+    assert among(xi, s[c].leaves)
     np.testing.assert_allclose(execute(s, [a, b, c], [x, y], (10, 7)), x @ y, rtol=1e-5)
 
 
@@ -136,21 +138,23 @@ def test_cache_read_and_storage_align():
     np.testing.assert_array_equal(execute(s, [a, b, c], [x, y], (6, 8)), x @ y)
 
 
+def dot4(begins=True):
+    p, q = te.placeholder((4,), name="p"), te.placeholder((4,), name="q")
+    r = te.reduce_axis(4, "r")
+    out = te.compute((1,), lambda z: te.sum(p[r] * q[r], r), name="dot")
+
+    def body(inputs, output):
+        u, v = inputs
+        total = output.load(0)
+        for t in range(4):
+            total = total + u.load(t) * v.load(t)
+        init = output.store(te.const(0, "float32"), 0) if begins else None
+        return init, output.store(total, 0)
+
+    return te.decl_tensor_intrin(out, body, "dot4")
+
+
 def test_tensorize():
-    def dot4():
-        p, q = te.placeholder((4,), name="p"), te.placeholder((4,), name="q")
-        r = te.reduce_axis(4, "r")
-        out = te.compute((1,), lambda z: te.sum(p[r] * q[r], r), name="dot")
-
-        def body(inputs, output):
-            u, v = inputs
-            total = output.load(0)
-            for t in range(4):
-                total = total + u.load(t) * v.load(t)
-            return output.store(te.const(0, "float32"), 0), output.store(total, 0)
-
-        return te.decl_tensor_intrin(out, body, "dot4")
-
     a, b, c = matmul(3, 5, 8)
     s = create_schedule(c)
     jo, ji = s[c].split(s[c].axes[1], factor=1)
@@ -163,6 +167,69 @@ def test_tensorize():
     np.testing.assert_array_equal(got, x @ y)
     again = Trace.from_json(s.trace.to_json()).replay(create_schedule(c))
     assert str(again.trace) == str(s.trace)
+
+
+@pytest.mark.parametrize("order", ["sums inside", "sums outside"])
+def test_tensorize_leaves_a_rest_to_the_loops(order):
+    """Ten terms in blocks of four, and five columns two by two."""
+    a, b, c = matmul(3, 5, 10)
+    s = create_schedule(c)
+    jo, ji = s[c].split(s[c].axes[1], factor=2)
+    one, block = s[c].split(ji, factor=1)
+    ko, ki = s[c].split(s[c].reduce_axes[0], factor=4)
+    i = s[c].axes[0]
+    outer = (i, jo, one, ko) if order == "sums inside" else (ko, i, jo, one)
+    s[c].reorder(*outer, block, ki)
+    s[c].tensorize(block, dot4())
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(-3, 4, (3, 10)), rng.integers(-3, 4, (10, 5))
+    got = execute(s, [a, b, c], [x.astype(np.float32), y.astype(np.float32)], (3, 5))
+    np.testing.assert_array_equal(got, x @ y)
+
+
+def copy4():
+    p = te.placeholder((4,), name="p")
+    out = te.compute((4,), lambda z: p[z], name="copy")
+
+    def body(inputs, output):
+        at = Ramp(te.const(0, "int32"), te.const(1, "int32"), 4)
+        return None, output.store(inputs[0].load(at), at)
+
+    return te.decl_tensor_intrin(out, body, "copy4")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_tensorize_is_judged_where_the_stage_is_computed(first):
+    """The copy is of ten elements, and of four where it is computed; the last tile has two."""
+    a = te.placeholder((10,), name="A")
+    t = te.compute((10,), lambda i: a[i], name="T")
+    b = te.compute((10,), lambda i: t[i] * 2, name="B")
+    s = create_schedule(b)
+    outer, _ = s[b].split(b.op.axes[0], 4)
+    for step in range(2):
+        if (step == 0) is first:
+            s[t].tensorize(t.op.axes[0], copy4())
+        else:
+            s[t].compute_at(s[b], outer)
+    x = np.arange(10, dtype=np.float32)
+    np.testing.assert_array_equal(execute(s, [a, b], [x], (10,)), x * 2)
+
+
+def test_tensorize_of_blocks_that_are_none_says_so():
+    a = te.placeholder((10,), name="A")
+    t = te.compute((10,), lambda i: a[i], name="T")
+    s = create_schedule(t)
+    s[t].tensorize(t.op.axes[0], copy4())
+    with pytest.raises(ScheduleError, match="of T from i inwards are not copy4: i has extent 10"):
+        lower(s, [a, t])
+    _, _, c = tensors = matmul(3, 5, 10)
+    s = create_schedule(c)
+    ko, ki = s[c].split(s[c].reduce_axes[0], factor=4)
+    _, block = s[c].split(s[c].axes[1], factor=1)
+    s[c].reorder(ko, block, ki)
+    s[c].tensorize(block, dot4(begins=False))
+    with pytest.raises(ScheduleError, match="no statements that begin a sum"):
+        lower(s, tensors)
 
 
 def test_tensorize_refuses_what_does_not_match():
@@ -202,11 +269,11 @@ REFUSALS = {
     ),
     "parallel reduction": (lambda s, c: s[c].parallel(s[c].reduce_axes[0]), "would race"),
     "bind of a reduction": (
-        lambda s, c: s[c].bind(s[c].reduce_axes[0], te.thread_axis("threadIdx.x")),
+        lambda s, c: s[c].bind(s[c].reduce_axes[0], te.thread_axis("blockIdx.x")),
         "would race",
     ),
     "inline of a result": (lambda s, c: s[c].compute_inline(), "cannot be written inside"),
-    "compute_at of a result": (lambda s, c: s[c].compute_at(s[c], s[c].axes[0]), "is a result"),
+    "compute_at of itself": (lambda s, c: s[c].compute_at(s[c], s[c].axes[0]), "does not use"),
     "unknown scope": (lambda s, c: s[c].set_scope("moon"), "there is no scope 'moon'"),
     "cache_read into an unknown scope": (
         lambda s, c: s.cache_read(c.op.inputs[0], "moon", [c]),

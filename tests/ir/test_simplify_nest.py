@@ -15,7 +15,7 @@ from weft.ir.expr import (
 )
 from weft.ir.simplify import simplify
 from weft.ir.stmt import Alloc, Barrier, Buffer, For, ForKind, If, Let, Seq, Stmt, Store, seq
-from weft.ir.visit import walk
+from weft.ir.visit import tally
 from weft.runtime.dtype import FLOAT32
 
 j, k, n = Var("j"), Var("k"), Var("n")
@@ -103,7 +103,7 @@ def test_steps_for_an_unrolled_convolution() -> None:
     body: Stmt = seq(*stmts)
     for v, extent in ((kw, 3), (kh, 3), (ci, 64), (ow, 4), (oh, 56), (co, 2)):
         body = _loop(v, extent, body)
-    count = len(list(walk(body)))
+    count = tally(body, lambda n: 1)
     assert count > 1600
     simplify(body)  # tables of rules are built once
     found, steps = calls(simplify, body)

@@ -125,6 +125,29 @@ test('tensors move between devices', async () => {
   await assert.rejects(e.run({ x: [1, 2, 3, 4] }), { name: 'DisposedError' });
 });
 
+test('names that mean something else to JavaScript', async () => {
+  const names = ['__proto__', 'constructor', 'toString'];
+  const table = (of) => Object.fromEntries(names.map((name, k) => [name, of(name, k)]));
+  const json = program((p) => {
+    p.slots = [...names.map((n) => slot(n, 'input')), ...names.map((n) => slot(`${n}'`, 'output'))];
+    p.steps = names.map((n, k) => ({ kernel: 'double', args: [k, k + 3], label: n, device: '' }));
+    [p.inputs, p.outputs] = [table((_, k) => k), table((_, k) => k + 3)];
+  });
+  const e = executor(JSON.parse(JSON.stringify(json)), []);
+  const outputs = await e.run(table((_, k) => [k, k, k, k]));
+  assert.deepEqual(Object.keys(outputs), names);
+  names.forEach((name, k) => assert.equal(outputs[name].data[3], 2 * k));
+  assert.equal(outputs.valueOf, undefined);
+  await assert.rejects(e.run({}), { name: 'InputError', message: /__proto__.*constructor.*missing/ });
+  assert.equal((await e.profile()).length, 3);
+});
+
+test('sizes for which there is no memory', () => {
+  for (const shape of [[2 ** 52], [2 ** 40, 2 ** 40], [-1]]) {
+    assert.throws(() => Tensor.zeros('float32', shape), { name: 'DeviceError' });
+  }
+});
+
 test('a rebuild that was stopped is begun anew', async () => {
   // y = 2 c, for a constant c that the device loses together with everything else.
   const json = program((p) => {
@@ -159,7 +182,7 @@ test('a rebuild that was stopped is begun anew', async () => {
 test('programs that do not fit together', () => {
   const wrong = {
     'not a weft program': (p) => (p.format = 'x'),
-    'has version 2': (p) => (p.version = 2),
+    'has version 99': (p) => (p.version = 99),
     'slots is not a list': (p) => (p.slots = 5),
     'slots[1].nbytes is not a size': (p) => (p.slots[1].nbytes = -1),
     'slots[0].name is not a text': (p) => (p.slots[0] = null),
@@ -167,6 +190,7 @@ test('programs that do not fit together', () => {
     'is of no kind': (p) => (p.slots[1].kind = 'magic'),
     "there is no dtype 'toString'": (p) => (p.slots[1].dtype = 'toString'),
     'has 20 bytes for [4]': (p) => (p.slots[1].nbytes = 20),
+    'has less room than elements': (p) => (p.slots[0].shape = [2 ** 30, 2 ** 20]),
     'has 3 layers': (p) => (p.slots[1].layers = 3),
     'lies outside the arena': (p) => (p.slots[1].offset = 64),
     "the kernel 'double' is missing": (p) => p.kernels.pop(),
@@ -333,6 +357,12 @@ test('bundles that are damaged', async () => {
     [/not that of a weft bundle/, { 'bundle.json': '{}' }],
     [/version 9, this weft reads 1/, { 'bundle.json': manifest(parts, { version: 9 }) }],
     [/malformed/, { 'bundle.json': manifest(parts, { programs: [{}] }) }],
+    ...[undefined, null, 'k.wasm', { wasm: 7 }].map((codes) => {
+      const entry = { target: 'wasm', program: 'p.json', codes, params: [] };
+      return [/malformed/, { 'bundle.json': manifest(parts, { programs: [entry] }) }];
+    }),
+    [/malformed/, { 'bundle.json': manifest(parts, { files: { 'p.json': { bytes: -1, sha256: '' } } }) }],
+    [/malformed/, { 'bundle.json': manifest(parts, { meta: 'none' }) }],
     [/does not describe the file p.json/, { 'bundle.json': manifest({}) }],
     [/k.wasm is missing/, { ...good, 'k.wasm': undefined }],
     [/k.wasm is not right: the server sent a web page/, { ...good, 'k.wasm': ' <HTML>' }],

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import weft
 from onnx import ModelProto, TensorProto, numpy_helper
+from weft.compiler.frontends.onnx.importer import ModelWarning
 from weft.compiler.graph.graph import Graph
 from weft.compiler.ops import get
 from weft.runtime.errors import UnsupportedError
@@ -26,6 +27,8 @@ NOT_CLAIMED = Path(__file__).parent.parent / "frontends" / "not_claimed.txt"
 
 # Half-precision results differ by where an implementation rounds; two units in the last place.
 _COARSE = {"float16": 2.0**-9, "bfloat16": 2.0**-7}
+# Frequencies that cancel to 0 are noise in the data itself, of the size of a float32's last place.
+_NOISE = {"test_dft": 1e-6, "test_stft": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ class NodeCase:
             free = {n: v for n, v in inputs.items() if n not in constants}
             shapes = {n: v.shape for n, v in free.items()}
             try:
-                return weft.load(self.model, shapes, constants), free, constants
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ModelWarning)  # some declare odd shapes
+                    return weft.load(self.model, shapes, constants), free, constants
             except weft.WeftError as e:
                 named = re.findall(r"'([^']*)': value", e.hint or "")
                 new = {n: inputs[n] for n in named if n in free}
@@ -77,15 +82,19 @@ class NodeCase:
         for have, value in zip(got, expected):
             want = to_array(value)
             assert (have.dtype, have.shape) == (want.dtype, want.shape)
+            if self.name.startswith("test_bernoulli"):  # numpy's numbers; ours are others
+                assert np.isin(have, (0, 1)).all()
+                continue
             if want.dtype.kind in "iub":
                 np.testing.assert_array_equal(have, want)
                 continue
             coarse = _COARSE.get(want.dtype.name, 0.0)
+            noise = max((v for k, v in _NOISE.items() if self.name.startswith(k)), default=0.0)
             np.testing.assert_allclose(
                 have.astype(np.float64),
                 want.astype(np.float64),
                 rtol=max(self.rtol, coarse),
-                atol=max(self.atol, coarse),
+                atol=max(self.atol, coarse, noise),
             )
 
 

@@ -17,6 +17,15 @@ _SPECIAL = (
     np.array([np.nan, np.inf, -np.inf, 0.0, 1.0, np.nan, 5.0, -5.0, 3.0], np.float32),
     np.array([1.0, np.inf, 2.0, 0.0, np.nan, np.nan, -3.0, 3.0, -np.inf], np.float32),
 )
+# Multiples of the divisor, as they are rounded, and their neighbours; and quotients past 2^24.
+_TIMES = (np.arange(1, 64) * np.float32([[0.1], [-0.7], [29.3]])).astype(np.float32).reshape(-1)
+_TIES = (
+    np.concatenate([np.nextafter(_TIMES, np.float32(s)) for s in (-np.inf, 0, np.inf)] + [_TIMES])[
+        :, None
+    ],
+    np.float32([0.1, 0.7, -29.3]),
+)
+_FAR = (np.float32([1e30, -3e37, 16777217e3, 12345678e9]), np.float32([3.0, 0.7, 1e-3, 7e5]))
 _ARITHMETIC = ["add", "sub", "mul", "div", "minimum", "maximum", "prelu"]
 _COMPARE = ["equal", "not_equal", "less", "less_or_equal", "greater", "greater_or_equal"]
 _INTS = ("int8", "int32", "int64", "uint8", "uint32")
@@ -80,6 +89,11 @@ CASES = [
     ),
     Case("mod", _SPECIAL, {"fmod": False}, note="special"),
     Case("mod", _SPECIAL, {"fmod": True}, note="special"),
+    *(
+        Case("mod", pair, {"fmod": f}, note=note)
+        for f in (False, True)
+        for note, pair in (("near a multiple", _TIES), ("far", _FAR))
+    ),
     Case("div", [np.array([-128, 7, -7, 7, -7], np.int8), np.array([-1, -2, 2, 0, 0], np.int8)]),
     *(
         Case("where", [rand(*c, dtype="bool"), rand(*x, dtype=d), rand(*y, dtype=d)])

@@ -48,6 +48,12 @@ _TABLE = {
 }
 
 
+_ANGLES = np.array(
+    [8191.5, -8192.25, 65536, 1e7, 1e8, 1.7e9, -3e9, 1e15, 1e30, -3.4e38, 5.3e9, np.inf, -np.inf,
+     np.nan, 0.5, 16777216, -16777218], np.float32,
+)  # fmt: skip
+
+
 def _grid():
     for op, (attrs, low, high) in _TABLE.items():
         yield Case(op, [rand(3, 5, 7, low=low, high=high)], attrs)
@@ -57,6 +63,11 @@ def _grid():
         for d in _FLOATS[1:]:
             yield Case(op, [rand(2, 11, dtype=d, low=low, high=high)], attrs, atol=1e-3)
         yield Case(op, [_SPECIAL], attrs, note="special")
+    for op in ("sin", "cos", "tan"):
+        yield Case(op, [_ANGLES], rtol=1e-6, note="large")
+        yield Case(op, [_ANGLES.reshape(17, 1)], rtol=1e-6, note="large")
+        yield Case(op, [_ANGLES.astype(np.float64) * 0.75], rtol=1e-13, note="large")
+        yield Case(op, [np.array([8192, 10000, 60000, -65504], np.float16)], note="large")
 
 
 _INTS = [

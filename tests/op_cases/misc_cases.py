@@ -6,6 +6,8 @@ from op_cases import Case, rand
 
 _NAN = np.array([3.0, np.nan, -np.inf, 3.0, np.inf, np.nan, 0.0], np.float32)
 
+_DIVIDENDS = np.array([0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 2.5, -3e38], np.float32)
+
 _PARAMS = (  # data, parameters, attributes
     ((3, 4, 5), (), {}),
     ((3, 4, 5), (1,), {}),
@@ -52,6 +54,16 @@ CASES = [
     Case("quantize_linear", [rand(9, dtype="float16"), rand(dtype="float16", low=0.1)], int_atol=1),
     Case("quantize_linear", [rand(9, dtype="int32"), rand(low=0.5)], {"to": "int8"}, int_atol=1),
     Case("quantize_linear", [_NAN, rand(low=0.5)], note="special"),
+    *(  # 0 / 0 is the lowest, anything else / 0 saturates
+        Case(
+            "quantize_linear",
+            [_DIVIDENDS, np.array(scale, np.float32), zero],
+            {"to": str(zero.dtype)},
+            note=f"scale{scale}",
+        )
+        for scale in (0.0, -0.0, np.inf)
+        for zero in (np.array(3, np.uint8), np.array(-3, np.int8))
+    ),
     *(
         Case("dequantize_linear", [rand(*x, dtype=d), rand(*p, low=0.1), rand(*p, dtype=d)], attrs)
         for x, p, attrs in _PARAMS

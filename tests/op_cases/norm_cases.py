@@ -62,6 +62,15 @@ CASES = [
         )
         for sides in ([sides] if more else [sides[:1]])
     ),
+    *(  # a mean that is large beside what the data is spread
+        Case(op, [rand(*shape, low=9998, high=10002), *sides], attrs, 1e-5, 1e-5, note="offset")
+        for op, shape, sides, attrs in (
+            ("instance_norm", (2, 3, 16, 16), [rand(3), rand(3)], {}),
+            ("layer_norm", (4, 300), [rand(300), rand(300)], {}),
+            ("group_norm", (2, 6, 9, 9), [rand(6), rand(6)], {"num_groups": 2}),
+            ("mean_variance_norm", (3, 2, 8, 8), [], {}),
+        )
+    ),
     Case("layer_norm", [rand(0, 5), rand(5), rand(5)]),
     Case("layer_norm", [rand(3, 384), rand(384), rand(384)], {"epsilon": 1e-12}, atol=1e-5),
     Case("mean_variance_norm", [rand(2, 3, 4, 5)], rtol=1e-4, atol=1e-5),

@@ -43,8 +43,24 @@ _ARG = [
     )
 ]
 
+# Longer than what a sum may be in one go: of columns, of rows, of images, of products. Drivers on
+# processors leave a shader's loops after 65,536 turns.
+_LONG = [
+    Case("reduce_sum", [rand(70001, 3, low=0.5, high=1.5)], {"axes": (0,)}),
+    Case("reduce_mean", [rand(3000, 40, low=0.5, high=1.5)], {"axes": (0,)}),
+    Case("reduce_sum", [rand(2, 70001, low=0.5, high=1.5)], {"axes": (1,)}),
+    Case("reduce_mean", [rand(3, 5, 47, 61, low=0.5, high=1.5)], {"axes": (0, 2, 3)}),
+    Case("reduce_sum_square", [rand(2, 97, 89, 9, low=0.5, high=1.5)], {"axes": (1, 2)}),
+    Case("reduce_max", [rand(700, 131)], {"axes": (0,)}),
+    Case("reduce_sum", [rand(9000, 129, low=-9, high=9)], {"axes": (1,)}, atol=1e-3),
+    Case("arg_max", [rand(70001, 2)], {"axis": 0}),
+    Case("arg_min", [rand(2, 70001)], {"axis": 1}),
+    Case("matmul", [rand(2, 70001, low=0.5, high=1.5), rand(70001, 3, low=0.5, high=1.5)]),
+]
+
 CASES = [
     *_grid(),
+    *_LONG,
     *_ARG,
     *(Case(op, [_NAN], {"axis": 1}, note="special") for op in ("arg_max", "arg_min")),
     *(

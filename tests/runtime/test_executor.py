@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from types import MappingProxyType
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -106,8 +107,9 @@ def test_aligned_inputs_are_read_in_place(exe):
     seen = []
     x = aligned(X)
     runner = exe.prepare().runner
-    call = runner._call
-    runner._call = lambda: (seen.extend(runner.table.tolist()), call())
+    (frame,) = runner.idle
+    call = frame.call
+    frame.call = lambda: (seen.extend(frame.table.tolist()), call())
     assert exe(x).tolist() == Y
     assert seen.count(address(x)) == 2
 
@@ -133,11 +135,87 @@ def test_outputs_may_be_inputs_constants_views_and_intermediate_results(codes):
     assert exe(X)[1].tolist() == Y  # the constants of the program are its own
 
 
-def test_run_takes_a_mapping(exe):
-    name = next(iter(exe.inputs))
-    with pytest.raises(InputError, match=r"run takes a mapping .* not list\.") as e:
-        exe.run([np.zeros(4, np.float32)])
-    assert f"hint: run({{'{name}': …" in str(e.value)
+def _times(exe, *given, **named):
+    assert len(exe.benchmark(*given, repeat=2, **named).times) == 2
+
+
+def _profile(exe, *given, **named):
+    assert len(exe.profile(*given, repeat=1, **named).rows) == 2
+
+
+def _run(exe, *given, **named):
+    assert exe.run(*given, **named)["y"].tolist() == Y
+
+
+def _called(exe, *given, **named):
+    assert exe(*given, **named).tolist() == Y
+
+
+WAYS = [_called, _run, _profile, _times]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_that_runs_takes_inputs_in_the_same_ways(exe, way):
+    way(exe, X)
+    way(exe, x=X)
+    way(exe, {"x": X})
+    way(exe, MappingProxyType({"x": X}))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("given", "named", "words"),
+    [
+        (({"y": X},), {}, r"there is no input 'y'"),
+        (({"x": X},), {"x": X}, r"'x' was given twice"),
+        (({"x": X}, X), {}, r"2 arrays were given for 1 inputs"),
+        (({},), {}, r"the input 'x' is missing"),
+        (([X],), {}, r"has shape \(1, 4\), not \(4,\)"),
+        ((np.ma.masked_less(X, 2),), {}, r"is masked(.|\n)*\.filled\(value\)"),
+        ((np.ma.array(X),), {}, r"is masked"),
+        (([np.ma.masked, 1, 2, 3],), {}, r"is masked"),
+        ((X.astype(object),), {}, r"has dtype object(.|\n)*array of numbers"),
+        ((X.astype(str),), {}, r"has dtype <U\d+(.|\n)*array of numbers"),
+    ],
+)
+def test_all_that_runs_refuses_alike(exe, way, given, named, words):
+    with pytest.raises(InputError, match=words) as e:
+        way(exe, *given, **named)
+    assert e.value.where == "sums"
+
+
+def test_an_array_that_gives_itself_to_nobody_is_refused(exe):
+    class Elsewhere:
+        def __array__(self, *args, **more):
+            raise RuntimeError("it is on the device")
+
+    with pytest.raises(InputError, match="Elsewhere, which gives no array: it is on the device"):
+        exe(Elsewhere())
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_subclasses_that_only_look_otherwise_are_taken(codes):
+    program = replace(PROGRAM, slots=tuple(replace(s, shape=(1, 4)) if s.name == "x" else s
+                                           for s in PROGRAM.slots))  # fmt: skip
+    exe = Executable(program, codes, PARAMS)
+    assert exe(np.matrix(X)).tolist() == Y
+    assert exe(X.reshape(1, 4).view(np.recarray)).tolist() == Y
+
+
+def test_any_name_is_free_for_an_input(codes):
+    for name in ("self", "arrays", "repeat", "out", "inputs", "__proto__"):
+        exe = Executable(replace(PROGRAM, inputs={name: 0}), codes, PARAMS)
+        for way in WAYS:
+            way(exe, {name: X})
+        assert exe(**{name: X}).tolist() == exe.run(**{name: X})["y"].tolist() == Y
+
+
+def test_results_are_not_written_into_masked_arrays(exe):
+    with pytest.raises(InputError, match=r"'y' was given a masked array"):
+        exe.call([X], [np.ma.zeros(4, np.float32)])
+    out = np.zeros(4, np.float32)
+    exe.call({"x": X}, [out])
+    assert out.tolist() == Y
 
 
 def test_threads_share_an_executable(exe):
@@ -178,7 +256,6 @@ def test_threads_share_an_executable(exe):
         (([1e300, 0, 0, 0],), {}, r"values that float32 does not hold"),
         (([2**24 + 1, 0, 0, 0],), {}, r"values that float32 does not hold"),
         (([True] * 4,), {}, r"values that float32 does not hold"),
-        (({"x": X},), {}, r"is dict, not an array"),
     ],
 )
 def test_wrong_inputs_say_what_was_expected_and_given(exe, args, named, words):

@@ -72,6 +72,10 @@ def test_loading_imports_no_compiler(tmp_path):
     checks.loading_imports_no_compiler(TARGET, tmp_path)
 
 
+def test_a_call_inside_of_a_call_is_refused():
+    checks.inside_a_call(*handmade.everything(TARGET))
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_is_told():
     checks.forked(TARGET)

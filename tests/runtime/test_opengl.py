@@ -1,10 +1,12 @@
 """Programs of fragment shaders on OpenGL: memory, errors. Operators: ``tests/conformance``."""
 
+import os
 import re
 
 import numpy as np
 import pytest
 import weft
+from support import compute_checks as checks
 from weft.compiler.graph.builder import GraphBuilder
 from weft.runtime.errors import DeviceError, InputError
 
@@ -110,3 +112,37 @@ def test_a_package_runs_again(tmp_path):
     exe.save(tmp_path / "n.weft")
     again = weft.runtime.load(tmp_path / "n.weft")
     np.testing.assert_array_equal(again(x), exe(x))
+
+
+def test_a_call_inside_of_a_call_is_refused():
+    feeds = {"x": np.random.default_rng(0).standard_normal((2, 5, 13, 18), dtype=np.float32)}
+    exe, other = network(), network().prepare()
+    checks.inside_a_call(exe, feeds, exe.run(feeds), other)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_is_told():
+    """A context is of one process: old programs, new ones and probes say so in the other."""
+    script = """
+import os, numpy as np, weft
+from weft.compiler.graph.builder import GraphBuilder
+from weft.runtime.devices.opengl.gl import describe
+from weft.runtime.errors import DeviceError
+b = GraphBuilder("g")
+x = b.input("x", "float32", (4,))
+graph = b.finish(list(b.add("relu", [x])))
+exe = weft.compile(graph, "opengl", cache=False)
+x = np.ones(4, "float32")
+exe(x)
+child = os.fork()
+if child == 0:
+    for do in (lambda: exe(x), lambda: weft.compile(graph, "opengl")(x), describe):
+        try:
+            do(); os._exit(1)
+        except DeviceError as error:
+            if "forked" not in str(error): os._exit(2)
+    del exe
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])); exe(x)
+"""
+    assert checks.in_a_process(script, {}) == "0\n"

@@ -138,6 +138,10 @@ def edit_json(name, **fields):
     return change
 
 
+def kernel(**fields):
+    return {**PROGRAM.to_json()["kernels"][0], **fields}
+
+
 def drop(name, seal=False):
     def change(parts):
         del parts[name]
@@ -167,9 +171,18 @@ def put(name, data):
         (edit_json("manifest.json", version=2), "version 2, this weft reads 1"),
         (edit_json("manifest.json", parts=[1]), "manifest is malformed"),
         (edit_json("manifest.json", parts={"program.json": {"bytes": 1e999}}), "malformed"),
-        (edit_json("program.json", version=9), "version 9, this weft reads 1"),
+        (edit_json("program.json", version=9), "version 9, this weft reads 3"),
         (edit_json("program.json", slots=3), "the program is damaged"),
         (edit_json("program.json", inputs={"x": 7}), "names no slot"),
+        (edit_json("program.json", target=" "), "names no target"),
+        (edit_json("program.json", arena=float("inf")), "the program is damaged: OverflowError"),
+        (edit_json("program.json", kernels=[kernel(), kernel()]), "two kernels have the same name"),
+        (edit_json("program.json", kernels=[kernel(launch={"blockIdx.x": -1})]), "the launch of"),
+        (
+            edit_json("program.json", kernels=[kernel(launch={"blockIdx.x": 2**63})]),
+            "the launch of",
+        ),
+        (edit_json("program.json", kernels=[kernel(shared_bytes=-4)]), "the launch of"),
     ],
 )
 def test_damage_is_named_with_what_to_do(path, change, words):

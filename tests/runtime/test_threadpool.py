@@ -10,6 +10,7 @@ import llvmlite.binding as llvm
 import pytest
 import weft
 from weft.runtime.devices.cpu import cpu
+from weft.runtime.devices.cpu.pool import pool_source
 
 ROOT = Path(weft.__file__).parent
 FOLDER = Path(cpu.__file__).parent
@@ -46,7 +47,7 @@ def test_it_compiles_for_every_processor(triple, machine, monkeypatch):
     llvm.initialize_all_asmprinters()
     monkeypatch.setattr(cpu.llvm, "get_process_triple", lambda: triple)
     monkeypatch.setattr(cpu.platform, "machine", lambda: triple.split("-")[0])
-    module = llvm.parse_assembly(cpu._pool_source())
+    module = llvm.parse_assembly(pool_source(llvm.get_process_triple()))
     module.verify()
     target = llvm.Target.from_triple(triple).create_target_machine(reloc="pic")
     code = target.emit_object(module)

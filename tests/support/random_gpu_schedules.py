@@ -15,22 +15,78 @@ from weft.ir.schedule.schedule import Schedule, create_schedule
 from weft.ir.schedule.stage import Stage
 from weft.ir.tensor import ComputeOp, Tensor
 
-from support.random_schedules import KINDS
+from support.random_schedules import KINDS, Kinds
 
 
-def build_gpu(kind: str, seed: int) -> tuple[list[Tensor], list[Tensor], Schedule]:
+def build_gpu(
+    kind: str, seed: int, kinds: Kinds = KINDS
+) -> tuple[list[Tensor], list[Tensor], Schedule]:
     """(inputs, outputs, schedule) for a seed."""
     rng = random.Random(seed)
-    inputs, outputs = KINDS[kind](rng)
+    inputs, outputs = kinds[kind](rng)
     s = create_schedule(outputs)
     for stage in [x for x in reversed(s.stages) if isinstance(x.op, ComputeOp)]:
         if stage.reduce_axes:
-            (_together if len(stage.body) == 1 and rng.random() < 0.35 else _own)(s, stage, rng)
+            kinds_of = [_own, _own, _crossed, *([_together] if len(stage.body) == 1 else [])]
+            rng.choice(kinds_of)(s, stage, rng)
         elif not stage.is_output and rng.random() < 0.5:
             stage.compute_inline()
         else:
             _spread(stage, list(stage.axes), rng)
     return inputs, outputs, s
+
+
+def build_shared(
+    kind: str, seed: int, kinds: Kinds = KINDS
+) -> tuple[list[Tensor], list[Tensor], Schedule]:
+    """The same with stages and copies of operands that are computed at any loop of a kernel, mostly
+    in shared memory, by any threads: fewer or more than other loops of the kernel are bound to,
+    along indices that it has otherwise or not, or by none at all."""
+    rng = random.Random(seed)
+    inputs, outputs = kinds[kind](rng)
+    s = create_schedule(outputs)
+    for stage in [x for x in reversed(s.stages) if isinstance(x.op, ComputeOp)]:
+        readers = [r for r in s.consumers(stage) if r.attach.kind != "inline"]
+        if stage.is_output or len(readers) != 1 or rng.random() < 0.2:
+            _spread(stage, list(stage.axes), rng)
+        elif not stage.reduce_axes and rng.random() < 0.2:
+            stage.compute_inline()
+            continue
+        else:
+            _anywhere(stage, readers[0], rng)
+        for t in dict.fromkeys(r.tensor for r in stage.reads()):
+            if rng.random() < 0.35:
+                _anywhere(s[s.cache_read(t, "shared", [stage])], stage, rng)
+    return inputs, outputs, s
+
+
+def _anywhere(stage: Stage, reader: Stage, rng: random.Random) -> None:
+    """Computed at a loop of ``reader``, its own loops cut, ordered and bound at random."""
+    kinds = {a: reader.annotations[a].kind.value for a in reader.leaves if a in reader.annotations}
+    at = [a for a in reader.leaves if kinds.get(a) != "vectorized"]
+    if not at:
+        return
+    stage.set_scope(rng.choice(["shared", "shared", "shared", "local", "global"]))
+    stage.compute_at(reader, rng.choice(at))
+    loops = list(stage.leaves)
+    if len(stage.axes) > 1 and rng.random() < 0.5:
+        loops = [stage.fuse(*stage.axes), *stage.reduce_axes]
+    cut: list[IterVar] = []
+    for a in loops:
+        factor = rng.choice([2, 3, 4, 5, 8, 16])
+        cut += stage.split(a, factor) if rng.random() < 0.6 else [a]
+    rng.shuffle(cut)
+    stage.reorder(*cut)
+    data = [a for a in cut if not stage.is_reduce(a)]
+    rng.shuffle(data)
+    for tag in rng.sample(["threadIdx.x", "threadIdx.x", "threadIdx.y"], rng.randint(0, 2)):
+        small = [a for a in data if (as_int(stage.extents()[a]) or 99) <= 16]
+        bound = [x.tag for x in stage.annotations.values()]
+        if small and tag not in bound:
+            stage.bind(small[0], thread_axis(tag))
+            data = [a for a in data if a is not small[0]]
+    if data and stage.leaves[-1] is data[0] and rng.random() < 0.5:
+        rng.choice([stage.vectorize, stage.unroll])(data[0])
 
 
 def _fused(stage: Stage, loops: Sequence[IterVar]) -> IterVar:
@@ -125,11 +181,37 @@ def _together(s: Schedule, stage: Stage, rng: random.Random) -> None:
     total.compute_at(stage, inner)
 
 
+def _crossed(s: Schedule, stage: Stage, rng: random.Random) -> None:
+    """The threads of a workgroup share the terms of a result, or of a few."""
+    loops, lanes = list(stage.axes), []
+    if rng.random() < 0.4:
+        loops[-1], lane = stage.split(loops[-1], factor=rng.choice([2, 3, 4]))
+        lanes.append(lane)
+    stage.reorder(*loops)
+    block = _fused(stage, loops)
+    outer, own = stage.split(
+        _fused(stage, stage.reduce_axes) if rng.random() < 0.7 else stage.reduce_axes[-1],
+        factor=rng.choice([1, 2, 3, 4, 5, 8]),
+    )
+    stage.reorder(*[a for a in stage.leaves if stage.is_reduce(a)], *lanes)
+    if rng.random() < 0.5:
+        block, row = stage.split(block, factor=rng.choice([2, 3]))
+        stage.bind(row, thread_axis("threadIdx.y"))
+    stage.bind(block, thread_axis("blockIdx.x"))
+    stage.bind(own, thread_axis("threadIdx.x"))
+    if lanes:
+        rng.choice([stage.vectorize, stage.unroll])(lanes[0])
+    for producer in stage.producers():
+        for t in producer.op.outputs:
+            if rng.random() < 0.4 and any(r.tensor is t for r in stage.reads()):
+                _shared(s[s.cache_read(t, "shared", [stage])], stage, stage, outer)
+
+
 def run_kernels(kernels: Sequence[KernelFunction], arrays: Sequence[np.ndarray]) -> None:
     """The functions one after another in the interpreter, with scratch between them."""
     scratch: dict = {}
     for k in kernels:
         for b in k.scratch:
             if b not in scratch:
-                scratch[b] = np.full(k.shape(b), 7, b.dtype.numpy)
+                scratch[b] = np.full([as_int(n) for n in k.shape(b)], 7, b.dtype.numpy)
         run(k.function, [*(arrays[n] for n in k.args), *(scratch[b] for b in k.scratch)])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from weft.ir import te
-from weft.ir.expr import IterVar
+from weft.ir.expr import IterVar, as_int
+from weft.ir.identity import place_of
 from weft.ir.schedule.schedule import Schedule, create_schedule
 from weft.ir.schedule.stage import Stage
 from weft.ir.tensor import ComputeOp, Tensor
@@ -88,7 +89,8 @@ def softmax(rng: random.Random) -> Computation:
     return [a], [out]
 
 
-KINDS: dict[str, Callable[[random.Random], Computation]] = {
+Kinds = Mapping[str, Callable[[random.Random], Computation]]
+KINDS: Kinds = {
     f.__name__: f for f in (elementwise, reduction, argmax, matmul, convolution, softmax)
 }
 
@@ -97,9 +99,16 @@ def inputs_for(tensors: list[Tensor], seed: int) -> list[np.ndarray]:
     """Small integers as floats: sums are exact in any order."""
     rng = np.random.default_rng(seed)
     return [
-        rng.integers(-4, 5, [int(e.value) for e in t.shape]).astype(t.dtype.numpy)  # type: ignore[attr-defined]
+        rng.integers(
+            0 if t.dtype.kind == "uint" else -4, 5, [as_int(e) or 0 for e in t.shape]
+        ).astype(t.dtype.numpy)
         for t in tensors
     ]
+
+
+def unwritten(like: np.ndarray) -> np.ndarray:
+    """An array of the kind, in which an element that is never written shows."""
+    return np.full_like(like, {"f": np.nan, "i": -1}.get(like.dtype.kind, 77))
 
 
 def scramble(s: Schedule, rng: random.Random, steps: int, threads: bool = False) -> int:
@@ -129,7 +138,7 @@ def _one(s: Schedule, rng: random.Random, threads: bool) -> None:
 
 
 def _fuse(stage: Stage, axis: IterVar, rng: random.Random) -> None:
-    at = stage.leaves.index(axis)
+    at = place_of(axis, stage.leaves)
     stage.fuse(*stage.leaves[at : at + rng.randint(2, 3)])
 
 
@@ -145,7 +154,10 @@ def _compute_at(stage: Stage, axis: IterVar, rng: random.Random) -> None:
 
 
 def _cache_read(stage: Stage, axis: IterVar, rng: random.Random) -> None:
-    tensor = rng.choice(rng.choice(stage.producers()).op.outputs)
+    producers = stage.producers()
+    if not producers:  # it reads nothing but its indices
+        return
+    tensor = rng.choice(rng.choice(producers).op.outputs)
     stage.schedule.cache_read(tensor, rng.choice(_SCOPES), [stage])
 
 
@@ -175,10 +187,10 @@ _CALLS: dict[str, Callable[[Stage, IterVar, random.Random], object]] = {
 }
 
 
-def build(kind: str, seed: int, steps: int = 8, threads: bool = False):
+def build(kind: str, seed: int, steps: int = 8, threads: bool = False, kinds: Kinds = KINDS):
     """(inputs, outputs, scrambled schedule) for a seed."""
     rng = random.Random(seed)
-    inputs, outputs = KINDS[kind](rng)
+    inputs, outputs = kinds[kind](rng)
     s = create_schedule(outputs)
     scramble(s, rng, rng.randint(1, steps), threads)
     return inputs, outputs, s

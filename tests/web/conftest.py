@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from web.site_server import Site
-from weft.compiler.web.browser import FLAGS, playwright
-from weft.compiler.web.browser import chromium as chromium_path
+from weft.benchmarks.browser import playwright
 from weft.compiler.web.serve import serving
+from weft.runtime.devices.pages import FLAGS
+from weft.runtime.devices.pages import chromium as chromium_path
 from weft.runtime.errors import DeviceError
 
 RUNTIME = Path(__file__).parents[2] / "runtime_js"

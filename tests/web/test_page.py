@@ -16,10 +16,10 @@ from web.coded import decode
 from web.colours import IMAGE, LABELS, SIDE, model, needs_emscripten, png
 from web.conftest import Visit
 from weft.compiler.graph.builder import GraphBuilder
-from weft.compiler.web.browser import FLAGS
 from weft.compiler.web.bundle import bundle, prepare
 from weft.compiler.web.process import Classes
 from weft.runtime import safetensors
+from weft.runtime.devices.pages import FLAGS
 
 pytestmark = needs_emscripten
 BACKENDS = ("webgpu", "webgl", "wasm")
@@ -315,7 +315,7 @@ def no_manifest(folder):
 
 def html(folder):
     page = "<!DOCTYPE html><html><body>Not found</body></html>"
-    next(folder.glob("kernels.wasm.wasm")).write_text(page)
+    next(folder.glob("kernels.wasm.*.wasm")).write_text(page)
 
 
 def html_manifest(folder):
@@ -333,7 +333,7 @@ DAMAGES = [
     (foreign_program, ["version 99"]),
     (missing, ["is missing", "params-"]),
     (no_manifest, ["bundle.json is missing"]),
-    (html, ["a web page (HTML)", "kernels.wasm.wasm"]),
+    (html, ["a web page (HTML)", "kernels.wasm."]),
     (html_manifest, ["a web page (HTML)", "bundle.json"]),
     (no_json, ["not JSON", "bundle.json"]),
 ]

@@ -16,6 +16,10 @@ EXPECTED = {
     "empty": ("BundleError", "'kernels.wasm' is not WebAssembly"),
     "truncated": ("DeviceError", "'kernels.wasm' cannot be compiled"),
     "broken": ("DeviceError", "'kernels.wasm' cannot be compiled"),
+    "strange": (
+        "BundleError",
+        "'kernels.wasm' does not behave as one of weft's: it has no function",
+    ),
     "foreign": ("BundleError", "has no kernel 'another'"),
     "huge": ("DeviceError", "there is no memory for 4294967296 bytes"),
     "disposed": ("DisposedError", "the device was disposed of"),

@@ -32,6 +32,16 @@ def test_small_model(target, threads, tmp_path):
     assert all(row["ms"] >= 0 for row in answer.facts["steps"])
 
 
+def test_a_program_keeps_its_limit_of_threads(tmp_path):
+    need_tools()
+    model = zoo.random_model("mnist_cnn")
+    exe = weft.compile(model, "wasm -threads", shapes=zoo.shapes(model), threads=2)
+    runner = NodeRunner(tmp_path)
+    runner.add_executable(exe, zoo.feed(model))
+    [answer] = runner.run(4)
+    assert answer.facts["device"].endswith("2 threads")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "encoder"])
 @pytest.mark.parametrize("target, threads", [("wasm", 1), ("wasm -threads", 3)])

@@ -306,7 +306,9 @@ def test_why_there_is_no_webgpu(lab: Page) -> None:
         found.push(await gpu.available({}, ''), await lab.outcome(lab.judge(made.add)));
         return found;"""
     here, adapter, gone, insecure, error = run(lab, script)
+    limits = here.pop("limits")
     assert here == {"ok": True, "software": True, "reason": "WebGPU, google swiftshader"}
+    assert limits["max_threads"] >= 256 and limits["shared_bytes"] >= 16384
     assert adapter == {"ok": False, "reason": "the browser has WebGPU, but no adapter for it"}
     assert gone == {"ok": False, "reason": "there is no WebGPU here"}
     assert "this page is not a secure context" in insecure["reason"]

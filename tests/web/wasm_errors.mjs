@@ -37,6 +37,7 @@ const checks = {
   empty: () => init(new Uint8Array(0)),
   truncated: () => init(good.slice(0, good.length >> 1)),
   broken: () => init(broken),
+  strange: () => init(good.slice(0, 8)), // a module that is empty
   foreign: () =>
     init(good, (p) => {
       for (const k of [...p.kernels, ...p.steps]) {

@@ -91,9 +91,7 @@ void convolution(
     vstore4(v4, 0, p2 + (bx * 81 + (ty * 9) + i2));
   }
   else {
-    if (true) {
-      p2[bx * 81 + (ty * 9) + i2] = v4.x;
-    }
+    p2[bx * 81 + (ty * 9) + i2] = v4.x;
     int i25 = bx * 81 + (ty * 9) + i2;
     if (tx < 2) {
       p2[i25 + 1] = v4.y;

@@ -467,22 +467,42 @@ precision highp int;
 uniform highp sampler2DArray p0;
 layout(location = 0) out highp vec4 o0;
 void main() {
+  int f = int(gl_FragCoord.y) * 8 + int(gl_FragCoord.x);
+  vec4 acc1_0;
+  acc1_0 = vec4(0.0);
+  int i1 = f & 3;
+  int i2 = i1 >> 1;
+  int i3 = f >> 2;
+  int i5 = i2 * 196 + (i3 * 14);
+  int i6 = f & 1;
+  int i8 = i6 * 4;
+  for (int k1 = 0; k1 < 28; k1++) {
+    int i4 = k1 >> 2;
+    int i7 = k1 & 3;
+    int i9 = i5 + i4;
+    vec4 t1 = texelFetch(p0, ivec3(i9 & 31, i9 >> 5, (i8 + i7)), 0);
+    acc1_0 = acc1_0 + t1;
+    int i10 = i9 + 7;
+    vec4 t2 = texelFetch(p0, ivec3(i10 & 31, i10 >> 5, (i8 + i7)), 0);
+    acc1_0 = acc1_0 + t2;
+  }
+  o0 = acc1_0;
+}
+
+// reduce_mean_1
+#version 300 es
+precision highp float;
+precision highp int;
+uniform highp sampler2DArray p0;
+layout(location = 0) out highp vec4 o0;
+void main() {
   int f = int(gl_FragCoord.y) * 2 + int(gl_FragCoord.x);
   vec4 acc1_0;
   acc1_0 = vec4(0.0);
-  int i1 = f >> 1;
-  int i3 = i1 * 196;
-  int i5 = f & 1;
-  int i7 = i5 * 4;
-  for (int k1 = 0; k1 < 28; k1++) {
-    int i4 = i3 + (k1 * 7);
-    for (int k2 = 0; k2 < 28; k2++) {
-      int i2 = k2 >> 2;
-      int i6 = k2 & 3;
-      int i8 = i4 + i2;
-      vec4 t1 = texelFetch(p0, ivec3(i8 & 31, i8 >> 5, (i7 + i6)), 0);
-      acc1_0 = acc1_0 + t1;
-    }
+  for (int k1 = 0; k1 < 14; k1++) {
+    int i1 = f + (k1 * 4);
+    vec4 t1 = texelFetch(p0, ivec3(i1 & 7, i1 >> 3, 0), 0);
+    acc1_0 = acc1_0 + t1;
   }
   o0 = (acc1_0 / 784.0);
 }

@@ -40,9 +40,7 @@ fn convolution(@builtin(workgroup_id) block: vec3u, @builtin(local_invocation_id
     }
   }
   let v1: vec4f = Ylocal1_0;
-  if (true) {
-    p2[bx * 81 + (ty * 9) + i2] = v1.x;
-  }
+  p2[bx * 81 + (ty * 9) + i2] = v1.x;
   let i11: i32 = bx * 81 + (ty * 9) + i2;
   if (tx < 2) {
     p2[i11 + 1] = v1.y;

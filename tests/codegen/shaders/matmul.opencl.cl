@@ -28,10 +28,10 @@ void matmul(
   int i12 = ty * 32;
   int i13 = tx * 4;
   for (int k1 = 0; k1 < 5; k1++) {
+    barrier(CLK_LOCAL_MEM_FENCE);
     int i3 = k1 * 8;
     bool b1 = (tx + i3) < 37;
     for (int k2 = 0; k2 < 4; k2++) {
-      barrier(CLK_LOCAL_MEM_FENCE);
       float s1;
       if (((i2 + (k2 * 8)) < 70) && b1) {
         int i4 = ty * 37 + (by * 1184) + tx;
@@ -46,7 +46,6 @@ void matmul(
     }
     int i8 = i7 + (k1 * 8);
     for (int k3 = 0; k3 < 4; k3++) {
-      barrier(CLK_LOCAL_MEM_FENCE);
       float s2;
       if (((i8 + (k3 * 2)) < 37) && b2) {
         int i10 = i7 * 72 + (i9 * 8) + tx + (bx * 32);
@@ -59,8 +58,8 @@ void matmul(
       }
       Qshared1[i6 + (k3 * 64)] = s2;
     }
+    barrier(CLK_LOCAL_MEM_FENCE);
     for (int k4 = 0; k4 < 8; k4++) {
-      barrier(CLK_LOCAL_MEM_FENCE);
       float t3 = Pshared1[i12 + k4];
       float4 t4 = vload4(0, Qshared1 + (i13 + (k4 * 32)));
       Clocal1_0 = Clocal1_0 + (t3 * t4);

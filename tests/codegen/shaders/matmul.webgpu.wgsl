@@ -28,23 +28,22 @@ fn matmul(@builtin(workgroup_id) block: vec3u, @builtin(local_invocation_id) thr
   let i13: i32 = ty * 32;
   let i14: i32 = tx * 4;
   for (var k1: i32 = 0; k1 < 5; k1++) {
+    workgroupBarrier();
     let i3: i32 = k1 * 8;
     let b1: bool = (tx + i3) < 37;
     let i5: i32 = i4 + i3;
     for (var k2: i32 = 0; k2 < 4; k2++) {
-      workgroupBarrier();
       let t1: f32 = p0[i5 + (k2 * 296)];
       Pshared1[i1 + (k2 * 64)] = select(0.0, t1, (((i2 + (k2 * 8)) < 70) && b1));
     }
     let i9: i32 = i7 + (k1 * 8);
     let i12: i32 = i11 + (k1 * 576);
     for (var k3: i32 = 0; k3 < 4; k3++) {
-      workgroupBarrier();
       let t2: f32 = p1[i12 + (k3 * 144)];
       Qshared1[i6 + (k3 * 64)] = select(0.0, t2, (((i9 + (k3 * 2)) < 37) && b2));
     }
+    workgroupBarrier();
     for (var k4: i32 = 0; k4 < 8; k4++) {
-      workgroupBarrier();
       let t3: f32 = Pshared1[i13 + k4];
       let i15: i32 = i14 + (k4 * 32);
       let t4: vec4f = vec4f(Qshared1[i14 + (k4 * 32)], Qshared1[i15 + 1], Qshared1[i15 + 2], Qshared1[i15 + 3]);

@@ -15,7 +15,6 @@ void softmax(
   float S1_0;
   Mrf1[tx] = -INFINITY;
   for (int k1 = 0; k1 < 7; k1++) {
-    barrier(CLK_LOCAL_MEM_FENCE);
     if (((tx + (k1 * 16)) < 100) == one) {
       float t1 = Mrf1[tx];
       int i1 = bx * 100 + tx;
@@ -24,14 +23,13 @@ void softmax(
     }
   }
   M1_0 = -INFINITY;
+  barrier(CLK_LOCAL_MEM_FENCE);
   for (int k2 = 0; k2 < 16; k2++) {
-    barrier(CLK_LOCAL_MEM_FENCE);
     float t3 = Mrf1[k2];
     M1_0 = nan_max_float(M1_0, t3);
   }
   Srf1[tx] = 0.0f;
   for (int k3 = 0; k3 < 7; k3++) {
-    barrier(CLK_LOCAL_MEM_FENCE);
     if (((tx + (k3 * 16)) < 100) == one) {
       int i2 = bx * 100 + tx;
       float t4 = p0[i2 + (k3 * 16)];
@@ -50,8 +48,8 @@ void softmax(
     }
   }
   S1_0 = 0.0f;
+  barrier(CLK_LOCAL_MEM_FENCE);
   for (int k4 = 0; k4 < 16; k4++) {
-    barrier(CLK_LOCAL_MEM_FENCE);
     float t6 = Srf1[k4];
     S1_0 = S1_0 + t6;
   }

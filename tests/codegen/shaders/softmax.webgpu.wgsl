@@ -19,7 +19,6 @@ fn softmax(@builtin(workgroup_id) block: vec3u, @builtin(local_invocation_id) th
   var S1_0: f32;
   Mrf1[tx] = of_bits_f32(4286578688u);
   for (var k1: i32 = 0; k1 < 7; k1++) {
-    workgroupBarrier();
     if ((tx + (k1 * 16)) < 100) {
       let t1: f32 = Mrf1[tx];
       let i1: i32 = bx * 100 + tx;
@@ -28,14 +27,13 @@ fn softmax(@builtin(workgroup_id) block: vec3u, @builtin(local_invocation_id) th
     }
   }
   M1_0 = of_bits_f32(4286578688u);
+  workgroupBarrier();
   for (var k2: i32 = 0; k2 < 16; k2++) {
-    workgroupBarrier();
     let t3: f32 = Mrf1[k2];
     M1_0 = nan_max_f32(M1_0, t3);
   }
   Srf1[tx] = 0.0;
   for (var k3: i32 = 0; k3 < 7; k3++) {
-    workgroupBarrier();
     if ((tx + (k3 * 16)) < 100) {
       let t4: f32 = Srf1[tx];
       let i2: i32 = bx * 100 + tx;
@@ -44,8 +42,8 @@ fn softmax(@builtin(workgroup_id) block: vec3u, @builtin(local_invocation_id) th
     }
   }
   S1_0 = 0.0;
+  workgroupBarrier();
   for (var k4: i32 = 0; k4 < 16; k4++) {
-    workgroupBarrier();
     let t6: f32 = Srf1[k4];
     S1_0 = S1_0 + t6;
   }

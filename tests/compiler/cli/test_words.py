@@ -17,6 +17,10 @@ from weft.compiler.cli.main import main, parser
         (["run", "m.onnx", "--size", "0x3"], "is not a size such as 224"),
         (["run", "m.onnx", "--mean", "a"], "is not a number"),
         (["run", "m.onnx", "--top", "0"], "is not a positive integer"),
+        (["rpc"], "required: COMMAND"),
+        (["rpc", "hub", "--limit", "1T"], "is no number of bytes such as 512M"),
+        (["rpc", "hub", "--limit", "0"], "is no number of bytes such as 512M"),
+        (["rpc", "hub", "--private-key", "k"], "it needs --certificate FILE"),
     ],
 )
 def test_wrong_command_lines_end_with_2(argv, words, capsys):
@@ -48,6 +52,8 @@ IN_VAIN = [  # an option that would do nothing, and what it needs
     ("run m.weft --shape N=1", "--shape", "a package is compiled already"),
     ("bench m.weft --records r.sqlite", "--records", "a package is compiled already"),
     ("bench m.onnx --target opencl --threads 2", "--threads", "--target llvm"),
+    ("run m.onnx --target opencl --threads 2", "--threads", "--target llvm"),
+    ("compile m.onnx --target wasm --threads 2", "--threads", "'wasm -threads' have threads"),
     ("run m.onnx --labels names.txt", "--labels", "--top K"),
     ("run m.onnx --mean 0", "--mean", "no --input is one"),
     ("run m.onnx --input x=a.NPY --std 1", "--std", "no --input is one"),
@@ -56,6 +62,16 @@ IN_VAIN = [  # an option that would do nothing, and what it needs
     ("check m.onnx --in-browser", "--in-browser", "only wasm and webgpu"),
     ("check m.onnx --target webgl --in-browser", "--in-browser", "only wasm and webgpu"),
     ("check m.onnx --every-node -O 2", "-O", "--every-node is -O 0"),
+    *(
+        (f"{command} m.onnx {words}", words.split()[0], "needs --rpc URL")
+        for command in ("run", "bench", "check")
+        for words in (
+            "--key chrome", "--token t", "--token-file f", "--certificate c", "--timeout 3s",
+            "--wait 3s",
+        )
+    ),
+    ("run m.onnx --rpc ws://h:1 --threads 2", "--threads", "has threads of its own"),
+    ("check m.onnx --target wasm --rpc ws://h:1 --in-browser", "--in-browser", "of --rpc"),
     *(
         (f"tune --list {words}", words.split()[0], "needs a model")
         for words in (
@@ -87,11 +103,19 @@ def test_options_without_effect_are_wrong(line, option, needs, capsys, tmp_path)
         " --weights int8 --shard-size 2 --title t --no-fallback --records r.sqlite",
         "run m.weft --input a.png --mean 0 --top 1 --labels l --softmax --output o.npz",
         "run m.onnx --target opencl --shape N=1 --input x=a.npy --input y=b.png --size 8x8",
+        "compile m.onnx --target opencl,llvm --threads 2",
+        "run m.weft --threads 1",
         "bench m.weft --threads 1 --repeat 3 --by-kernel",
         "check m.onnx --target webgpu --in-browser --every-node -O 0 --records r.sqlite",
         "check m.onnx --target toaster --in-browser",  # the target is what is wrong here
         "tune m.onnx --list --trials 3 --plot p.svg -O 2",
         "tune --merge a --export b --list --records r.sqlite",
+        "run m.weft --rpc ws://h:1 --key chrome --token-file t --certificate c.pem --wait 1m",
+        "check m.onnx --target webgl --rpc http://h:1/t/?key=k --timeout 90s --token t",
+        "rpc hub --public --host 0.0.0.0 --port 0 --name a:1 --name b:2 --token-file t --no-qr"
+        " --certificate c --private-key k --limit 512M",
+        "rpc serve ws://h:1 --key k --targets llvm,opencl --token-file t --certificate c",
+        "rpc list ws://h:1 --token t --json",
     ],
 )
 def test_options_with_an_effect_are_taken(line):
@@ -135,7 +159,9 @@ def test_python_m_weft():
     assert done.stdout.startswith("weft 0.")
 
 
-@pytest.mark.parametrize("command", ["compile", "run", "bench", "targets", "doctor", "cache"])
+@pytest.mark.parametrize(
+    "command", ["compile", "run", "bench", "targets", "doctor", "cache", "rpc"]
+)
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as e:
         main([command, "--help"])

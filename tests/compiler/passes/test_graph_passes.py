@@ -202,6 +202,18 @@ def test_exactness_of_neutral_elements_with_special_values():
     assert ops(eliminate_dead(simplify(g))) == ["mul"]
 
 
+@pytest.mark.parametrize("values, wraps", [([2, 0, 9], False), ([2, -1, 9], True), (None, True)])
+@pytest.mark.parametrize("op", ["gather", "scatter_elements"])
+def test_constant_indices_from_the_front_do_not_wrap(op, values, wraps):
+    b = builder((4,), (3,))
+    index = b.input("i", "int32", (3,)) if values is None else b.constant(np.int32(values), "i")
+    y = one(b, op, "x0", index, *(["x1"] if op == "scatter_elements" else []), axis=0)
+    before = b.finish([y])
+    after = simplify(before)
+    same(before, after)
+    assert [n.attrs["wrap"] for n in after.nodes] == [wraps]
+
+
 def test_pad_into_convolution():
     b = builder((1, 2, 5, 5))
     x = one(b, "pad", "x0", pads=(0, 0, 1, 2, 0, 0, 3, 0))

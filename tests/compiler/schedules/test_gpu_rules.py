@@ -25,36 +25,44 @@ SMALL = Target.parse("webgpu -max_blocks=3 -max_threads=32 -shared_bytes=256")
 
 # rows × columns of each thread; the reduction stays a loop, of which four terms are unrolled
 GOLDEN_MATMUL = """\
-for k.outer in 2:  # reduce  # at i.outer.inner of C
-  for k.inner in 4:  # reduce, unrolled
-    for i in 4:  # unrolled
-      for j.outer in 2:  # unrolled
-        for j.inner in 16:  # vectorized
-          C.local[i, j] += …
+# C: float32[4, 32], a result
 for i.outer.outer in 1:  # blockIdx.x
   for i.outer.inner in 2:  # threadIdx.x
+    # C.local: float32[2, 32] in local, 256 bytes
+    # computed here: C.local[i.outer.inner * 2 : i.outer.inner * 2 + 2, 0 : 32]
+    for k.outer in 2:  # reduce
+      for k.inner in 4:  # reduce, unrolled
+        for i in 2:  # unrolled
+          for j.outer in 2:  # unrolled
+            for j.inner in 16:  # vectorized
+              C.local[i, j] += A[i, k] * B[k, j]
     for i.inner in 2:  # unrolled
       for j.outer in 2:  # unrolled
         for j.inner in 16:  # vectorized
-          C[i, j] = …"""
+          C[i, j] = C.local[i, j]"""
 # the same with short vectors: the operand that all columns share is read in vectors, too
 GOLDEN_MATMUL_VECTORS = """\
-for i0 in 4:  # unrolled  # at k.outer of C.local
-  for i1.outer in 2:
-    for i1.inner in 4:  # vectorized
-      A.local[i0, i1] = …
-for k.outer in 2:  # reduce  # at j.outer.outer.inner of C
-  for k.inner in 4:  # reduce, unrolled
-    for i in 4:  # unrolled
-      for j.outer in 8:  # unrolled
-        for j.inner in 4:  # vectorized
-          C.local[i, j] += …
+# C: float32[4, 32], a result
 for j.outer.outer.outer in 1:  # blockIdx.x
   for j.outer.outer.inner in 8:  # threadIdx.x
+    # C.local: float32[4, 4] in local, 64 bytes
+    # computed here: C.local[0 : 4, j.outer.outer.inner * 4 : j.outer.outer.inner * 4 + 4]
+    for k.outer in 2:  # reduce
+      # A.local: float32[4, 4] in local, 64 bytes
+      # computed here: A.local[0 : 4, k.outer * 4 : k.outer * 4 + 4]
+      for i0 in 4:  # unrolled
+        for i1.outer in 1:
+          for i1.inner in 4:  # vectorized
+            A.local[i0, i1] = A[i0, i1]
+      for k.inner in 4:  # reduce, unrolled
+        for i in 4:  # unrolled
+          for j.outer in 1:  # unrolled
+            for j.inner in 4:  # vectorized
+              C.local[i, j] += A.local[i, k] * B[k, j]
     for i in 4:  # unrolled
       for j.outer.inner in 1:  # unrolled
         for j.inner in 4:  # vectorized
-          C[i, j] = …"""
+          C[i, j] = C.local[i, j]"""
 
 
 def lowered(case: Case, target: Target):

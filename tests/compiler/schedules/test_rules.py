@@ -1,5 +1,7 @@
 """Schedule rules: the shape of what they make, and that it is right at awkward sizes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from weft.compiler.graph.builder import GraphBuilder
@@ -68,17 +70,32 @@ def test_register_tiles_count_what_is_left_at_the_ends():
     _, _, c = matmul(4, 4, 4)
     ctx = Context(create_schedule(c), AVX2, {})
 
-    def tile(rows, vectors, depth=64, apart=False):
+    def tile(rows, vectors, depth=64, pitch=0):
         columns = 8 * vectors
         return choose_tile(
-            ctx, rows, columns, 8, block=8, shares_vector=False, depth=depth, apart=apart
+            ctx, rows, columns, 8, block=8, shares_vector=False, depth=depth, pitch=pitch
         )
 
     assert tile(7, 9) == Tile(4, 3, 8)
     assert tile(28, 8) == Tile(6, 2, 8)
     assert tile(49, 8) == Tile(5, 2, 8)
     assert tile(48, 9, depth=1024).vectors == 3
-    assert tile(48, 9, depth=1024, apart=True).vectors == 2
+    assert tile(48, 9, depth=1024, pitch=4160).vectors == 2
+
+
+def test_rows_that_have_one_set_of_the_cache_between_them():
+    """Those a multiple of 4096 bytes apart: a tile of many more of them than a set has lines waits
+    for what they push out."""
+    _, _, c = matmul(4, 4, 4)
+    wide = replace(AVX2, vector_bits=512, num_vector_registers=32)
+    ctx = Context(create_schedule(c), wide, {})
+
+    def rows(pitch):
+        options = {"block": 16, "shares_vector": False, "depth": 1024, "pitch": pitch}
+        return choose_tile(ctx, 1024, 1024, 16, **options).rows
+
+    assert rows(4096) < rows(4160) == 13
+    assert rows(2048) == 13  # every second one has another
 
 
 @pytest.mark.parametrize("columns", [8 * 29, 8 * 29 - 3], ids=["whole vectors", "part of one"])

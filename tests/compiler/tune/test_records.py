@@ -1,5 +1,6 @@
 """Records: what is stored is found, the best is chosen, foreign files are refused."""
 
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -150,3 +151,24 @@ def test_the_default_records_are_those_of_the_environment(tmp_path, monkeypatch)
     assert found is not None and found.own is not None and list(found.own) == [ONE]
     monkeypatch.setenv("WEFT_RECORDS", "0")
     assert default_records() is None
+
+
+def test_a_file_that_brings_a_program_along_is_refused(tmp_path):
+    """A view may compute for ever, a trigger calls functions: records are plain tables."""
+    path = tmp_path / "r.sqlite"
+    Records(path).put(ONE)
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE records RENAME TO hidden")
+        db.execute("CREATE VIEW records AS SELECT * FROM hidden")
+    with pytest.raises(RecordError, match="no plain table"):
+        Records(path)
+
+
+def test_a_folder_of_records_is_for_this_user_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        Records(tmp_path / "weft" / "r.sqlite").put(ONE)
+    finally:
+        os.umask(before)
+    if os.name == "posix":
+        assert (tmp_path / "weft").stat().st_mode & 0o777 == 0o700

@@ -58,6 +58,90 @@ def test_around_the_back_edge_of_a_loop(passes):
     verify(g, flat=True)
 
 
+q = Var("q")
+OWN = {  # what each thread writes, in q in 0..3: cells that no other one writes
+    "a row of a copy": (64, q * 16 + t),
+    "a column of a copy": (64, t * 4 + q),
+    "back to front": (64, 63 - t * 4 - q),
+    "an aligned row": (80, (q * 16 + t) // 8 * 10 + (q * 16 + t) % 8),
+    "three digits of one loop": (
+        128, (q * 16 + t) // 8 * 16 + (q * 16 + t) // 4 % 2 * 4 + (q * 16 + t) % 4,
+    ),
+}  # fmt: skip
+OTHERS = {  # … and cells that others write, too
+    "not its own": (64, q * 8 + t),
+    "the same for all": (64, q),
+    "a quotient alone": (64, (q * 16 + t) // 2),
+    "a remainder alone": (64, (q * 12 + t) % 32),
+    "an other quotient": (64, (q * 16 + t) // 8 * 4 + (q * 16 + t) % 4),
+}
+
+
+def copies(n, index):
+    """Written, then changed, cell by cell."""
+    s = buf("S", n, "shared")
+    fill = loop(q, 4, Store(s, (index,), Load(A, (q,))))
+    change = loop(q, 4, Store(s, (index,), Load(s, (index,)) * 2.0))
+    body = Alloc(s, loop(k, 3, seq(fill, change)))
+    return Function("f", (A,), loop(t, 16, body, "threadIdx.x"))
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_own_cells_need_no_barrier(passes, case):
+    f = copies(*OWN[case])
+    assert insert_barriers(f, passes.target) is f
+    verify(f, flat=True)
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_cells_of_others_need_one(passes, case):
+    f = copies(*OTHERS[case])
+    assert "barrier" in str(insert_barriers(f, passes.target))
+    with pytest.raises(LoweringError, match="a barrier is missing"):
+        verify(f, flat=True)
+
+
+def test_two_barriers_for_a_tile(passes):
+    """Before the copy of a tile and after it, not in the loops inside."""
+    tile = buf("S", 64, "shared")
+    copy = loop(q, 4, If(t < 12, Store(tile, (q * 16 + t,), Load(A, (k * 64 + q * 16 + t,)))))
+    use = loop(q, 64, Store(B, (t,), Load(B, (t,)) + Load(tile, (q,))))
+    body = Alloc(tile, loop(k, 4, seq(copy, use)))
+    f = Function("f", (A, B), loop(t, 16, body, "threadIdx.x"), frozenset({B}))
+    passes.golden(
+        insert_barriers(f, passes.target),
+        """
+        def f(A: float32[256], B: float32[256]) -> B:
+            for t in bound("threadIdx.x", 0, 16):
+                alloc S: float32[64] in shared
+                for k in range(0, 4):
+                    barrier("shared")
+                    for q in range(0, 4):
+                        if t < 12:
+                            S[q * 16 + t] = A[k * 64 + q * 16 + t]
+                    barrier("shared")
+                    for q in range(0, 64):
+                        B[t] = B[t] + S[q]
+        """,
+    )
+
+
+def test_a_guard_for_one_thread(passes):
+    """What a single thread does alone it need not wait for."""
+    one = seq(Store(C, (const(0),), const(0.0)), Store(C, (const(0),), Load(C, (const(0),)) + 1.0))
+    u = Var("u")
+
+    def kernel(guard):
+        body = Alloc(C, If(guard, one))
+        nest = loop(u, 4, loop(t, 16, body, "threadIdx.x"), "threadIdx.y")
+        return Function("f", (), nest)
+
+    f = kernel((t < 1) & (u <= 0))
+    assert insert_barriers(f, passes.target) is f
+    with pytest.raises(LoweringError, match="only some threads"):
+        insert_barriers(kernel(t < 1), passes.target)
+
+
 def test_separate_thread_loops(passes):
     """Each stage has its own loop over the threads."""
     u = Var("u")
@@ -129,3 +213,10 @@ def test_launch_errors(passes):
     f = Function("f", (A, B), inner, frozenset({B}))
     with pytest.raises(LoweringError, match="not known before the launch"):
         split_host_device(f, passes.target)
+
+
+def test_a_kernel_of_hundreds_of_barriers(passes):
+    """It is refused: drivers take minutes over it, or die."""
+    insert_barriers(kernel(seq(*[FILL, READ] * 60)), passes.target)
+    with pytest.raises(LoweringError, match=r"would have \d+ barriers, and 128 are the most"):
+        insert_barriers(kernel(seq(*[FILL, READ] * 70)), passes.target)

@@ -273,7 +273,7 @@ def guarded_nests(draw):
     order = draw(st.permutations([i, j]))
     extent = {i: p, j: q, x: -(-(n + low) // p), y: -(-m // q)}
     body = likely(*rows, c < m, then=store)
-    if draw(st.booleans()) and order == [i, j]:
+    if draw(st.booleans()) and order[0] is i:
         body = likely(*rows, then=loop(j, q, likely(c < m, then=store), draw(kinds)))
         order = [i]
     if draw(st.booleans()):  # a statement beside the guard keeps the loops imperfect

@@ -5,11 +5,11 @@ from types import MappingProxyType
 import pytest
 from support.counting import calls
 from weft.ir.builders import if_then_else
-from weft.ir.expr import Load, Var, const
+from weft.ir.expr import Broadcast, Call, Load, Ramp, Var, const
 from weft.ir.passes.unroll import unroll_loops
 from weft.ir.stmt import Buffer, For, ForKind, Function, If, Let, Store, seq
 from weft.ir.verify import verify
-from weft.runtime.dtype import FLOAT32
+from weft.runtime.dtype import FLOAT32, FLOAT64
 from weft.runtime.errors import LoweringError
 
 U, S = ForKind.UNROLLED, ForKind.SERIAL
@@ -109,6 +109,31 @@ def test_limits(passes):
         unroll_loops(f, passes.target)
     f = Function("f", (A, n), loop(i, n, Store(A, (i,), const(0.0)), U), frozenset({A}))
     with pytest.raises(LoweringError, match="extent n of the unrolled loop i is not a constant"):
+        unroll_loops(f, passes.target)
+
+
+def test_functions_count_for_what_they_are_written_out_as(passes):
+    A = buf("A", 1000)
+    value = Call("exp", (Call("tanh", (Load(A, (i,)),), FLOAT32),), FLOAT32)
+    f = Function("f", (A,), loop(i, 1000, Store(A, (i,), value), U), frozenset({A}))
+    message = "unrolling the loop i of A makes 80000 operations; the limit is 32768"
+    with pytest.raises(LoweringError, match=message):
+        unroll_loops(f, passes.target)
+
+
+def test_loops_share_the_limit_and_vectors_count_by_their_registers(passes):
+    A, wide = buf("A", 1 << 16), Buffer("W", FLOAT64, (const(1 << 16),))
+    one = loop(i, 2000, Store(A, (i,), const(0.0)), U)
+    two = Function("f", (A,), seq(one, loop(j, 2000, Store(A, (j,), const(1.0)), U)))
+    unroll_loops(two, passes.target)
+    three = Function("f", (A,), seq(two.body, loop(k, 97, Store(A, (k,), const(1.0)), U)))
+    with pytest.raises(LoweringError, match="the loop k of A makes 97 statements with the 4000 of"):
+        unroll_loops(three, passes.target)
+    lanes = Ramp(i * 64, const(1), 64)
+    value = Broadcast(const(0.0, FLOAT64), 64)
+    f = Function("f", (wide,), loop(i, 200, Store(wide, (lanes,), value), U))
+    registers = 200 * 64 * 64 // passes.target.vector_bits
+    with pytest.raises(LoweringError, match=f"makes {registers} statements"):
         unroll_loops(f, passes.target)
 
 

@@ -9,10 +9,11 @@ from weft.ir.builders import all_of, if_then_else, minimum
 from weft.ir.expr import Binary, Load, Select, Var, const
 from weft.ir.intrin import exp
 from weft.ir.meaning.interp import run
-from weft.ir.passes.vectorize import vectorize_loops
+from weft.ir.passes.vectorize import pieces, vectorize_loops
 from weft.ir.stmt import Alloc, Buffer, For, ForKind, Function, If, Let, Store, seq
 from weft.ir.verify import verify
-from weft.runtime.dtype import FLOAT32, INT32
+from weft.ir.visit import walk
+from weft.runtime.dtype import FLOAT32, FLOAT64, INT8, INT32
 from weft.runtime.errors import LoweringError
 
 V, S = ForKind.VECTORIZED, ForKind.SERIAL
@@ -38,6 +39,27 @@ def check(passes, f, text=None, scalars=None):
     verify(g, flat=True)
     passes.same_results(f, g, scalars)
     return g
+
+
+@pytest.mark.parametrize("n", [*range(2, 65), 100])
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64, INT8])
+def test_lanes_are_whole_registers_and_a_rest(passes, n, dtype):
+    A, B = buf("A", 3 * n, dtype=dtype), buf("B", 3 * n, dtype=dtype)
+    body = loop(i, n, Store(B, (x * n + i,), Load(A, (x * n + (n - 1 - i),))), V)
+    g = check(passes, function([A, B], loop(x, 3, body)))
+    native = passes.target.lanes(dtype)
+    lanes = [s.value.dtype.lanes for s in walk(g.body) if isinstance(s, Store)]
+    assert all(w & (w - 1) == 0 for w in lanes if w > native)
+    rest = [w for w in lanes if w < native]
+    assert len(rest) <= 1
+    assert n > 64 or sum(lanes) == n
+
+
+def test_languages_with_vectors_of_their_own_lengths_keep_the_lanes():
+    assert pieces(28, 0) == [28]
+    assert pieces(28, 8) == [16, 8, 4]
+    assert pieces(7, 8) == [7]
+    assert pieces(33, 4) == [32, 1]
 
 
 def test_contiguous_and_invariant(passes):
@@ -141,7 +163,7 @@ def test_lazy_select_masks_its_loads(passes):
     assert "select" not in str(g)  # a masked load is 0 already
     pad = if_then_else((i < 1) | (i >= 9), -1.5, Load(A, (i - 1,)))
     check(passes, function([A, B], loop(i, 10, Store(B, (i,), pad), V)))
-    minus = Select(i < 8, Load(A, (minimum(i, 7),)), const(-0.0))
+    minus = Select(i < 7, Load(A, (minimum(i, 7),)), const(-0.0))
     g = check(passes, function([A, B], loop(i, 10, Store(B, (i,), minus), V)))
     assert "select" in str(g)
 

@@ -1,0 +1,168 @@
+"""Graphs with loops and branches: one program, the same on every target, in packages too."""
+
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import weft
+from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.graph import Node, Source
+from weft.compiler.graph.skeleton import BRANCH, LOOP
+from weft.compiler.types import TensorType
+from weft.runtime import flow as flows
+from weft.runtime.artifact import Program
+from weft.runtime.devices.probe import probe
+from weft.runtime.dtype import dtype_of
+from weft.runtime.errors import DeviceError, PackageError
+
+TARGETS = ("llvm", "opencl", "webgpu", "opengl", "wasm", "webgl")
+MATRIX = TensorType(dtype_of("float32"), (3, 5))
+
+
+def add(b, op, inputs, outputs, **attrs):
+    for o in outputs:
+        b.types[o] = MATRIX
+    source = Source("", outputs[0], op)
+    b.nodes.append(Node(op, tuple(inputs), tuple(outputs), MappingProxyType(attrs), source))
+
+
+def looping(count):
+    """x = 2 x + Y while its sum is below L; z is the x before, and the number of the trip."""
+    c = GraphBuilder("body")
+    n, _ = c.input("n", "int64", ()), c.input("g", "bool", ())
+    x, _ = c.input("x", "float32", (3, 5)), c.input("z", "float32", (3, 5))
+    y, limit = c.input("y", "float32", (5,)), c.input("limit", "float32", ())
+    (twice,) = c.add("mul", [x, c.constant(np.float32(2), "two")])
+    (after,) = c.add("add", [twice, y])
+    (total,) = c.add("reduce_sum", [after], {"axes": (0, 1), "keepdims": False})
+    (going,) = c.add("less", [total, limit])
+    (number,) = c.add("cast", [n], {"to": "float32"})
+    (before,) = c.add("add", [x, number])
+    body = c.finish([going, after, before])
+    b = GraphBuilder("g")
+    x, y = b.input("X", "float32", (3, 5)), b.input("Y", "float32", (5,))
+    limit = b.input("L", "float32", ())
+    (first,) = b.add("relu", [x])
+    add(b, LOOP, ["", "", first, first, y, limit], ["x", "z"], body=body, count=count, state=2)
+    return b.finish([*b.add("add", ["x", "z"]), "x", "z"])
+
+
+def looped(x, y, limit, count):
+    x = z = np.maximum(x, 0)
+    k, going = 0, True
+    while going and (count < 0 or k < count):
+        z, x = x + np.float32(k), x * np.float32(2) + y
+        going, k = bool(x.sum() < limit), k + 1
+    return x + z, x, z
+
+
+def branching():
+    b = GraphBuilder("h")
+    cond, x = b.input("C", "bool", (1,)), b.input("X", "float32", (3, 5))
+
+    def branch(name, make):
+        g = GraphBuilder(name)
+        ins = g.input("x", "float32", (3, 5)), g.input("k", "float32", (3, 5))
+        return g.finish(make(g, *ins))
+
+    ones = np.ones((3, 5), np.float32)
+    then = branch("then", lambda g, x, k: [*g.add("exp", [x]), k])
+    other = branch("other", lambda g, x, k: [g.constant(ones), *g.add("neg", [x])])
+    (kept,) = b.add("relu", [x])
+    add(b, BRANCH, [cond, x, kept], ["a", "b"], then=then, other=other)
+    return b.finish([*b.add("add", ["a", "b"]), "b"])
+
+
+def needs(target):
+    found = probe(target)
+    if not found.ok:
+        pytest.skip(found.reason)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("count", [-1, 0, 1, 2, 3])
+def test_loops(target, count):
+    needs(target)
+    rng = np.random.default_rng(count + 1)
+    exe = weft.compile(looping(count), target)
+    for limit in (1e3, -1.0, 1e5):
+        x, y = rng.random((3, 5), np.float32), rng.random(5, np.float32)
+        got = exe(x, y, np.float32(limit))
+        for a, b in zip(got, looped(x, y, limit, count)):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_branches(target):
+    """Results that are an input, a constant, and made by a kernel."""
+    needs(target)
+    exe = weft.compile(branching(), target)
+    for cond in (True, False, True):
+        x = np.random.default_rng(0).standard_normal((3, 5)).astype("f")
+        kept = np.maximum(x, 0)
+        want = (np.exp(x) + kept, kept) if cond else (1 - x, -x)
+        for a, b in zip(exe(np.array([cond]), x), want):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_what_comes_into_a_loop_stays_there_until_it_ends():
+    """Each tensor that the body reads and does not make overlaps no other one of the loop."""
+    program = weft.compile(looping(-1)).program
+    (extent,) = flows.extents(program.flow)
+    made: set[int] = set()
+    taken: dict[int, tuple[int, int]] = {}
+    for k, step in enumerate(program.steps):
+        for a in step.args:
+            s = program.slots[a]
+            if s.kind == "arena":
+                taken.setdefault(a, (s.offset, s.offset + s.nbytes))
+                if k < extent.begin:
+                    made.add(a)
+    inside = {a for s in program.steps[extent.begin : extent.end] for a in s.args if a in taken}
+    for a in made & inside:
+        for b in inside - {a}:
+            assert taken[a][1] <= taken[b][0] or taken[b][1] <= taken[a][0]
+
+
+def test_packages_have_loops(tmp_path):
+    exe = weft.compile(looping(-1))
+    exe.save(tmp_path / "m.weft")
+    again = weft.runtime.load(tmp_path / "m.weft")
+    assert again.program.flow == exe.program.flow and again.program.version == 3
+    x, y = np.ones((3, 5), np.float32), np.ones(5, np.float32)
+    for a, b in zip(again(x, y, np.float32(99)), exe(x, y, np.float32(99))):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda f: f[1:],
+        lambda f: [["run", 0, 1], ["run", 2, 3]],
+        lambda f: [["if", 0, [], []], *f],
+        lambda f: [["if", 10**6, [], []], *f],
+        lambda f: [["loop", -1, -1, [-1, -1], [], [], []], *f],
+        lambda f: [["dance"], *f],
+        lambda f: [["loop"], *f],
+        lambda f: 5,
+    ],
+)
+def test_damaged_flows_are_refused(damage):
+    data = weft.compile(looping(-1)).program.to_json()
+    data["flow"] = damage(data["flow"])
+    with pytest.raises(PackageError):
+        Program.from_json(data)
+
+
+def test_profiles():
+    """All calls of a step count together on a processor; other devices say that they cannot."""
+    x, y = np.ones((3, 5), np.float32), np.ones(5, np.float32)
+    rows = weft.compile(looping(5)).profile(x, y, np.float32(1e9), repeat=2).rows
+    assert len(rows) == len(weft.compile(looping(5)).program.steps)
+    needs("opencl")
+    exe = weft.compile(looping(5), "opencl")
+    with pytest.raises(DeviceError, match="benchmark"):
+        exe.profile(x, y, np.float32(1e9))
+    assert exe.benchmark(x, y, np.float32(1e9), repeat=2).times
+    with pytest.raises(weft.WeftError, match="takes no models with loops"):
+        weft.check(looping(5))

@@ -1,0 +1,217 @@
+"""Loops and branches that data decide, against ONNX Runtime, on every target."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import weft
+from onnx import TensorProto, helper
+from onnx.helper import make_graph, make_node, make_tensor_value_info
+from weft.compiler.frontends.onnx import control
+from weft.runtime.devices.probe import probe
+
+TARGETS = ("llvm", "opencl", "webgpu", "opengl", "wasm", "webgl")
+FLOAT, LONG, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+
+
+def value(name, kind, *shape):
+    return make_tensor_value_info(name, kind, shape)
+
+
+def const(name, array):
+    return make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(np.array(array)))
+
+
+def model_of(graph, opset=17):
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    made.ir_version = 8
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def judged(model, target, *feeds):
+    """The outputs of both are the same for all feeds."""
+    found = probe(target)
+    if not found.ok:
+        pytest.skip(found.reason)
+    judge = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    exe = weft.compile(model, target)
+    for feed in feeds:
+        want = judge.run(None, feed)
+        got = exe.run({k: v for k, v in feed.items() if k in exe.inputs})
+        for a, b in zip(got.values(), want, strict=True):
+            assert a.dtype == b.dtype and a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    return exe
+
+
+def doubling(cond):
+    """x = 2 x + y while its sum is below a limit; ``cond`` are nodes that make 'go'."""
+    return make_graph(
+        [
+            const("two", np.float32(2)),
+            make_node("Mul", ["x", "two"], ["x2"]),
+            make_node("Add", ["x2", "Y"], ["next"]),
+            *cond,
+            make_node("Cast", ["k"], ["kf"], to=FLOAT),
+            make_node("Add", ["z", "kf"], ["zn"]),
+        ],
+        "body",
+        [value("k", LONG), value("on", BOOL), value("x", FLOAT, 3, 5), value("z", FLOAT)],
+        [value("go", BOOL), value("next", FLOAT, 3, 5), value("zn", FLOAT)],
+    )
+
+
+SUM = [
+    make_node("ReduceSum", ["next"], ["sum"], keepdims=0),
+    make_node("Less", ["sum", "L"], ["go"]),
+]
+X = np.random.default_rng(0).random((3, 5), np.float32)
+Y = np.arange(5, dtype=np.float32)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_loop_as_often_as_data_say(target):
+    """By its trip count, by its condition, by both; not once, too."""
+    graph = make_graph(
+        [make_node("Loop", ["M", "C", "X", "Z"], ["xo", "zo"], body=doubling(SUM))],
+        "g",
+        [value("M", LONG), value("C", BOOL), value("X", FLOAT, 3, 5), value("Y", FLOAT, 5),
+         value("L", FLOAT), value("Z", FLOAT)],
+        [value("xo", FLOAT, 3, 5), value("zo", FLOAT)],
+    )  # fmt: skip
+    rest = {"X": X, "Y": Y, "Z": np.float32(3)}
+    feeds = [
+        {"M": np.int64(m), "C": np.bool_(c), "L": np.float32(limit), **rest}
+        for m, c, limit in [(0, 1, 1e9), (1, 1, 1e9), (2, 1, 1e9), (7, 1, 1e9), (9, 1, 500),
+                            (9, 0, 500), (9, 1, -1)]
+    ]  # fmt: skip
+    exe = judged(model_of(graph), target, *map(as_arrays, feeds))
+    assert exe.program.flow
+
+
+def as_arrays(feed):
+    return {k: np.asarray(v) for k, v in feed.items()}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_branch_inside_of_a_loop_and_a_loop_inside_of_it(target, monkeypatch):
+    """Branches that cost much are not both computed."""
+    monkeypatch.setattr(control, "MAX_EXTRA_WORK", 0)
+    inner = make_graph(
+        [
+            make_node("Add", ["v", "Y"], ["vn"]),
+            const("t", np.bool_(True)),
+        ],
+        "inner",
+        [value("i", LONG), value("c", BOOL), value("v", FLOAT, 3, 5)],
+        [value("t", BOOL), value("vn", FLOAT, 3, 5)],
+    )
+    then = make_graph(
+        [make_node("Loop", ["k", "", "x"], ["y"], body=inner)],
+        "then",
+        [],
+        [value("y", FLOAT, 3, 5)],
+    )
+    other = make_graph([make_node("Neg", ["x"], ["w"])], "other", [], [value("w", FLOAT, 3, 5)])
+    body = make_graph(
+        [
+            const("two", np.int64(2)),
+            const("zero", np.int64(0)),
+            make_node("Mod", ["k", "two"], ["odd"]),
+            make_node("Greater", ["odd", "zero"], ["is_odd"]),
+            make_node("If", ["is_odd"], ["next"], then_branch=then, else_branch=other),
+            make_node("Identity", ["on"], ["go"]),
+        ],
+        "body",
+        [value("k", LONG), value("on", BOOL), value("x", FLOAT, 3, 5)],
+        [value("go", BOOL), value("next", FLOAT, 3, 5)],
+    )
+    graph = make_graph(
+        [make_node("Loop", ["M", "", "X"], ["out"], body=body)],
+        "g",
+        [value("M", LONG), value("X", FLOAT, 3, 5), value("Y", FLOAT, 5)],
+        [value("out", FLOAT, 3, 5)],
+    )
+    feeds = [{"M": np.asarray(m, np.int64), "X": X, "Y": Y} for m in (0, 1, 2, 5)]
+    judged(model_of(graph), target, *feeds)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_long_scan(target):
+    """A recurrence over many steps, forwards and backwards, whose rows are put together."""
+    steps, n = 400, 4
+    body = make_graph(
+        [
+            make_node("MatMul", ["h", "W"], ["hw"]),
+            make_node("Add", ["hw", "x"], ["pre"]),
+            make_node("Tanh", ["pre"], ["hn"]),
+            make_node("Neg", ["hn"], ["row"]),
+            *(make_node("Identity", ["row" if k == 9 else f"i{k}"], [f"i{k - 1}" if k else "r2"])
+              for k in range(9, -1, -1)),
+        ],
+        "body",
+        [value("h", FLOAT, 1, n), value("x", FLOAT, 1, n)],
+        [value("hn", FLOAT, 1, n), value("row", FLOAT, 1, n), value("r2", FLOAT, 1, n)],
+    )  # fmt: skip
+    graph = make_graph(
+        [
+            make_node(
+                "Scan", ["H", "S"], ["last", "rows", "back"], body=body, num_scan_inputs=1,
+                scan_input_axes=[1], scan_input_directions=[1], scan_output_axes=[0, 1],
+                scan_output_directions=[0, 1],
+            )
+        ],
+        "g",
+        [value("H", FLOAT, 1, n), value("S", FLOAT, 1, steps, n), value("W", FLOAT, n, n)],
+        [value("last", FLOAT, 1, n), value("rows", FLOAT, steps, 1, n),
+         value("back", FLOAT, 1, steps, n)],
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    feed = {
+        "H": rng.standard_normal((1, n)).astype("f"),
+        "S": rng.standard_normal((1, steps, n)).astype("f"),
+        "W": rng.standard_normal((n, n)).astype("f") * 0.3,
+    }
+    exe = judged(model_of(graph), target, feed)
+    assert exe.program.flow and len(exe.program.steps) < 100
+    # A loop that is counted carries nothing that says whether it goes on.
+    assert not [s.name for s in exe.program.slots if s.dtype == "bool"]
+
+
+def test_an_outcome_that_is_an_input_a_constant_or_the_same_twice(monkeypatch):
+    monkeypatch.setattr(control, "MAX_EXTRA_WORK", 0)
+    then = make_graph(
+        [make_node("Identity", ["X"], ["a"]), make_node("Identity", ["X"], ["b"])],
+        "then", [], [value("a", FLOAT, 3, 5), value("b", FLOAT, 3, 5)],
+    )  # fmt: skip
+    other = make_graph(
+        [const("c", np.ones((3, 5), np.float32)), make_node("Exp", ["X"], ["d"])],
+        "other", [], [value("c", FLOAT, 3, 5), value("d", FLOAT, 3, 5)],
+    )  # fmt: skip
+    graph = make_graph(
+        [make_node("If", ["C"], ["p", "q"], then_branch=then, else_branch=other)],
+        "g",
+        [value("C", BOOL), value("X", FLOAT, 3, 5)],
+        [value("p", FLOAT, 3, 5), value("q", FLOAT, 3, 5)],
+    )  # fmt: skip
+    feeds = [{"C": np.asarray(c), "X": X} for c in (True, False, True)]
+    judged(model_of(graph), "llvm", *feeds)
+
+
+def test_what_is_not_there_yet_is_said():
+    """Rows whose number only data know; a state that grows."""
+    grown = make_graph(
+        [make_node("Concat", ["x", "x"], ["n"], axis=0), make_node("Identity", ["on"], ["go"])],
+        "body",
+        [value("k", LONG), value("on", BOOL), value("x", FLOAT, "a", 5)],
+        [value("go", BOOL), value("n", FLOAT, "b", 5)],
+    )
+    graph = make_graph(
+        [make_node("Loop", ["M", "", "X"], ["out"], body=grown)],
+        "g", [value("M", LONG), value("X", FLOAT, 3, 5)], [value("out", FLOAT, "z", 5)],
+    )  # fmt: skip
+    with pytest.raises(weft.WeftError, match=r"state 0 changes from float32\[3, 5\] to float32\[6"):
+        weft.compile(model_of(graph))
