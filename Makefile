@@ -1,6 +1,6 @@
 # Everything sets itself up: `make demo` or `make test` is all that a newcomer types.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench docs clean
+.PHONY: help demo test quick fuzz soak check bench docs clean
 
 python := .venv/bin/python
 
@@ -20,6 +20,10 @@ quick: ## the tests that need no browser and no graphics, without the slow ones
 	@tools/setup.sh test
 	@tools/test.sh -m "not slow" --ignore=tests/web --ignore=tests/js --ignore-glob='*opengl*' --ignore-glob='*opencl*' --ignore-glob='*webgpu*' $(ARGS)
 
+fuzz: ## hostile and random input, ten minutes of it (ARGS="--minutes 1 --only packages")
+	@tools/setup.sh test
+	@PYTHONPATH=tests $(python) -m fuzz $(ARGS)
+
 check: ## ruff, pyright, import-linter, tsc
 	@tools/setup.sh check
 	.venv/bin/ruff check .
@@ -31,6 +35,10 @@ check: ## ruff, pyright, import-linter, tsc
 bench: ## time weft beside its peers here and in a browser (ARGS="--quick", "--no-web")
 	@tools/setup.sh bench
 	@$(python) -m weft.benchmarks $(ARGS)
+
+soak: ## run, compile and load for minutes: does memory come back? (ARGS="--loads 200")
+	@tools/setup.sh test
+	@$(python) -m weft.benchmarks.soak $(ARGS)
 
 docs: ## write docs/OPERATORS.md: what runs on which target, and why not
 	@tools/setup.sh test

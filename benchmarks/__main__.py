@@ -5,8 +5,9 @@ disturbs another. The processes of one comparison take turns in short rounds: wh
 machine down for a while slows all of them. A peer whose numbers differ from ONNX Runtime's is
 reported as wrong, not timed. ``--before FOLDER`` adds an older checkout of weft as one more peer:
 what a change cost or gained, in the same run. Then single kernels beside the peaks of the machine
-(``kernels.py``), compile times and memory; one model on all of weft's targets (``field.py``) and
-the runtimes of the browser (``benchmarks/web``), with sizes, which ``--no-web`` leaves out.
+(``kernels.py``), compile times and memory; one model on all of weft's targets (``field.py``), what
+RPC costs (``rpc.py``) and the runtimes of the browser (``benchmarks/web``), with sizes, which
+``--no-web`` leaves out.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import compile as compile_model
-from . import kernels
+from ..runtime.files import write_file
+from . import kernels, te_kernels
 from .zoo import ARCHITECTURES, judge, random_model, shapes
 
 MODELS = ("resnet18", "resnet50", "mobilenet_v2", "mnist_cnn", "encoder")
@@ -242,8 +244,10 @@ def main(argv: list[str] | None = None) -> int:
         for threads in args.threads:
             report["kernels"].append(kernels.measure(threads, max(1, args.rounds)))
             console.print(kernels.table(report["kernels"][-1]))
+        report["te"] = te_kernels.measure(max(1, args.rounds))
+        console.print(te_kernels.table(report["te"]))
     if not args.no_web:
-        from . import field
+        from . import field, rpc
         from .web.__main__ import main as web
 
         console.print("one model on all targets …", style="dim")
@@ -255,9 +259,12 @@ def main(argv: list[str] | None = None) -> int:
             console.print(f"  {target}: {why}", style="red", markup=False)
             failed = True
         console.print(field.table(found))
+        console.print("over RPC …", style="dim")
+        report["rpc"] = rpc.measure(max(1, args.rounds), args.seconds)
+        console.print(rpc.table(report["rpc"]))
         failed |= bool(web(["--rounds", "3"] if args.quick else []))
     if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+        write_file(args.json, json.dumps(report, indent=1) + "\n")
     return int(failed)
 
 

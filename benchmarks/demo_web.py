@@ -17,12 +17,14 @@ from .. import bundle as write_bundle
 from .. import compile as compile_model
 from ..compiler.check.tolerances import of_models
 from ..compiler.frontends import load
-from ..compiler.web.browser import browser, chromium
 from ..compiler.web.bundle import WEB, prepare
 from ..compiler.web.process import Image
 from ..compiler.web.serve import serving
 from ..ir.target import Target
+from ..runtime.devices.pages import chromium
 from ..runtime.errors import WeftError
+from ..runtime.files import write_file
+from .browser import browser
 from .zoo import packages, real
 
 IMAGE = Image(mean=real.MEAN / 255, std=real.STD / 255)
@@ -66,6 +68,7 @@ def show(console: Console, model: Any, names: Sequence[str]) -> bool:
     begin = time.perf_counter()
     options: dict[str, Any] = {"image": IMAGE, "labels": names}
     with console.status("compiling for WebGL and WebAssembly …"):
+        shutil.rmtree(FOLDER, ignore_errors=True)  # the demo's own, of any version
         done = write_bundle(model, FOLDER, WEB, title="EfficientNet-Lite0", **options)
     seconds = time.perf_counter() - begin
     size = sum(done.files.values()) / 2**20
@@ -94,7 +97,7 @@ def show(console: Console, model: Any, names: Sequence[str]) -> bool:
                 )  # fmt: skip
             if backend == WEB[0]:
                 _ask(page, packages.path(real.PHOTOS[0]), len(real.PHOTOS) + 1)
-                page.screenshot(path=SCREENSHOT, full_page=True)
+                write_file(SCREENSHOT, page.screenshot(full_page=True))
             page.close()
     console.print(table)
     console.print(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from ..compiler.web.browser import browser
+from .browser import browser
 from .web import __main__ as web
 from .web.site import site
 from .zoo import judge

@@ -91,4 +91,9 @@ if [ "$task" = bench ]; then
 fi
 say "Python packages for '$task' (the first time this takes a few minutes)"
 .venv/bin/python -m pip install --editable ".[$extras]" | { grep -v '^Requirement already' || true; } >&2
+if [ "$task" = test ] && command -v qemu-aarch64 > /dev/null && [ ! -e build/aarch64/python ]; then
+  say "a Python for 64-bit ARM in build/aarch64 (90 MB)"
+  tools/foreign_python.sh build/aarch64 >&2 ||
+    echo "setup: going on; the test of a device server on ARM will be skipped" >&2
+fi
 echo "$key" > "$stamp"

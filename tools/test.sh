@@ -3,8 +3,9 @@
 # tools/test.sh [pytest arguments]
 #
 # Everything but the grid of operators, and beside it the grid, a process for each of its columns:
-# what a graphics driver does to a process stays there. Where the arguments name files or folders,
-# just these. Kernels are cached in a folder of this run alone: nothing of an older compiler can leak in.
+# what a graphics driver does to a process stays there. Three minutes of fuzzing run from the
+# beginning, in a process of their own. Where the arguments name files or folders, just these.
+# Kernels are cached in a folder of this run alone: nothing of an older compiler can leak in.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d -t weft-test.XXXXXX)
@@ -32,18 +33,18 @@ done
 columns=$(PYTHONPATH=tests .venv/bin/python -m conformance.columns) || exit
 [ -n "$columns" ] || { echo "test: the grid has no columns" >&2; exit 1; }
 
-# column NAME [pytest arguments]: one column of the grid; its output is shown where it fails.
-column() {
-  local name=$1 code
+# beside TITLE PATH [pytest arguments]: tests in a process of their own; their output is shown where
+# they fail.
+beside() {
+  local title=$1 log=$scratch/${1// /-}.log code
   shift
-  WEFT_TEST_COLUMN=$name .venv/bin/python -m pytest -p no:cacheprovider --color=no tests/conformance \
-    "$@" > "$scratch/$name.log" 2>&1 &
+  .venv/bin/python -m pytest -p no:cacheprovider --color=no "$@" > "$log" 2>&1 &
   trap "kill $! 2>/dev/null; exit 143" INT TERM
   wait $!
   code=$?
   [ $code -ne $none ] || return 0
-  [ $code -eq 0 ] || { cat "$scratch/$name.log"; touch "$scratch/failed"; }
-  echo "operators on $name: $(tail -n 1 "$scratch/$name.log")"
+  [ $code -eq 0 ] || { cat "$log"; touch "$scratch/failed"; }
+  echo "$title: $(tail -n 1 "$log")"
 }
 
 # lane [pytest arguments]: columns, one after the other, until none is left in the queue.
@@ -51,13 +52,15 @@ lane() {
   local name
   while name=$(flock "$scratch/lock" sed -i -e '1{w /dev/stdout' -e 'd}' "$scratch/queue") &&
     [ -n "$name" ]; do
-    column "$name" "$@"
+    WEFT_TEST_COLUMN=$name beside "operators on $name" tests/conformance "$@"
   done
 }
 
 printf '%s\n' "$columns" > "$scratch/queue"
 lane "$@" &
-.venv/bin/python -m pytest "${parallel[@]}" --ignore=tests/conformance "$@"
+beside "fuzzing" tests/fuzz/test_minutes.py "$@" &
+.venv/bin/python -m pytest "${parallel[@]}" --ignore=tests/conformance \
+  --ignore=tests/fuzz/test_minutes.py "$@"
 code=$?
 [ $code -ne 2 ] || exit 2 # interrupted
 [ $code -eq 0 ] || [ $code -eq $none ] || touch "$scratch/failed"

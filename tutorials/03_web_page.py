@@ -48,7 +48,8 @@ for program in manifest["programs"]:
 
 # A convolution of the model as a fragment shader: each draw fills several textures at once.
 
-shaders = json.loads((folder / "kernels.webgl.json").read_text("utf-8"))
+kernels = next(p["codes"]["webgl"] for p in manifest["programs"] if "webgl" in p["codes"])
+shaders = json.loads((folder / kernels).read_text("utf-8"))
 name, text = next((n, t) for n, t in shaders.items() if "conv" in n)
 body = text[text.index("void main") :].splitlines()
 print(f"\n{name}, {len(text.splitlines())} lines, of which:\n" + "\n".join(body[:30]) + "\n…\n")

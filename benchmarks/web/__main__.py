@@ -22,9 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ...compiler.check.tolerances import of_models
-from ...compiler.web.browser import browser
+from ...compiler.web.folder import LIST
 from ...ir.target import Target
+from ...runtime.files import write_file
 from .. import zoo
+from ..browser import browser
 from ..zoo import judge
 from . import sizes, tfjs_graph
 from .site import site
@@ -144,9 +146,9 @@ def _ratios(mine: dict[str, Any], figures: list[dict[str, Any]]) -> dict[str, fl
 
 def bundle_size(bundle: Path, backend: str) -> int:
     """Brotli bytes of what a bundle for one back-end holds, without weights: page, all runtime
-    modules, program and kernels."""
+    modules, program and kernels; not the list of files, which no page loads."""
     others = [b for b in BACKENDS if b != backend]
-    skip = (*(f"{part}.{b}" for part in ("program", "kernels") for b in others), "params-")
+    skip = (*(f"{part}.{b}" for part in ("program", "kernels") for b in others), "params-", LIST)
     files = [f for f in sorted(bundle.rglob("*")) if f.is_file() and not f.name.startswith(skip)]
     return sizes.brotli(f for f in files if f.suffix in (".js", ".wasm", ".json", ".html", ".css"))
 
@@ -234,7 +236,7 @@ def main(argv: list[str] | None = None) -> int:
                 table.add_row(name, f"{size / 1024:.1f}")
             console.print(table)
     if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+        write_file(args.json, json.dumps(report, indent=1) + "\n")
     return int(any("failed" in f for f in figures if f["peer"] == "weft"))
 
 
