@@ -1,9 +1,12 @@
-// Calls a bundle's model many times under Node and prints what memory was in use, as JSON.
+// Calls a bundle's model many times under Node, in rounds, and prints what memory was in use after
+// each of them, as JSON.
 //
 //   node --expose-gc node_stress.mjs BUNDLE CALLS
 
 import { pathToFileURL } from 'node:url';
 import { join } from 'node:path';
+
+const ROUNDS = 5;
 
 const [bundle, calls] = process.argv.slice(2);
 const weft = await import(pathToFileURL(join(bundle, 'weft.js')).href);
@@ -26,11 +29,12 @@ async function used() {
 }
 
 const [first] = Object.values(await model.run(feeds));
-for (let k = 0; k < 100; k++) await model.run(feeds);
-const before = await used();
-for (let k = 0; k < Number(calls); k++) await model.run(feeds);
-const after = await used();
+const readings = [];
+for (let round = 0; round < ROUNDS; round++) {
+  for (let k = 0; k < Number(calls); k++) await model.run(feeds);
+  readings.push(await used());
+}
 const [last] = Object.values(await model.run(feeds));
 const same = first.data.every((v, k) => Object.is(v, last.data[k]));
 model.dispose();
-console.log(JSON.stringify({ before, after, same, disposed: weft.memory() }));
+console.log(JSON.stringify({ readings, same, disposed: weft.memory() }));
