@@ -14,8 +14,8 @@ from web.colours import needs_emscripten
 
 pytestmark = [pytest.mark.slow, needs_emscripten]
 
-# Bytes a call: less than a small object kept by each. Compiled code and type feedback come and go by
-# hundreds of kilobytes in one round of calls or another; what leaks grows in every one of them.
+# Bytes a call: less than a small object kept by each. Compiled code and type feedback come and go
+# by hundreds of kilobytes in one round of calls or another; what leaks grows in every one of them.
 SLACK = 16
 RSS_SLACK = 16 * 2**20
 ROUNDS = 5
