@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from onnx import AttributeProto, NodeProto
+from onnx import AttributeProto, NodeProto, helper
 
 from ....runtime.errors import ModelError, UnsupportedError
 from ...graph.graph import Source
@@ -119,6 +119,10 @@ class NodeContext:
         known = a.type in AttributeProto.AttributeType.values()
         text = kind[AttributeProto.AttributeType.values().index(a.type)] if known else a.type
         return self.unsupported(f"the attribute {name!r} has the type {text}")
+
+    def state(self, name: str, value: Any) -> None:
+        """Give the node the attribute ``name``, in place of one that it may have."""
+        self._attributes[name] = helper.make_attribute(name, value)
 
     # -- inputs
 

@@ -72,10 +72,18 @@ def scalar(n: NodeContext, i: int) -> int | float | None:
     return None if value is None else value.reshape(()).item()
 
 
+_FLOAT32 = float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)
+
+
 def _clip(n: NodeContext) -> str:
     """Bounds are attributes before opset 11, then optional inputs; where they cross, max wins."""
     if n.opset < 11:
-        return n.add("clip", n.inputs, min=n.attr("min", None), max=n.attr("max", None))
+        t = n.type(0)
+        assert t is not None
+        # From opset 6 on, the bounds that are not given are float32's, which bound infinities.
+        bounded = n.opset >= 6 and str(t.dtype) in ("float32", "float64")
+        low, high = _FLOAT32 if bounded else (None, None)
+        return n.add("clip", n.inputs, min=n.attr("min", low), max=n.attr("max", high))
     if all(n.is_const(i) or not n.input(i) for i in (1, 2)):
         low, high = scalar(n, 1), scalar(n, 2)
         if low is None and high is None:

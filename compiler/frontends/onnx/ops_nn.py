@@ -83,12 +83,13 @@ def _dropout(n: NodeContext) -> Sequence[str]:
 
 def _batch_norm(n: NodeContext) -> Sequence[str]:
     epsilon = n.attr("epsilon", 1e-5)
-    if not n.attr("spatial", 1):
-        n.unsupported("batch normalisation with statistics for every element (spatial=0)")
     if not n.attr("training_mode", 0):
         if any(n.output_wanted(k) for k in range(1, n.n_outputs)):
             n.unsupported("the statistics of batch normalisation, which only training updates,")
-        y = n.add("batch_norm", n.inputs, epsilon=epsilon)
+        if n.attr("spatial", 1):
+            y = n.add("batch_norm", n.inputs, epsilon=epsilon)
+        else:
+            y = _norm_of_elements(n, epsilon)
         return [y, *[""] * (n.n_outputs - 1)]
     x, scale, bias, mean, variance = n.inputs
     t, stat = n.type(0), n.type(3)
@@ -109,6 +110,25 @@ def _batch_norm(n: NodeContext) -> Sequence[str]:
         rest = n.constant(np.asarray(1 - momentum, stat.dtype.numpy))
         updated.append(n.add("add", [n.add("mul", [old, keep]), n.add("mul", [new, rest])]))
     return [y, *updated][: n.n_outputs]
+
+
+def _norm_of_elements(n: NodeContext, epsilon: float) -> str:
+    """Batch normalisation with statistics for every element of an item (``spatial`` 0, before
+    opset 9), as one vector in the first versions."""
+    t = n.type(0)
+    assert t is not None
+    params = []
+    for k, name in enumerate(n.inputs[1:], 1):
+        given, each = n.type(k), t.shape[1:]
+        assert given is not None
+        if given.shape not in (each, (math.prod(each),)):
+            n.error(f"input {k} is {given}; {list(each)} is needed where spatial is 0.")
+        params.append(n.add("reshape", [name], shape=(1, *each)))
+    scale, bias, mean, variance = params
+    shifted = n.add("add", [variance, n.constant(np.asarray(epsilon, t.dtype.numpy))])
+    factor = n.add("div", [scale, n.add("sqrt", [shifted])])
+    centred = n.add("sub", [n.inputs[0], mean])
+    return n.add("add", [n.add("mul", [centred, factor]), bias])
 
 
 def _layer_norm(n: NodeContext) -> Sequence[str]:

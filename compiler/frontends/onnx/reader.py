@@ -18,7 +18,7 @@ from ..registered import ONNX_DOMAINS
 from ..signature import SymbolicType
 from .tensors import TensorReader, onnx_dtype
 
-OLDEST_IR, OLDEST_OPSET = 3, 7
+OLDEST_IR, OLDEST_OPSET = 3, 1
 MOST_BYTES = 1 << 31  # protobuf reads no more; larger models keep their data beside them
 MAX_NESTING = 100  # of protobuf messages, as in its own parsers
 
@@ -137,7 +137,6 @@ def opsets_of(imports, file: str) -> dict[str, int]:
             raise UnsupportedError(
                 f"the operator set is {table['']}; {OLDEST_OPSET} to {newest} are supported.",
                 where=file,
-                hint="onnx.version_converter can convert older models",
             )
     return table
 

@@ -29,6 +29,7 @@ from .functions import (
     needs_types,
     with_attributes,
 )
+from .legacy import modern
 from .ops_sequence import TAKERS
 from .reader import Model, opsets_of
 from .schema import check_node, check_types
@@ -219,6 +220,8 @@ class Walk:
         convert = converter_of(domain, node.op_type)
         if convert is None:
             return self._standard(site)
+        if domain == "":
+            convert = modern(node.op_type, site.opset, convert)
         return self._converted(convert, site, used) if site.known else site.unknown
 
     def _inputs(self, node: NodeProto, around: Surroundings, where: str) -> list[str]:
