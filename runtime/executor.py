@@ -20,6 +20,7 @@ from .errors import ClosedError, InputError, PackageError, WeftError
 from .foreign import ForeignCalls
 from .guard import guarded, retold
 from .inputs import TensorSpec, bind, check_out
+from .labels import labels_of
 from .ndarray import aligned, aligned_empty
 from .profile import Benchmark, Profile, ProfileRow
 from .runner import Runner, RunnerFactory
@@ -110,6 +111,15 @@ class Executable(Uncopied):
     def outputs(self) -> Mapping[str, TensorSpec]:
         """Name, dtype and shape of each output, in order."""
         return MappingProxyType(self._storage.outputs)
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str | int, ...]]:
+        """What the numbers of some outputs stand for: the labels of classes.
+
+        An output that is of strings in the model holds indices (int64) of them; one that is a
+        sequence of maps is a tensor, whose columns they name. Other outputs are not listed.
+        """
+        return labels_of(self.program)
 
     @property
     def codes(self) -> Mapping[str, bytes]:

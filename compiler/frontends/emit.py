@@ -13,6 +13,8 @@ from ..graph.builder import GraphBuilder
 from ..graph.graph import Source
 from ..ops import get
 
+Labels = tuple[str | int, ...]
+
 FOLD_BUDGET = 1 << 30  # bytes that folding may make in one import, so that no file can exhaust us
 
 
@@ -28,6 +30,8 @@ class Emitter:
         self.reserved = frozenset(reserved)  # names that only :meth:`rename` may give
         self.made: set[str] = set()  # tensors added since the walk last cleared it
         self.bits: dict[str, int] = {}  # tensors of whole bytes that hold numbers of fewer bits
+        self.strings: dict[str, Labels] = {}  # tensors of strings: their numbers index these
+        self.columns: dict[str, Labels] = {}  # tensors of maps: what the columns are the values of
         self.budget = FOLD_BUDGET
 
     def add(
@@ -77,8 +81,9 @@ class Emitter:
         for old, new in names.items():
             assert new not in b.types and old not in b.inputs
             b.types[new] = b.types.pop(old)
-            if old in self.bits:
-                self.bits[new] = self.bits.pop(old)
+            for known in (self.bits, self.strings, self.columns):
+                if old in known:
+                    known[new] = known.pop(old)  # pyright: ignore[reportArgumentType]
             if old in b.constants:
                 b.constants[new] = b.constants.pop(old)
         for k in range(start, len(b.nodes)):
@@ -97,6 +102,12 @@ class Emitter:
             for o in outputs:
                 if o in types and types[o].dtype in kinds:
                     self.bits.setdefault(o, max(few))
+
+    def keep_labels(self, source: str, copy: str) -> None:
+        """Note that ``copy`` holds the numbers of ``source``, whatever they stand for."""
+        for known in (self.strings, self.columns):
+            if source in known:
+                known[copy] = known[source]
 
     def ancestors(self, name: str) -> list[str]:
         """The graph inputs that the tensor ``name`` depends on, in the graph's order."""

@@ -19,6 +19,7 @@ from ...types import TensorType
 from ..emit import Emitter
 from .scope import UNKNOWN, Sequences
 from .tensors import TensorReader, narrow_bits
+from .warn import warn
 
 REQUIRED: Any = object()  # the default of NodeContext.attr: the attribute must be there
 
@@ -162,6 +163,12 @@ class NodeContext:
             )
         return value
 
+    def strings(self, i: int) -> tuple[str, ...] | None:
+        """The strings that the numbers of input ``i`` are indices of; None where they are
+        numbers. Only converters of ``strings.TAKERS`` meet such inputs."""
+        found = self._emitter.strings.get(self.input(i))
+        return None if found is None else tuple(map(str, found))
+
     def sequence(self, i: int) -> tuple[str, ...]:
         """The tensors of input ``i``, which must be a sequence."""
         found = self._sequences.get(self.input(i))
@@ -197,6 +204,21 @@ class NodeContext:
         if bits is not None:
             self._emitter.bits[name] = bits
         return name
+
+    def as_strings(self, indices: str, strings: Sequence[str]) -> str:
+        """``indices``, int64, as a tensor of ``strings``; of no other node's."""
+        self._emitter.strings[indices] = tuple(strings)
+        return indices
+
+    def as_maps(self, values: str, keys: Sequence[str | int]) -> str:
+        """``values`` as a sequence of maps: a row for each, a column for each of ``keys``."""
+        copy = self.add("identity", [values])
+        self._emitter.columns[copy] = tuple(keys)
+        return copy
+
+    def warn(self, text: str) -> None:
+        """Warn of what weft makes of the node."""
+        warn(f"{self.where}: {text}", 3)
 
     # -- errors
 

@@ -32,7 +32,8 @@ _MODULES: tuple[str, ...] = (
     "ops_sequence",
     "ops_folded",
 )
-_CONTRIB: dict[str, tuple[str, ...]] = {  # by domain, operators that are no standard's
+_CONTRIB: dict[str, tuple[str, ...]] = {  # by domain, operators of others than ONNX's main one
+    "ai.onnx.ml": ("ml_features", "ml_labels", "ml_linear"),
     "ai.onnx.preview.training": ("ops_training",),
     "com.microsoft": (
         "ms_fused",

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
 
 from ....runtime.errors import ModelError, UnsupportedError
+from ....runtime.labels import LABELS, labels_text
 from ...graph.graph import Graph, Source
 from ...types import TensorType
-from ..emit import Emitter
+from ..emit import Emitter, Labels
 from ..signature import SymbolicType, UnboundGraph, solve
 from .reader import Model, symbolic_type
 from .scope import Scope, all_names, is_tensor, live, ordered, reads
 from .walk import Surroundings, Walk
+from .warn import ModelWarning, warn
 
-
-class ModelWarning(UserWarning):
-    """A model contradicts itself where only one reading can be meant."""
+__all__ = ["ModelWarning", "import_model"]
 
 
 def import_model(model: Model, shapes: Mapping, constants: Mapping) -> Graph:
@@ -92,13 +91,8 @@ def _read(model: Model) -> set[str]:
     return outputs.union(*map(reads, nodes))
 
 
-def warn(text: str) -> None:
-    """Warn of what is odd in a model and yet has one meaning."""
-    warnings.warn(text, ModelWarning, stacklevel=2)
-
-
 def _metadata(model: Model) -> dict[str, str]:
-    return {p.key: p.value for p in model.proto.metadata_props}
+    return {p.key: p.value for p in model.proto.metadata_props if p.key != LABELS}
 
 
 class _Import:
@@ -134,6 +128,7 @@ class _Import:
         walk.body(graph.node, wanted, Surroundings(scope, self.model.opsets))
         walk.report()
         outputs = [self._output(o, scope, walk) for o in wanted]
+        self._tell_labels(outputs)
         used = {i for n in b.nodes for i in n.inputs} | set(outputs)
         b.constants = {k: c for k, c in b.constants.items() if k in used}
         return b.finish(outputs)
@@ -155,8 +150,26 @@ class _Import:
                 b.constant(b.constants[tensor], name)
             else:
                 b.add("identity", [tensor], outputs=[name], source=source)
+            self.emitter.keep_labels(tensor, name)
         self._check_output(name, b.types[name])
         return name
+
+    def _tell_labels(self, outputs: Sequence[str]) -> None:
+        """Warn of outputs that are no tensors in the model, and note what their numbers mean."""
+        found: dict[str, Labels] = {}
+        file = self.model.file or self.emitter.builder.name
+        for o in outputs:
+            if o in self.emitter.strings:
+                found[o] = self.emitter.strings[o]
+                warn(f"{file}: the output {o!r} is of strings, which weft has not: it holds "
+                     f"indices of labels, int64; see Executable.labels[{o!r}].")  # fmt: skip
+            elif o in self.emitter.columns:
+                found[o] = self.emitter.columns[o]
+                warn(f"{file}: the output {o!r} is a sequence of maps, which weft has not: it is "
+                     "a tensor with a row for each map and a column for each key; the keys are in "
+                     f"Executable.labels[{o!r}].")  # fmt: skip
+        if found:
+            self.emitter.builder.meta[LABELS] = labels_text(found)
 
     def _check_output(self, name: str, have: TensorType) -> None:
         """The declared element type must be the true one. A shape there is often out of date, as
@@ -164,9 +177,10 @@ class _Import:
         want = self.results.get(name)
         if want is None:
             return
-        if want.dtype != have.dtype:
+        if want.dtype != have.dtype or name in self.emitter.strings:
+            have_text = "strings" if name in self.emitter.strings else str(have)
             raise ModelError(
-                f"the output {name!r} is declared {want}, but the nodes make {have}.",
+                f"the output {name!r} is declared {want}, but the nodes make {have_text}.",
                 where=self.model.file,
             )
         dims = want.dims if self.strict else None

@@ -6,6 +6,7 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from .context import Converter, NodeContext
 from .tensors import onnx_dtype
@@ -119,6 +120,10 @@ def cast(n: NodeContext, tensor: str, to: str) -> str:
 
 
 def _cast(n: NodeContext) -> str:
+    if n.strings(0) is not None:
+        if n.attr("to") != TensorProto.STRING:
+            n.unsupported("of strings to numbers")
+        return n.inputs[0]
     return cast(n, n.inputs[0], str(onnx_dtype(n.attr("to"), n.where)))
 
 

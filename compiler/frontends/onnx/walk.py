@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from onnx import FunctionProto, GraphProto, NodeProto, SparseTensorProto
+from onnx import FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto
 
 from ....runtime.errors import ModelError, UnsupportedError
 from ...graph.graph import Source
@@ -30,11 +30,12 @@ from .functions import (
     with_attributes,
 )
 from .legacy import modern
-from .ops_sequence import TAKERS
+from .ops_sequence import TAKERS as TAKERS_OF_SEQUENCES
 from .reader import Model, opsets_of
 from .schema import check_node, check_types
 from .scope import UNKNOWN, Scope, Sequences, is_tensor, live, ordered, reads
 from .site import NodeSite, Surroundings
+from .strings import TAKERS, string_table
 from .tensors import narrow_bits, stored_dtype
 
 MAX_DEPTH = 40  # of subgraphs and function calls
@@ -72,11 +73,13 @@ class Walk:
         self.inlined = 0
         self.sequences = Sequences()
         self.bodies = Bodies(self)
+        self.depth = 0  # of graphs inside of one another: loops and branches
 
     @contextmanager
     def inside(self, emitter: Emitter) -> Iterator[None]:
         """Add to another graph for a while: that of a loop or a branch."""
         around = self.emitter, self.bodies
+        self.depth += 1
         self.emitter, self.bodies = emitter, Bodies(self, self.bodies.unrolled)
         emitter.budget = around[0].budget
         try:
@@ -85,6 +88,7 @@ class Walk:
             around[0].budget = emitter.budget
             around[1].unrolled = self.bodies.unrolled
             self.emitter, self.bodies = around
+            self.depth -= 1
 
     def report(self) -> None:
         """Raises :class:`UnsupportedError` with all that was missing, if anything was."""
@@ -107,19 +111,25 @@ class Walk:
         seen: set[str] = set()
         for t in (*graph.initializer, *graph.sparse_initializer):
             sparse = isinstance(t, SparseTensorProto)
+            strings = None if sparse else string_table(t, where)
             name = t.values.name if sparse else t.name
             if not name or name in seen:
                 raise ModelError(f"the initializer {name!r} is unnamed or twice.", where=where)
             seen.add(name)
             if name in scope.values:  # an input with a default value that the caller has bound
                 continue
-            array = read.dense(t, where) if sparse else read.array(t, where)
+            if strings is not None:
+                array = strings.indices
+            else:
+                array = read.dense(t, where) if sparse else read.array(t, where)
             tensor = (
                 self.emitter.builder.constant(array, name)
                 if top
                 else self.emitter.constant(array, name)
             )
             scope.define(name, tensor, where)
+            if strings is not None:
+                self.emitter.strings[tensor] = strings.labels
             bits = narrow_bits((t.values if sparse else t).data_type)
             if bits:
                 self.emitter.bits[tensor] = bits
@@ -186,11 +196,13 @@ class Walk:
     def _check_declared(self, name: str, tensor: str, source: Source) -> None:
         """The element type in ``value_info``. Shapes there are often out of date; those of the
         outputs are checked by the importer."""
-        code = self.declared.get(name, 0)
+        code, strings = self.declared.get(name, 0), tensor in self.emitter.strings
         have, want = self.emitter.builder.types[tensor].dtype, stored_dtype(code)
-        if code and want != have:
+        fits = code == TensorProto.STRING if strings else want == have
+        if code and not fits:
             raise ModelError(
-                f"{name!r} is declared as {want or code}, but is {have}.", where=str(source)
+                f"{name!r} is declared as {want or code}, but is {'string' if strings else have}.",
+                where=str(source),
             )
 
     # -- one node
@@ -213,7 +225,7 @@ class Walk:
         control = CONTROL.get(node.op_type) if domain == "" else None
         if control is not None:
             return self._controlled(control, site) if site.known else site.unknown
-        folds = domain == "" and node.op_type in TAKERS
+        folds = domain == "" and node.op_type in TAKERS_OF_SEQUENCES
         if site.known and not folds and not all(is_tensor(i) for i in site.inputs if i):
             self.miss(f"{node.op_type} {site.operator} of a sequence or an optional", site)
             return site.unknown
@@ -265,6 +277,13 @@ class Walk:
     ) -> Sequence[str]:
         """What ``convert`` makes of a node; ``UNKNOWN`` for outputs that it does not make."""
         node = site.node
+        given = [i for i in site.inputs if i in self.emitter.strings]
+        if given and (given != list(site.inputs[:1]) or (site.domain, node.op_type) not in TAKERS):
+            self.miss(f"{node.op_type} {site.operator} of strings", site)
+            return site.unknown
+        if any(i in self.emitter.columns for i in site.inputs) and node.op_type != "Identity":
+            self.miss(f"{node.op_type} {site.operator} of a sequence of maps", site)
+            return site.unknown
         wanted = [bool(o) and o in used for o in node.output]
         context = self.context(site, wanted)
         try:
@@ -275,6 +294,11 @@ class Walk:
             self.miss(f"{node.op_type} {site.operator}: {e.message}", site)
             return site.unknown
         self.emitter.keep_bits(node.op_type, site.inputs, names)
+        if given and TAKERS[site.domain, node.op_type]:
+            self.emitter.keep_labels(given[0], names[0])
+        if self.depth and any(n in self.emitter.strings for n in names):
+            self.miss(f"{node.op_type} {site.operator} of strings in a loop or a branch", site)
+            return site.unknown
         for k, want in enumerate(wanted):
             if want and (k >= len(names) or not names[k]):
                 self.miss(f"output {k} of {node.op_type} {site.operator}", site)
@@ -283,6 +307,9 @@ class Walk:
 
     def _controlled(self, control: Callable, site: NodeSite) -> Sequence[str]:
         """What a step of control flow becomes."""
+        if any(site.around.scope.get(r) in self.emitter.strings for r in reads(site.node)):
+            self.miss(f"{site.node.op_type} {site.operator} of strings", site)
+            return site.unknown
         try:
             return run_converter(lambda _: control(self.bodies, site), self.context(site))
         except UnsupportedError as e:
