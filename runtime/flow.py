@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import InputError
+
 Read = Callable[[int], int]
 """The value of a slot of one element, after all that was started before."""
 
@@ -56,14 +58,30 @@ class Loop:
     last: tuple[Flow, ...]
 
 
-Flow = Run | Branch | Loop
+@dataclass(frozen=True)
+class Fail:
+    """The call ends with an :class:`InputError`: ``why``, at the node ``where`` of the model."""
+
+    why: str
+    where: str
+
+    def error(self) -> InputError:
+        """The error."""
+        hint = "compile the model for shapes that both branches can take, or give other inputs"
+        return InputError(self.why, where=self.where, hint=hint)
+
+
+Flow = Run | Branch | Loop | Fail
 
 
 def ranges(flow: Sequence[Flow], read: Read) -> Iterator[tuple[int, int]]:
-    """The ranges of steps to run, in order. ``read`` is called when all before was asked for."""
+    """The ranges of steps to run, in order. ``read`` is called when all before was asked for.
+    Raises :class:`InputError` where the inputs lead to a :class:`Fail`."""
     for f in flow:
         if isinstance(f, Run):
             yield f.begin, f.end
+        elif isinstance(f, Fail):
+            raise f.error()
         elif isinstance(f, Branch):
             yield from ranges(f.then if read(f.cond) else f.other, read)
         else:
@@ -110,6 +128,8 @@ def _find(flow: Sequence[Flow], at: int, found: list[Extent]) -> int:
         if isinstance(f, Run):
             at = f.end
             continue
+        if isinstance(f, Fail):
+            continue
         begin = at
         parts = (f.then, f.other) if isinstance(f, Branch) else (f.even, f.odd, f.last)
         for part in parts:
@@ -146,6 +166,8 @@ def to_json(flow: Sequence[Flow]) -> list[Any]:
 def _plain(f: Flow) -> list[Any]:
     if isinstance(f, Run):
         return ["run", f.begin, f.end]
+    if isinstance(f, Fail):
+        return ["fail", f.why, f.where]
     if isinstance(f, Branch):
         return ["if", f.cond, to_json(f.then), to_json(f.other)]
     parts = to_json(f.even), to_json(f.odd), to_json(f.last)
@@ -162,6 +184,9 @@ def _flow(data: Any) -> Flow:
     if kind == "run":
         begin, end = map(int, rest)
         return Run(begin, end)
+    if kind == "fail":
+        why, where = rest
+        return Fail(str(why), str(where))
     if kind == "if":
         cond, then, other = rest
         return Branch(int(cond), from_json(then), from_json(other))
@@ -185,6 +210,8 @@ def _check(flow: Sequence[Flow], at: int, slots: Sequence[Any]) -> tuple[int, st
                 return at, f"the steps {f.begin} to {f.end} are not in order"
             at = f.end
             continue
+        if isinstance(f, Fail):
+            continue
         parts = (f.then, f.other) if isinstance(f, Branch) else (f.even, f.odd, f.last)
         read = [(f.cond, "bool")] if isinstance(f, Branch) else [(c, "bool") for c in f.conds]
         read += [] if isinstance(f, Branch) else [(f.trips, "int64")]
@@ -205,6 +232,7 @@ def _check(flow: Sequence[Flow], at: int, slots: Sequence[Any]) -> tuple[int, st
 __all__ = [
     "Branch",
     "Extent",
+    "Fail",
     "Flow",
     "Loop",
     "Read",

@@ -5,12 +5,15 @@
  * @module
  */
 
+import { InputError } from './errors.js';
+
 /**
  * @typedef {{kind: 'run', begin: number, end: number}} Run
  * @typedef {{kind: 'if', cond: number, then: Flow[], other: Flow[]}} Branch
  * @typedef {{kind: 'loop', count: number, trips: number, conds: readonly [number, number],
  *   even: Flow[], odd: Flow[], last: Flow[]}} Loop
- * @typedef {Run | Branch | Loop} Flow
+ * @typedef {{kind: 'fail', why: string, where: string}} Fail the call ends with an InputError
+ * @typedef {Run | Branch | Loop | Fail} Flow
  */
 
 /**
@@ -54,6 +57,7 @@ export function parseFlow(data, steps, slots, wrong) {
         if (slot(cond, 'bool') < 0) throw wrong('a branch has no condition');
         return { kind, cond, then: read(then), other: read(other) };
       }
+      if (kind === 'fail') return { kind, why: String(rest[0]), where: String(rest[1]) };
       if (kind !== 'loop') throw wrong(`there is no flow '${kind}'`);
       const [count, trips, conds, even, odd, last] = rest;
       if (!Number.isSafeInteger(count) || conds?.length !== 2) throw wrong('a loop is malformed');
@@ -76,11 +80,15 @@ export function parseFlow(data, steps, slots, wrong) {
  * @param {(slot: number) => Promise<number>} read the value of a slot of one element, after all
  *   that was started
  * @returns {AsyncGenerator<[number, number]>}
+ * @throws {InputError} where the inputs lead to a branch that fails
  */
 export async function* ranges(flow, read) {
   for (const f of flow) {
     if (f.kind === 'run') yield [f.begin, f.end];
-    else if (f.kind === 'if') yield* ranges((await read(f.cond)) ? f.then : f.other, read);
+    else if (f.kind === 'fail') {
+      const hint = 'compile the model for shapes that both branches can take, or give other inputs';
+      throw new InputError(f.why, { where: f.where, hint });
+    } else if (f.kind === 'if') yield* ranges((await read(f.cond)) ? f.then : f.other, read);
     else {
       let most = f.count < 0 ? Infinity : f.count;
       if (f.trips >= 0) most = Math.min(most, await read(f.trips));
@@ -111,6 +119,7 @@ export function extents(flow) {
         at = f.end;
         continue;
       }
+      if (f.kind === 'fail') continue;
       const begin = at;
       const loops = f.kind === 'loop';
       const parts = loops ? [f.even, f.odd, f.last] : [f.then, f.other];

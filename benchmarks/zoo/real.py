@@ -43,6 +43,15 @@ def basic_pitch() -> Any:
     return onnx.load(packages.path("nmp.onnx"))
 
 
+def silero_vad(part: str = "") -> Any:
+    """Silero VAD 6: whether somebody speaks in a piece of audio, with a state from call to call.
+
+    ``""`` takes both sample rates, by an ``If`` over its input ``sr``; ``"16k_op15"`` is the one
+    for 16 kHz, with ``If`` s over shapes; ``"16k_sequence"`` takes any number of pieces at once.
+    """
+    return onnx.load(packages.path(f"silero_vad_{part}.onnx" if part else "silero_vad.onnx"))
+
+
 def class_names() -> list[str]:
     """The 1000 names of ImageNet's classes."""
     names = json.loads(packages.path("imagenet1k_label_to_names.json").read_text("utf-8"))

@@ -13,8 +13,10 @@ from .builder import GraphBuilder
 from .graph import Graph, Node, Source
 from .skeleton import (
     BRANCH,
+    FAIL,
     FLOW,
     Choice,
+    Fail,
     Item,
     Repeat,
     Section,
@@ -74,6 +76,8 @@ class _Cutter:
             later = nodes[k:]
             self._section(graph, nodes[begin:k], later, values, items)
             begin = k + 1
+            if n is not None and n.op == FAIL:
+                return (*items, Fail(n.attrs["why"], n.attrs["where"]))
             if n is not None:
                 make = self._choice if n.op == BRANCH else self._repeat
                 make(graph, n, values, items)
@@ -82,6 +86,8 @@ class _Cutter:
     def results(self, graph: Graph, values: dict[str, str], targets: Sequence[str]):
         """The items of a body, whose outputs become the values ``targets``."""
         items = list(self.block(graph, values))
+        if items and isinstance(items[-1], Fail):
+            return tuple(items)
         # A value that one section makes, and that nobody else has, is made in its place.
         renamed: dict[str, str] = {}
         copied: list[tuple[str, str]] = []
@@ -301,6 +307,8 @@ def _renamed(item: Item, names: Mapping[str, str]) -> Item:
     def new(value: str) -> str:
         return names.get(value, value)
 
+    if isinstance(item, Fail):
+        return item
     if isinstance(item, Section):
         return Section(item.graph, tuple(map(new, item.inputs)), tuple(map(new, item.outputs)))
     if isinstance(item, Choice):

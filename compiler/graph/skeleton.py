@@ -29,7 +29,12 @@ of the trip: int64 scalar, whether it goes on: bool scalar, the state, the captu
 goes on, the state); ``count``: how many trips at most where that is known, else -1; ``state``: how
 many tensors. Outputs: the state after the last trip."""
 
-FLOW = frozenset({BRANCH, LOOP})
+FAIL = "fail"
+"""The only node of a branch that can compute nothing with the shapes of this graph: a call that
+comes to it fails. No inputs; attributes: ``why`` and ``where``, of the error; outputs: as the other
+branch makes."""
+
+FLOW = frozenset({BRANCH, LOOP, FAIL})
 
 
 def has_flow(graph: Graph) -> bool:
@@ -89,7 +94,15 @@ class Repeat:
     body: tuple[Item, ...]
 
 
-Item = Section | Choice | Repeat
+@dataclass(frozen=True, eq=False)
+class Fail:
+    """The call ends with an error: ``why``, at the node ``where``."""
+
+    why: str
+    where: str
+
+
+Item = Section | Choice | Repeat | Fail
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,16 +149,18 @@ def sections_of(items: Sequence[Item]) -> Iterator[Section]:
     for i in items:
         if isinstance(i, Section):
             yield i
-        else:
+        elif not isinstance(i, Fail):
             for part in (i.then, i.other) if isinstance(i, Choice) else (i.body,):
                 yield from sections_of(part)
 
 
 __all__ = [
     "BRANCH",
+    "FAIL",
     "FLOW",
     "LOOP",
     "Choice",
+    "Fail",
     "Item",
     "Repeat",
     "Section",

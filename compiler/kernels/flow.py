@@ -19,7 +19,7 @@ from ...runtime.executor import Executable
 from ..graph.builder import GraphBuilder
 from ..graph.graph import Graph
 from ..graph.group import Group
-from ..graph.skeleton import Choice, Item, Repeat, Section, Skeleton, sections_of, unused
+from ..graph.skeleton import Choice, Fail, Item, Repeat, Section, Skeleton, sections_of, unused
 from ..options import CompileOptions
 from ..passes.memory import Lifetime, place, without_views
 from ..passes.pipeline import GraphPipeline
@@ -128,6 +128,8 @@ class _Writer:
                 cond = self._value(item.cond, env)
                 then = self.write(item.then, env)
                 tree.append(flows.Branch(cond, then, self.write(item.other, env)))
+            elif isinstance(item, Fail):
+                tree.append(flows.Fail(item.why, item.where))
             else:
                 tree.append(self._loop(item, env))
         return tuple(tree)
@@ -279,6 +281,8 @@ def _steps(tree: Sequence[flows.Flow], steps: Sequence[int]) -> tuple[flows.Flow
     for f in tree:
         if isinstance(f, flows.Run):
             made.append(flows.Run(steps[f.begin], steps[f.end]))
+        elif isinstance(f, flows.Fail):
+            made.append(f)
         elif isinstance(f, flows.Branch):
             made.append(replace(f, then=_steps(f.then, steps), other=_steps(f.other, steps)))
         else:

@@ -144,6 +144,7 @@ def test_packages_have_loops(tmp_path):
         lambda f: [["loop", -1, -1, [-1, -1], [], [], []], *f],
         lambda f: [["dance"], *f],
         lambda f: [["loop"], *f],
+        lambda f: [["fail", "why"], *f],
         lambda f: 5,
     ],
 )

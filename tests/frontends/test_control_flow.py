@@ -8,7 +8,9 @@ import weft
 from onnx import TensorProto, helper
 from onnx.helper import make_graph, make_node, make_tensor_value_info
 from weft.compiler.frontends.onnx import control
+from weft.compiler.frontends.onnx.warn import ModelWarning
 from weft.runtime.devices.probe import probe
+from weft.runtime.errors import InputError
 
 TARGETS = ("llvm", "opencl", "webgpu", "opengl", "wasm", "webgl")
 FLOAT, LONG, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
@@ -215,3 +217,89 @@ def test_what_is_not_there_yet_is_said():
     )  # fmt: skip
     with pytest.raises(weft.WeftError, match=r"state 0 changes from float32\[3, 5\] to float32\[6"):
         weft.compile(model_of(graph))
+
+
+def cutting(shape):
+    """An ``If`` of which one branch needs four columns, the other one five."""
+
+    def branch(name, columns):
+        return make_graph(
+            [
+                const(f"{name}_ones", np.ones((1, columns), np.float32)),
+                make_node("Concat", ["x", f"{name}_ones"], [f"{name}_all"], axis=0),
+                make_node("ReduceSum", [f"{name}_all"], [f"{name}_sum"], keepdims=0),
+            ],
+            name, [], [value(f"{name}_sum", FLOAT)],
+        )  # fmt: skip
+
+    return make_graph(
+        [
+            make_node("Identity", ["X"], ["x"]),
+            make_node("If", ["C"], ["y"], name="choice", then_branch=branch("four", 4),
+                      else_branch=branch("five", 5)),
+        ],
+        "g", [value("C", BOOL), value("X", FLOAT, *shape)], [value("y", FLOAT)],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("columns", [4, 5])
+def test_a_branch_that_the_given_shapes_do_not_fit_fails_when_it_is_taken(target, columns):
+    """As in ONNX Runtime; calls before and after it are as ever."""
+    found = probe(target)
+    if not found.ok:
+        pytest.skip(found.reason)
+    model = model_of(cutting(("rows", "columns")))
+    judge = onnxruntime.InferenceSession(model.SerializeToString())
+    which = "else_branch" if columns == 4 else "then_branch"
+    with pytest.warns(ModelWarning, match=rf"the {which} .* constants=\{{'C': value\}}"):
+        exe = weft.compile(model, target, shapes={"X": (3, columns)})
+    good, x = columns == 4, X[:, :columns]
+    for cond in (good, not good, good):
+        feed = {"C": np.asarray(cond), "X": x}
+        if cond == good:
+            np.testing.assert_allclose(exe.run(feed)["y"], judge.run(None, feed)[0], rtol=1e-6)
+            continue
+        with pytest.raises(Exception, match="Concat"):
+            judge.run(None, feed)
+        with pytest.raises(InputError, match=r"'\w+_all' \(Concat\): these inputs need a branch"):
+            exe.run(feed)
+    bound = weft.compile(model, target, shapes={"X": (3, columns)}, constants={"C": good})
+    assert not bound.program.flow and list(bound.inputs) == ["X"]
+
+
+def test_branches_that_fit_no_shapes_are_refused():
+    """Both branches; one of a model that has no other shapes; values that only a call knows."""
+    with pytest.raises(weft.WeftError, match=r"_all' \(Concat\)"):
+        weft.compile(model_of(cutting(("rows", "columns"))), shapes={"X": (3, 6)})
+    with pytest.raises(weft.WeftError, match=r"five_all' \(Concat\)"):
+        weft.compile(helper.make_model(cutting((3, 4))))
+    then = make_graph(
+        [make_node("Reshape", ["X", "S"], ["a"])], "then", [], [value("a", FLOAT, "n")]
+    )
+    other = make_graph([make_node("Identity", ["X"], ["b"])], "other", [], [value("b", FLOAT, "n")])
+    graph = make_graph(
+        [make_node("If", ["C"], ["y"], then_branch=then, else_branch=other)], "g",
+        [value("C", BOOL), value("X", FLOAT, "n"), value("S", LONG, 1)], [value("y", FLOAT, "n")],
+    )  # fmt: skip
+    with pytest.raises(weft.WeftError, match=r"constants=\{'S': value\}"):
+        weft.compile(model_of(graph), shapes={"X": (5,)})
+
+
+def test_branches_of_several_types_say_what_would_decide():
+    then = make_graph([make_node("Identity", ["X"], ["a"])], "then", [], [value("a", FLOAT, "n")])
+    two = const("axes", np.array([0]))
+    other = make_graph(
+        [two, make_node("ReduceSum", ["X", "axes"], ["b"])], "other", [], [value("b", FLOAT, 1)]
+    )
+    graph = make_graph(
+        [
+            const("rate", np.int64(8000)),
+            make_node("Equal", ["sr", "rate"], ["c"]),
+            make_node("If", ["c"], ["y"], then_branch=then, else_branch=other),
+        ],
+        "g", [value("sr", LONG), value("X", FLOAT, 5)], [value("y", FLOAT, "m")],
+    )  # fmt: skip
+    with pytest.raises(weft.WeftError, match=r"(?s)branches make .* hint: bind it: .*'sr': value"):
+        weft.compile(model_of(graph))
+    assert weft.compile(model_of(graph), constants={"sr": 16000})(np.ones(5, "f")).tolist() == [5]

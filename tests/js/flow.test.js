@@ -33,6 +33,13 @@ test('branches', async () => {
   assert.deepEqual(await walked(flow, { 0: [0] }), [[1, 2]]);
 });
 
+test('a branch that fails ends the run with its words', async () => {
+  const flow = parse([['run', 0, 1], ['if', 0, [['run', 1, 2]], [['fail', 'no', 'node n']]]], 2);
+  assert.deepEqual(extents(flow), [{ begin: 1, end: 2, loops: false, slots: [0] }]);
+  assert.deepEqual(await walked(flow, { 0: [1] }), [[0, 1], [1, 2]]);
+  await assert.rejects(walked(flow, { 0: [0] }), { name: 'InputError', message: /^node n: no\n/ });
+});
+
 test('what comes into a loop keeps its storage', () => {
   const flow = parse([['run', 0, 1], LOOP, ['run', 4, 5]], 5);
   assert.deepEqual(extents(flow), [{ begin: 1, end: 4, loops: true, slots: [2, 0, 1] }]);

@@ -37,6 +37,10 @@ class ByDefinition(Exception):
     """A converter leaves its node to the standard's definition of the operator."""
 
 
+class UnknownValueError(ModelError):
+    """A value that must be known at compile time depends on the inputs of a call."""
+
+
 class NodeContext:
     """One ONNX node while it is converted.
 
@@ -154,7 +158,7 @@ class NodeContext:
         if value is None:
             roots = self._emitter.ancestors(name)
             listed = ", ".join(map(repr, roots)) or "no graph input"
-            raise ModelError(
+            raise UnknownValueError(
                 f"input {i} ({name!r}) must be known at compile time, but depends on {listed}.",
                 where=self.where,
                 hint="bind it: constants={" + ", ".join(f"{r!r}: value" for r in roots) + "}"

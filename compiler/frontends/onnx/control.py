@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import GraphProto, TypeProto
 
-from ....runtime.errors import ModelError
+from ....runtime.errors import ModelError, WeftError
 from ...graph.skeleton import FLOW
 from ...ops import get
 from ...ops.opdef import Kind
 from .bodies import Bodies
 from .context import NodeContext
-from .flow import Item, Row, Trips, branch, repeat
+from .flow import Item, Row, Trips, branch, repeat, undecided
 from .scope import UNKNOWN, is_tensor
 from .site import NodeSite
 from .tensors import stored_dtype
@@ -66,20 +66,26 @@ def _both(
     found = []
     for name in ("then_branch", "else_branch"):
         start = len(nodes)
-        found.append(bodies.run(site, branches[name], ()))
+        try:
+            found.append(bodies.run(site, branches[name], ()))
+        except WeftError as e:
+            if not walk.cannot_fit(e):
+                raise
+            del nodes[start:]
+            return branch(walk, site, branches["then_branch"], branches["else_branch"])
         if sum(_work(walk, k) for k in range(start, len(nodes))) > MAX_EXTRA_WORK:
             del nodes[start:]
             return branch(walk, site, branches["then_branch"], branches["else_branch"])
     yes, no = found
     if yes is None or no is None:
-        walk.miss("If whose condition depends on data, with such a node in a branch", site)
+        undecided(walk, site, ", with such a node in a branch")
         return site.unknown
     condition = n.add("reshape", [n.inputs[0]], shape=())
     chosen = [_select(walk, n, condition, a, b) for a, b in zip(yes, no)]
     for a, b, c in zip(yes, no, chosen):
         if c == UNKNOWN:
             kinds = " and ".join(_described(walk, v) for v in (a, b))
-            walk.miss(f"If whose condition depends on data, and whose branches make {kinds}", site)
+            undecided(walk, site, f", and whose branches make {kinds}")
     return chosen
 
 

@@ -17,13 +17,14 @@ import numpy as np
 from onnx import GraphProto
 
 from ....runtime.dtype import BOOL, INT64
-from ....runtime.errors import ModelError
+from ....runtime.errors import ModelError, WeftError
 from ...graph.graph import Graph, Node
-from ...graph.skeleton import BRANCH, LOOP, always_goes_on
+from ...graph.skeleton import BRANCH, FAIL, LOOP, always_goes_on
 from ...types import TensorType
 from ..emit import Emitter
 from .scope import UNKNOWN, Scope, free_names, is_tensor
 from .site import NodeSite
+from .warn import warn
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -113,6 +114,15 @@ class _Inside:
             return None
         return found
 
+    def fail(self, types: Sequence[TensorType], error: WeftError) -> list[str]:
+        """Outputs of these types, for which a call fails as ``error`` says."""
+        b = self.emitter.builder
+        names = [self.tensor("failed", t) for t in types]
+        why = f"these inputs need a branch that the model's shapes do not fit: {error.message}"
+        attrs = MappingProxyType({"why": why, "where": error.where or self.site.where})
+        b.nodes.append(Node(FAIL, (), tuple(names), attrs, self.site.source))
+        return names
+
     def add(self, op: str, inputs: Sequence[str], **attrs: Any) -> str:
         """An operator inside; the name of its output."""
         hint = self.site.source.node or op
@@ -133,8 +143,8 @@ class _Inside:
         makers = {o: n for n in b.nodes for o in n.outputs}
         return always_goes_on(name, going, b.constants, makers)
 
-    def extra_input(self, hint: str, t: TensorType) -> str:
-        """An input that :meth:`finish` has to be told of."""
+    def tensor(self, hint: str, t: TensorType) -> str:
+        """A tensor of this type, for the caller to define: an input, or what a node makes."""
         name = self.emitter.fresh(hint)
         self.emitter.builder.types[name] = t
         return name
@@ -147,19 +157,32 @@ class _Inside:
 
 
 def branch(walk: Walk, site: NodeSite, then: GraphProto, other: GraphProto) -> Sequence[str]:
-    """``If`` as a node that computes one of two graphs."""
+    """``If`` as a node that computes one of two graphs.
+
+    A branch that cannot take the extents that were asked for is one that fails when a call comes
+    to it, as long as the other one can.
+    """
     parts: list[tuple[_Inside, list[str]]] = []
-    for g in (then, other):
+    failed: dict[int, WeftError] = {}
+    for k, g in enumerate((then, other)):
         part = _Inside(walk, site)
-        found = part.run(g, ())
+        try:
+            found = part.run(g, ())
+        except WeftError as e:
+            if failed or not walk.cannot_fit(e):
+                raise
+            failed[k], found = e, []
         if found is None:
             return site.unknown
         parts.append((part, found))
+    for k, e in failed.items():
+        part, (like, found) = _Inside(walk, site), parts[1 - k]
+        parts[k] = part, part.fail([like.type(name) for name in found], e)
+        _warn_of_failing(walk, site, ("then_branch", "else_branch")[k], e)
     (a, yes), (b, no) = parts
     for x, y in zip(yes, no):
         if a.type(x) != b.type(y):
-            what = f"If whose condition depends on data, and whose branches make {a.type(x)}"
-            walk.miss(f"{what} and {b.type(y)}", site)
+            undecided(walk, site, f", and whose branches make {a.type(x)} and {b.type(y)}")
             return site.unknown
     captures = list(dict.fromkeys((*a.captures, *b.captures)))
     graphs = []
@@ -171,6 +194,29 @@ def branch(walk: Walk, site: NodeSite, then: GraphProto, other: GraphProto) -> S
     types = [a.type(x) for x in yes]
     inputs = [site.inputs[0], *captures]
     return _node(walk, site, BRANCH, inputs, types, then=graphs[0], other=graphs[1])
+
+
+def undecided(walk: Walk, site: NodeSite, what: str) -> None:
+    """Note that weft has not got an ``If`` whose condition depends on data, ``what``."""
+    walk.miss(f"If whose condition depends on data{what}", site, _binding(walk, site))
+
+
+def _binding(walk: Walk, site: NodeSite) -> str:
+    """How to make the condition known, where it follows from a few numbers."""
+    types = walk.emitter.builder.types
+    roots = walk.emitter.ancestors(site.inputs[0])
+    if not roots or any(types[r].size > 1 for r in roots):
+        return ""
+    return "bind it: constants={" + ", ".join(f"{r!r}: value" for r in roots) + "}"
+
+
+def _warn_of_failing(walk: Walk, site: NodeSite, which: str, error: WeftError) -> None:
+    how = _binding(walk, site)
+    warn(
+        f"{site.where}: the {which} cannot be computed with the given shapes "
+        f"({error.where}: {error.message}). A call that takes it raises InputError."
+        + (f" If none does, {how}." if how else "")
+    )
 
 
 def repeat(
@@ -230,7 +276,7 @@ def repeat(
             return None
         zero = walk.emitter.constant(np.zeros((), t.dtype.numpy), "zero")
         before += walk.emitter.add("expand", [zero], {"shape": whole.shape}, "rows", site.source)
-        ins.append(part.extra_input("rows", whole))
+        ins.append(part.tensor("rows", whole))
         outs.append(_filled(part, name, ins[-1], axis, row.backward, number))
     body = part.finish([on, *after, *outs], [number, going, *inside, *ins])
     given = [*state, *before]
@@ -283,4 +329,4 @@ def _node(
     return outputs
 
 
-__all__ = ["Item", "Row", "Trips", "branch", "repeat"]
+__all__ = ["Item", "Row", "Trips", "branch", "repeat", "undecided"]

@@ -52,7 +52,11 @@ def import_model(model: Model, shapes: Mapping, constants: Mapping) -> Graph:
 
     types, values, missing = solve(signature, shapes, constants, model.file or name)
     if not missing:
-        symbolic = any(isinstance(d, str) for t in signature.values() for d in t.dims or ("?",))
+        symbolic = any(
+            isinstance(d, str)
+            for t in signature.values()
+            for d in (("?",) if t.dims is None else t.dims)
+        )
         return _Import(model, results, strict=not symbolic).run(name, types, values)
     return UnboundGraph(
         name,
@@ -110,7 +114,7 @@ class _Import:
     ) -> Graph:
         """The graph; inputs that have ``values`` are constants in it."""
         graph, b, scope = self.model.proto.graph, self.emitter.builder, Scope()
-        walk = Walk(self.model, self.emitter)
+        walk = Walk(self.model, self.emitter, open_shapes=not self.strict)
         b.meta = _metadata(self.model)
         for k, t in types.items():
             if k not in values:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 from onnx import FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto
 
-from ....runtime.errors import ModelError, UnsupportedError
+from ....runtime.errors import GraphError, ModelError, UnsupportedError, WeftError
 from ...graph.graph import Source
 from ..emit import Emitter
 from ..registered import ONNX_DOMAINS
 from .bodies import Bodies
-from .context import ByDefinition, Converter, NodeContext
+from .context import ByDefinition, Converter, NodeContext, UnknownValueError
 from .control import CONTROL
 from .converters import converter_of, run_converter
 from .flags import with_plain_flags
@@ -52,10 +52,12 @@ class _Listed:
 
 
 class Walk:
-    """One walk over a model with static input types; it adds to ``emitter``."""
+    """One walk over a model with static input types; it adds to ``emitter``. ``open_shapes``: the
+    model itself leaves some of their extents open."""
 
-    def __init__(self, model: Model, emitter: Emitter):
-        self.model, self.emitter = model, emitter
+    def __init__(self, model: Model, emitter: Emitter, *, open_shapes: bool = False):
+        self.model, self.emitter, self.open_shapes = model, emitter, open_shapes
+        self._unfit: WeftError | None = None  # the last one
         self.functions: dict[tuple[str, str, str], FunctionProto] = {}
         for f in model.proto.functions:
             key = (_domain(f.domain), f.name, f.overload)
@@ -70,6 +72,7 @@ class Walk:
             if v.type.WhichOneof("value") == "tensor_type"
         }
         self.missing: dict[str, list[str]] = {}  # what weft has not got -> the nodes that need it
+        self.hints: dict[str, str] = {}  # what would help against some of it
         self.inlined = 0
         self.sequences = Sequences()
         self.bodies = Bodies(self)
@@ -100,7 +103,8 @@ class Walk:
             more = f" and {len(nodes) - 8} more" if len(nodes) > 8 else ""
             lines.append(f"  {what}: nodes {names}{more}")
         text = "the model needs what weft does not support:\n" + "\n".join(lines)
-        raise UnsupportedError(text, where=self.model.file)
+        hint = "; ".join(dict.fromkeys(self.hints[w] for w in self.missing if w in self.hints))
+        raise UnsupportedError(text, where=self.model.file, hint=hint or None)
 
     def initializers(self, graph: GraphProto, scope: Scope, *, top: bool = False) -> None:
         """Define the constants of a graph in ``scope``; those of the ``top`` one keep their names.
@@ -293,6 +297,11 @@ class Walk:
         except UnsupportedError as e:
             self.miss(f"{node.op_type} {site.operator}: {e.message}", site)
             return site.unknown
+        except UnknownValueError:
+            raise
+        except (ModelError, GraphError) as e:
+            self._unfit = e
+            raise
         self.emitter.keep_bits(node.op_type, site.inputs, names)
         if given and TAKERS[site.domain, node.op_type]:
             self.emitter.keep_labels(given[0], names[0])
@@ -323,9 +332,16 @@ class Walk:
             site.source, self.sequences,
         )  # fmt: skip
 
-    def miss(self, what: str, site: NodeSite) -> None:
+    def cannot_fit(self, error: WeftError) -> bool:
+        """Whether ``error`` says that a node cannot take its operands, and other extents of the
+        model's inputs may change that."""
+        return self.open_shapes and error is self._unfit
+
+    def miss(self, what: str, site: NodeSite, hint: str = "") -> None:
         """Note that weft has not got ``what``, which the node needs."""
         self.missing.setdefault(what, []).append(site.source.node)
+        if hint:
+            self.hints.setdefault(what, hint)
 
     # -- functions
 

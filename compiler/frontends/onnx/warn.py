@@ -7,7 +7,8 @@ import warnings
 
 class ModelWarning(UserWarning):
     """What weft makes of a model differs from what the model says, in a way that must be known: it
-    contradicts itself where only one reading can be meant, or has outputs that are no tensors."""
+    contradicts itself where only one reading can be meant, has outputs that are no tensors, or a
+    branch that the given shapes do not fit."""
 
 
 def warn(text: str, level: int = 2) -> None:
