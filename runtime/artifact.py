@@ -13,14 +13,16 @@ from types import MappingProxyType
 from typing import Any
 
 from . import flow as flows
+from .crops import NO_CROPS, Crops, check_crops, read_crops
 from .dtype import dtype_of
 from .errors import PackageError
 from .flow import Flow
 from .sizes import Size, Values, is_known, names_in, read_size, size_of
 
 # Version 2 has sizes that are known only per call, and numbers of any type as parameters. A program
-# without them is written as version 1, which older runtimes read, too. Version 3 has control flow.
-VERSIONS = (1, 2, 3)
+# without them is written as version 1, which older runtimes read, too. Version 3 has control flow,
+# version 4 outputs whose size only data knows.
+VERSIONS = (1, 2, 3, 4)
 IN_PLACE = (
     "any_address"  # in ``Program.meta``: kernels take parameters that are aligned to elements
 )
@@ -101,6 +103,10 @@ class Program:
     ``sizes`` says where a call finds the value of each size variable: the slot of an input or
     output and an axis of it, or an input that is a number and -1. ``flow`` says which steps run
     (:mod:`~weft.runtime.flow`); empty: all of them, in order.
+
+    ``cropped`` are outputs of which only a part means something: for some axes, the name of the
+    output, a number that is no result by itself, that says how much of it does. Runners give all of
+    them whole; :class:`~weft.runtime.executor.Executable` cuts them.
     """
 
     name: str
@@ -115,10 +121,13 @@ class Program:
     meta: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
     flow: tuple[Flow, ...] = ()
+    cropped: Crops = field(default_factory=lambda: NO_CROPS)
 
     @property
     def version(self) -> int:
         """The lowest version of the JSON form that can say this program."""
+        if self.cropped:
+            return 4
         if self.flow:
             return 3
         numbers = any(p.access == "s" for k in self.kernels for p in k.params)
@@ -156,7 +165,10 @@ class Program:
 
     def to_json(self) -> dict[str, Any]:
         """The versioned JSON form (plain dicts, lists, strings, numbers)."""
-        body = {k: _plain(getattr(self, k)) for k in self.__dataclass_fields__ if k != "flow"}
+        later = ("flow", "cropped")
+        body = {k: _plain(getattr(self, k)) for k in self.__dataclass_fields__ if k not in later}
+        if self.cropped:
+            body["cropped"] = _plain(self.cropped)
         if self.flow:
             body["flow"] = flows.to_json(self.flow)
         if self.version == 1:
@@ -208,6 +220,7 @@ class Program:
                 dict(data["meta"]),
                 {str(k): (int(v[0]), int(v[1])) for k, v in data.get("sizes", {}).items()},
                 flows.from_json(data.get("flow", ())),
+                read_crops(data.get("cropped", {})),
             ).check()
         except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as e:
             raise PackageError(f"the program is damaged: {type(e).__name__}: {e}.") from None
@@ -239,6 +252,9 @@ class Program:
         why = flows.check(self.flow, len(self.steps), self.slots) if self.flow else ""
         if why:
             raise PackageError(f"the control flow is damaged: {why}.")
+        why = check_crops(self.cropped, {k: self.slots[s].shape for k, s in self.outputs.items()})
+        if why:
+            raise PackageError(f"the sizes of outputs are damaged: {why}.")
         return self
 
     def _check_sizes(self) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import forks, package
 from .artifact import Program
+from .crops import crop, numbers_of
 from .devices.table import runner_of
 from .errors import ClosedError, InputError, PackageError, WeftError
 from .foreign import ForeignCalls
@@ -90,6 +91,7 @@ class Executable(Uncopied):
         self._runner: Runner | None = None
         self._in_place: dict[tuple[str, ...], Callable[[Sequence[Any]], bool] | None] = {}
         self._closed = False
+        self._numbers = numbers_of(program.cropped)
 
     def at(self, make: RunnerFactory) -> Executable:
         """The same program, run by runners of ``make``; it shares the code and the constants.
@@ -109,8 +111,11 @@ class Executable(Uncopied):
 
     @property
     def outputs(self) -> Mapping[str, TensorSpec]:
-        """Name, dtype and shape of each output, in order."""
-        return MappingProxyType(self._storage.outputs)
+        """Name, dtype and shape of each output, in order. Where only data knows how long one is,
+        the shape is its bound, and ``bounded`` names the axes."""
+        hidden = self._numbers
+        specs = self._storage.outputs
+        return MappingProxyType({k: s for k, s in specs.items() if k not in hidden})
 
     @property
     def labels(self) -> Mapping[str, tuple[str | int, ...]]:
@@ -213,6 +218,8 @@ class Executable(Uncopied):
             self._check_sizes(given, None)
             with self._lock:
                 results = (self._runner or self.runner).run(given)
+            if self._numbers:
+                results = list(self.cropped(results).values())
         except WeftError:
             raise
         except Exception as e:
@@ -232,7 +239,13 @@ class Executable(Uncopied):
             raise
         except Exception as e:
             retold(e)
-        return dict(zip(self._storage.outputs, results))
+        return self.cropped(results)
+
+    def cropped(self, results: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """The results by name, each of its true size, out of what a runner gives: all outputs of
+        the program, at their bounds."""
+        outputs = dict(zip(self._storage.outputs, results))
+        return crop(self.program.cropped, outputs) if self._numbers else outputs
 
     def call(
         self,
@@ -251,6 +264,13 @@ class Executable(Uncopied):
         read-only or overlap others, :class:`DeviceError` as :attr:`runner` does.
         """
         try:
+            if self._numbers:
+                raise InputError(
+                    "only data knows how long its outputs are, so they cannot be written to arrays "
+                    "of the caller.",
+                    where=self.name,
+                    hint="take new arrays: results = exe.run(inputs)",
+                )
             if not isinstance(arrays, Mapping):
                 names = (*self._storage.inputs, *self._storage.outputs)
                 if self.run_in_place((*arrays, *out), names):

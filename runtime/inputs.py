@@ -18,15 +18,21 @@ from .sizes import Size, size_text
 @dataclass(frozen=True)
 class TensorSpec:
     """An input or output of an executable. An extent of -1 is known only per call: what it then is,
-    in terms of the size variables, stands in ``sizes``, which is empty where there is none."""
+    in terms of the size variables, stands in ``sizes``, which is empty where there is none. Along
+    the axes ``bounded`` only data knows how many elements a result has; ``shape`` says how many at
+    most."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
     sizes: tuple[Size, ...] = ()
+    bounded: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        extents = map(size_text, self.sizes or self.shape)
+        extents = [
+            f"≤{size_text(n)}" if k in self.bounded else size_text(n)
+            for k, n in enumerate(self.sizes or self.shape)
+        ]
         return f"{self.name}: {self.dtype}[{', '.join(extents)}]"
 
     def fits(self, shape: tuple[int, ...]) -> bool:

@@ -77,7 +77,7 @@ class Storage:
             k: self._constant(s, params) for k, s in enumerate(self.slots) if s.kind == "constant"
         }
         self.inputs = self._specs(program.inputs)
-        self.outputs = self._specs(program.outputs)
+        self.outputs = self._specs(program.outputs)  # also those that say the size of others
         self._check_inputs()
         self._check_calls()
         self.binder = Binder.of(program) if program.sizes else None
@@ -141,14 +141,15 @@ class Storage:
         return aligned(array)
 
     def _specs(self, table: Mapping[str, int]) -> dict[str, TensorSpec]:
-        specs = {}
+        specs, outputs = {}, self.program.outputs
         for name, k in table.items():
             s = self.slots[k]
             shape = tuple(n if isinstance(n, int) else -1 for n in s.shape)
             if k not in self.dynamic and math.prod(shape) * self.dtypes[k].bytes != s.nbytes:
                 raise self.error(f"{name!r} is not stored plainly")
             sizes = s.shape if k in self.dynamic else ()
-            specs[name] = TensorSpec(name, self.dtypes[k], shape, sizes)
+            bounded = tuple(self.program.cropped.get(name, ())) if table is outputs else ()
+            specs[name] = TensorSpec(name, self.dtypes[k], shape, sizes, bounded)
         return specs
 
     def _check_inputs(self) -> None:

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { cropped, croppedSpecs } from './crop.js';
+
 /** @typedef {import('./devices/table.js').Reason} Reason */
 /** @typedef {import('./executor.js').Executor} Executor */
 /** @typedef {import('./executor.js').RunOptions} RunOptions */
@@ -44,9 +46,10 @@ export class Model {
     return this.#executor.inputs;
   }
 
-  /** Name, dtype and shape of each output. */
+  /** Name, dtype and shape of each output; `bounded`: the axes along which only data knows how long
+   * it is, and `shape` says how long at most. */
   get outputs() {
-    return this.#executor.outputs;
+    return croppedSpecs(this.#executor.outputs, this.#executor.program.cropped);
   }
 
   /** The devices that the model runs on, in words. */
@@ -61,8 +64,9 @@ export class Model {
    * @param {RunOptions} [options]
    * @returns {Promise<Record<string, Tensor>>}
    */
-  run(feeds, options) {
-    return this.#executor.run(feeds, options);
+  async run(feeds, options) {
+    const outputs = await this.#executor.run(feeds, options);
+    return cropped(outputs, this.#executor.program.cropped);
   }
 
   /**

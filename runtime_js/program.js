@@ -12,9 +12,9 @@ import { Layout } from './layout.js';
 
 /**
  * The versions of the JSON form that this runtime reads; the second has numbers as parameters, the
- * third control flow.
+ * third control flow, the fourth outputs whose size only data knows.
  */
-export const VERSIONS = Object.freeze([1, 2, 3]);
+export const VERSIONS = Object.freeze([1, 2, 3, 4]);
 
 /**
  * One parameter of a kernel. `shape` is physical; `access` is "r", "w" or "s": a number, passed by
@@ -80,6 +80,7 @@ export const VERSIONS = Object.freeze([1, 2, 3]);
  * @property {number} alignment
  * @property {Readonly<Record<string, any>>} meta
  * @property {readonly import('./flow.js').Flow[]} flow empty: all steps run, in order
+ * @property {import('./crop.js').Crops} cropped
  */
 
 const SLOT_KINDS = ['input', 'output', 'constant', 'arena', 'alias'];
@@ -222,7 +223,22 @@ class Reader {
   program(data) {
     const read = this.#parts(data);
     const flow = parseFlow(data.flow, read.steps.length, read.slots, this.wrong);
-    return Object.freeze({ ...read, flow });
+    return Object.freeze({ ...read, flow, cropped: this.#crops(data.cropped ?? {}, read) });
+  }
+
+  /**
+   * @param {any} data
+   * @param {Pick<Program, 'outputs' | 'slots'>} read
+   */
+  #crops(data, { outputs, slots }) {
+    for (const [name, axes] of Object.entries(data)) {
+      const rank = slots[outputs[name]]?.shape.length;
+      for (const [axis, number] of Object.entries(axes)) {
+        const fits = Number(axis) < rank && slots[outputs[number]]?.shape.length === 0;
+        if (!fits) throw this.wrong(`axis ${axis} of the output '${name}' has no size`);
+      }
+    }
+    return Object.freeze({ ...data });
   }
 
   /** @param {any} data */

@@ -17,6 +17,7 @@ import { InputError } from './errors.js';
  * @property {string} name
  * @property {string} dtype
  * @property {readonly number[]} shape
+ * @property {readonly number[]} [bounded] of an output: the axes along which `shape` is a bound
  */
 
 /**

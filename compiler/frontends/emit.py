@@ -12,6 +12,7 @@ from ..graph import folding
 from ..graph.builder import GraphBuilder
 from ..graph.graph import Source
 from ..ops import get
+from .sized import Values, rules
 
 Labels = tuple[str | int, ...]
 
@@ -33,6 +34,9 @@ class Emitter:
         self.strings: dict[str, Labels] = {}  # tensors of strings: their numbers index these
         self.columns: dict[str, Labels] = {}  # tensors of maps: what the columns are the values of
         self.budget = FOLD_BUDGET
+        self.sizes: dict[str, dict[int, str]] = {}  # of axes that only data knows how long they are
+        self.values = Values(self)
+        self.renamed = 0  # how often tensors got other names
 
     def add(
         self,
@@ -42,7 +46,23 @@ class Emitter:
         hint: str,
         source: Source,
     ) -> tuple[str, ...]:
-        """The names of the outputs of ``op``: constants when all ``inputs`` are."""
+        """The names of the outputs of ``op``: constants when all ``inputs`` are. Where the size of
+        an input is one that only data knows, so are those of the outputs, as the operator has it.
+
+        Raises :class:`UnsupportedError` for operators that do not take such a size."""
+        if not self.sizes.keys().isdisjoint(inputs):
+            return rules.add(self, op, inputs, attrs, hint, source)
+        return self.whole(op, inputs, attrs, hint, source)
+
+    def whole(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        attrs: Mapping[str, Any],
+        hint: str,
+        source: Source,
+    ) -> tuple[str, ...]:
+        """As :meth:`add`, of tensors up to their bounds; the outputs have no sizes."""
         b = self.builder
         opdef = get(op)
         where = str(source)
@@ -78,12 +98,16 @@ class Emitter:
         """Give tensors, made by the nodes from ``start`` on or constant, the free names that
         ``names`` has for them."""
         b = self.builder
+        self.renamed += 1
+        for sizes in self.sizes.values():
+            for axis, size in sizes.items():
+                sizes[axis] = names.get(size, size)
         for old, new in names.items():
             assert new not in b.types and old not in b.inputs
             b.types[new] = b.types.pop(old)
-            for known in (self.bits, self.strings, self.columns):
-                if old in known:
-                    known[new] = known.pop(old)  # pyright: ignore[reportArgumentType]
+            for table in _by_name(self):
+                if old in table:
+                    table[new] = table.pop(old)
             if old in b.constants:
                 b.constants[new] = b.constants.pop(old)
         for k in range(start, len(b.nodes)):
@@ -120,3 +144,9 @@ class Emitter:
                     seen.add(i)
                     stack.append(i)
         return [i for i in self.builder.inputs if i in seen]
+
+
+def _by_name(e: Emitter) -> tuple[dict[str, Any], ...]:
+    """What is known of tensors beside their types."""
+    tables: tuple[Any, ...] = (e.bits, e.strings, e.columns, e.sizes, e.values.stated)
+    return tables

@@ -26,6 +26,7 @@ class GraphBuilder:
         self.types: dict[str, TensorType] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.meta: dict[str, str] = {}
+        self.cropped: dict[str, Mapping[int, str]] = {}
         self._serial: dict[str, int] = {}
 
     @classmethod
@@ -34,6 +35,7 @@ class GraphBuilder:
         b = cls(graph.name)
         b.inputs, b.outputs = list(graph.inputs), list(graph.outputs)
         b.constants, b.types, b.meta = dict(graph.constants), dict(graph.types), dict(graph.meta)
+        b.cropped = dict(graph.cropped)
         if nodes:
             b.nodes = list(graph.nodes)
         return b
@@ -115,4 +117,5 @@ class GraphBuilder:
             {k: t for k, t in self.types.items() if k in used},
             dict(self.constants),
             dict(self.meta),
+            {k: v for k, v in self.cropped.items() if k in self.outputs},
         ).verify()

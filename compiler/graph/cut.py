@@ -46,6 +46,7 @@ def cut(graph: Graph) -> Skeleton:
         c.types,
         constants,
         graph.meta,
+        graph.cropped,
     )
 
 

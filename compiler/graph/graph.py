@@ -15,6 +15,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from ...runtime.crops import NO_CROPS, Crops, check_crops
 from ...runtime.errors import GraphError
 from ...runtime.lazy import lazy
 from ...runtime.uncopied import Uncopied
@@ -62,7 +63,11 @@ def _attr_text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Graph(Uncopied):
-    """Nodes in topological order, the type of every tensor, the values of the known ones."""
+    """Nodes in topological order, the type of every tensor, the values of the known ones.
+
+    A tensor whose size only data knows has its bound as its shape. For those that are outputs,
+    ``cropped`` names the output, a number, that says how long an axis is
+    (:mod:`weft.runtime.crops`)."""
 
     reason = "may hold gigabytes of weights, and never changes"
     instead = "use the graph itself; to another process give the model's path, and weft.load it"
@@ -74,6 +79,7 @@ class Graph(Uncopied):
     types: Mapping[str, TensorType]
     constants: Mapping[str, np.ndarray]
     meta: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cropped: Crops = field(default_factory=lambda: NO_CROPS)
 
     @lazy
     def results(self) -> frozenset[str]:
@@ -138,9 +144,12 @@ class Graph(Uncopied):
             stored = t.layout.physical_shape if t and t.layout else t.shape if t else None
             if t is None or stored != c.shape or t.dtype.numpy != c.dtype:
                 raise GraphError(f"the constant {k!r} is {c.dtype}{c.shape}, declared {t}.")
-        for name in known - {""}:
-            if name not in self.types:
-                raise GraphError(f"the tensor {name!r} has no type.", where=self.name)
+        untyped = next((n for n in known - {""} if n not in self.types), None)
+        if untyped is not None:
+            raise GraphError(f"the tensor {untyped!r} has no type.", where=self.name)
+        why = check_crops(self.cropped, {o: self.types[o].shape for o in self.outputs})
+        if why:
+            raise GraphError(f"sizes of outputs: {why}.", where=self.name)
         return self
 
     def __str__(self) -> str:

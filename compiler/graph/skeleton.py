@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...runtime.crops import Crops
 from ...runtime.errors import UnsupportedError
 from ..types import TensorType
 from .graph import Graph, Node
@@ -108,7 +109,8 @@ Item = Section | Choice | Repeat | Fail
 @dataclass(frozen=True, eq=False)
 class Skeleton:
     """``inputs`` and ``outputs`` are values by public name; ``constants`` have those that are not
-    computed at all; ``types`` has every value's."""
+    computed at all; ``types`` has every value's, ``cropped`` is as that of a
+    graph."""
 
     name: str
     inputs: tuple[str, ...]
@@ -117,6 +119,7 @@ class Skeleton:
     types: Mapping[str, TensorType]
     constants: Mapping[str, np.ndarray]
     meta: Mapping[str, str]
+    cropped: Crops
 
 
 def unused(hint: str, taken: Container[str]) -> str:

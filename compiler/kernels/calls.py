@@ -9,6 +9,7 @@ from typing import Any
 
 from ...ir.target import Target
 from ...runtime.artifact import IN_PLACE, Kernel, Param, Program, Slot, Step
+from ...runtime.crops import NO_CROPS, Crops
 from ...runtime.dtype import dtype_of
 from ...runtime.sizes import is_known, known, names_in
 from ...runtime.version import __version__
@@ -62,6 +63,7 @@ class Calls:
         outputs: Mapping[str, int],
         meta: Mapping[str, Any],
         sizes: Mapping[str, tuple[int, int]] | None = None,
+        cropped: Crops = NO_CROPS,
     ) -> Program:
         """The program of all calls, with what is known of its kernels."""
         groups = self._groups.values()
@@ -96,6 +98,7 @@ class Calls:
             self._arena,
             meta=MappingProxyType(known),
             sizes=MappingProxyType({n: p for n, p in (sizes or {}).items() if n in used}),
+            cropped=cropped,
         )
 
 

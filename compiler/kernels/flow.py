@@ -250,7 +250,8 @@ class _Writer:
             steps.append(steps[-1] + len(c.kernel.launches))
         inputs = {i: self._values[i] for i in self._skeleton.inputs}
         meta = {"model": dict(self._skeleton.meta)}
-        made = calls.program(self._skeleton.name, target, inputs, outputs, meta)
+        crops = self._skeleton.cropped
+        made = calls.program(self._skeleton.name, target, inputs, outputs, meta, cropped=crops)
         return replace(made, flow=_steps(tree, steps))
 
     def _roots(self) -> list[int]:

@@ -157,7 +157,8 @@ def make_program(
         assert len(names) == len(kernel.params), (group, kernel.params)
         calls.call(kernel, [slots.number(n) for n in names], group.label)
     outputs = {o: slots.number(o) for o in graph.outputs}
-    return calls.program(graph.name, target, inputs, outputs, {"model": dict(graph.meta)})
+    meta = {"model": dict(graph.meta)}
+    return calls.program(graph.name, target, inputs, outputs, meta, cropped=graph.cropped)
 
 
 class _Slots:

@@ -40,6 +40,7 @@ _MODULES: tuple[str, ...] = (
     "quantize",
     "scan",
     "topk",
+    "compact",
     "einsum",
     "trilu",
     "conv",

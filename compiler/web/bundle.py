@@ -26,6 +26,7 @@ import numpy as np
 
 from ...ir.target import Target
 from ...runtime import safetensors
+from ...runtime.crops import numbers_of
 from ...runtime.devices.table import BROWSER, DEVICES, code_kind
 from ...runtime.errors import InputError, WeftError
 from ...runtime.executor import Executable
@@ -269,7 +270,9 @@ def prepare(
     about: dict[str, Any] = {
         "model": {
             "inputs": [_signature(graph, i) for i in graph.inputs],
-            "outputs": [_signature(graph, o) for o in graph.outputs],
+            "outputs": [
+                _signature(graph, o) for o in graph.outputs if o not in numbers_of(graph.cropped)
+            ],
         }
     }
     image = image_of(graph) if image is None else image

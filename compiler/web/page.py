@@ -33,8 +33,8 @@ _MODULES = ("*.js", "devices/**/*.js", "page/*.js")
 # Comments that have lines of their own; one that begins a line of code, such as a cast, is not.
 # Beside those of the devices.
 INSIDE = frozenset(
-    {"flow.js", "flowrun.js", "layout.js", "loader.js", "plan.js", "queue.js", "sha256.js",
-     "texture.js"}
+    {"crop.js", "flow.js", "flowrun.js", "layout.js", "loader.js", "params.js", "plan.js",
+     "program.js", "queue.js", "sha256.js", "texture.js"}
 )  # fmt: skip
 _DOC = re.compile(rb"^[ \t]*/\*\*(?:(?!\*/).)*\*/\n", re.DOTALL | re.MULTILINE)
 

@@ -72,4 +72,4 @@ def _run(job: Job, place: str | Remote) -> JobResult:
         arrays = runner.run(bind(exe.inputs, (job.inputs,), {}, exe.name))
     finally:
         runner.close()
-    return JobResult(dict(zip(exe.outputs, arrays)), runner.devices)
+    return JobResult(exe.cropped(arrays), runner.devices)

@@ -21,6 +21,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from weft.compiler.frontends.onnx.importer import ModelWarning
 from weft.compiler.graph.graph import Graph
 from weft.compiler.ops import get
+from weft.runtime.crops import crop
 from weft.runtime.errors import UnsupportedError
 
 NOT_CLAIMED = Path(__file__).parent.parent / "frontends" / "not_claimed.txt"
@@ -139,4 +140,4 @@ def interpret(graph: Graph, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
             t = graph.types[o]
             assert (value.dtype, value.shape) == (t.dtype.numpy, t.shape), f"{n} gave {value.dtype}"
             values[o] = value
-    return [values[o] for o in graph.outputs]
+    return list(crop(graph.cropped, {o: values[o] for o in graph.outputs}).values())

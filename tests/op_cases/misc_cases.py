@@ -90,6 +90,21 @@ CASES = [
     ),
     Case("dynamic_quantize_linear", [np.zeros(4, np.float32)], note="zeros"),
     *(
+        Case("compact", [np.arange(n) % k == 0], note=f"every {k} of {n}")
+        for n, k in (
+            (0, 1),
+            (1, 1),
+            (1, 2),
+            (2, 1),
+            (13, 3),
+            (16, 1),
+            (17, 5),
+            (301, 7),
+            (301, 400),
+        )
+    ),
+    Case("compact", [np.zeros(30, np.bool_)], note="none of 30"),
+    *(
         Case(
             op,
             [rand(*shape, dtype=d, low=1, high=2)],

@@ -171,7 +171,7 @@ def put(name, data):
         (edit_json("manifest.json", version=2), "version 2, this weft reads 1"),
         (edit_json("manifest.json", parts=[1]), "manifest is malformed"),
         (edit_json("manifest.json", parts={"program.json": {"bytes": 1e999}}), "malformed"),
-        (edit_json("program.json", version=9), "version 9, this weft reads 3"),
+        (edit_json("program.json", version=9), "version 9, this weft reads 4"),
         (edit_json("program.json", slots=3), "the program is damaged"),
         (edit_json("program.json", inputs={"x": 7}), "names no slot"),
         (edit_json("program.json", target=" "), "names no target"),

@@ -2,12 +2,13 @@
 
 A converter reads inputs, attributes and types through it, adds weft operators, and returns the
 names of the tensors that are the node's outputs. It never sees symbolic shapes: every type is
-static when a node is converted.
+static when a node is converted; where only data knows a size, the type has its bound
+(:mod:`~weft.compiler.frontends.sized`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +18,8 @@ from ....runtime.errors import ModelError, UnsupportedError
 from ...graph.graph import Source
 from ...types import TensorType
 from ..emit import Emitter
+from ..sized import Sizing
+from ..sized.arguments import Number, known, numbers
 from .scope import UNKNOWN, Sequences
 from .tensors import TensorReader, narrow_bits
 from .warn import warn
@@ -173,6 +176,28 @@ class NodeContext:
         found = self._emitter.strings.get(self.input(i))
         return None if found is None else tuple(map(str, found))
 
+    def is_open(self, i: int) -> bool:
+        """Whether only data knows the size of input ``i``."""
+        return self.input(i) in self._emitter.sizes
+
+    def numbers(self, i: int) -> list[Number] | None:
+        """The integers of input ``i``, an argument, and what is known of each; None when absent.
+        Raises :class:`ModelError` where the number of them is not known."""
+        if not self.input(i):
+            return None
+        if self.is_open(i):
+            self.unsupported(f"input {i} has as many numbers as only data knows")
+        if self.is_const(i):
+            value = self.const(i)
+            assert value is not None
+            return [known(int(v)) for v in value.reshape(-1)]
+        return numbers(self.sizing, self.input(i))
+
+    @property
+    def sizing(self) -> Sizing:
+        """What adds operators with sizes that only data knows."""
+        return Sizing(self._emitter, self._hint, self.source)
+
     def sequence(self, i: int) -> tuple[str, ...]:
         """The tensors of input ``i``, which must be a sequence."""
         found = self._sequences.get(self.input(i))
@@ -200,6 +225,11 @@ class NodeContext:
         names = self._emitter.add(op, inputs, attrs, self._hint, self.source)
         assert len(names) == n_outputs, f"{op} has {len(names)} outputs, not {n_outputs}"
         return names
+
+    def sized(self, tensor: str, sizes: Mapping[int, str]) -> str:
+        """State that axes of ``tensor`` are as long as int64 scalars say, and have bounds in its
+        type; returns its name."""
+        return self.sizing.declare(tensor, sizes)
 
     def constant(self, array: np.ndarray, bits: int | None = None) -> str:
         """A constant tensor, of numbers of ``bits``. Check the size of what a file asks for before

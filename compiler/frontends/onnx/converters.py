@@ -31,6 +31,7 @@ _MODULES: tuple[str, ...] = (
     "ops_random",
     "ops_sequence",
     "ops_folded",
+    "ops_sized",
 )
 _CONTRIB: dict[str, tuple[str, ...]] = {  # by domain, operators of others than ONNX's main one
     "ai.onnx.ml": ("ml_features", "ml_labels", "ml_linear"),

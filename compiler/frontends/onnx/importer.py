@@ -133,9 +133,25 @@ class _Import:
         walk.report()
         outputs = [self._output(o, scope, walk) for o in wanted]
         self._tell_labels(outputs)
+        outputs += self._sizes(outputs)
         used = {i for n in b.nodes for i in n.inputs} | set(outputs)
         b.constants = {k: c for k, c in b.constants.items() if k in used}
         return b.finish(outputs)
+
+    def _sizes(self, outputs: Sequence[str]) -> list[str]:
+        """Outputs that say how long others are, of which only data knows it."""
+        b, e, made = self.emitter.builder, self.emitter, []
+        for name in outputs:
+            axes = {}
+            for axis, size in e.sizes.get(name, {}).items():
+                axes[axis] = e.fresh(f"{name}.size{axis}")
+                b.add(
+                    "identity", [size], outputs=[axes[axis]], source=Source(self.model.file, name)
+                )
+            if axes:
+                b.cropped[name] = axes
+                made += axes.values()
+        return made
 
     def _output(self, name: str, scope: Scope, walk: Walk) -> str:
         """The tensor for the graph output ``name``, which must have just that name."""
@@ -155,6 +171,8 @@ class _Import:
             else:
                 b.add("identity", [tensor], outputs=[name], source=source)
             self.emitter.keep_labels(tensor, name)
+            if tensor in self.emitter.sizes:
+                self.emitter.sizes[name] = self.emitter.sizes[tensor]
         self._check_output(name, b.types[name])
         return name
 
@@ -190,7 +208,10 @@ class _Import:
         dims = want.dims if self.strict else None
         if dims is not None and (
             len(dims) != len(have.shape)
-            or any(isinstance(d, int) and d != n for d, n in zip(dims, have.shape))
+            or any(
+                isinstance(d, int) and d != n and k not in self.emitter.sizes.get(name, {})
+                for k, (d, n) in enumerate(zip(dims, have.shape))
+            )
         ):
             file = self.model.file or self.emitter.builder.name
             warn(f"{file}: the output {name!r} is declared {want}, but the nodes make {have}.")

@@ -6,13 +6,11 @@ They are computed by numpy while the model is read, and so cost nothing at run t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from .context import Converter, NodeContext
 from .ops_math import scalar
-from .ops_shape import axis_of
 
 Values = Sequence["np.ndarray | None"]
 
@@ -29,42 +27,11 @@ def _folded(fn: Callable[[NodeContext, Values], Sequence[np.ndarray]]) -> Conver
     return convert
 
 
-def _non_zero(n: NodeContext, values: Values) -> list[np.ndarray]:
-    """Positions ``[ndim, count]``; a scalar counts as one element along one axis."""
-    x = _given(n, values, 0)
-    return [np.array(np.nonzero(np.atleast_1d(x)), np.int64)[: max(x.ndim, 1)]]
-
-
 def _given(n: NodeContext, values: Values, k: int) -> np.ndarray:
     value = values[k]
     if value is None:
         n.error(f"its input {k} is absent.")
     return value
-
-
-def _compress(n: NodeContext, values: Values) -> list[np.ndarray]:
-    x, condition = _given(n, values, 0), _given(n, values, 1)
-    axis = n.attr("axis", None)
-    axis = None if axis is None else axis_of(n, axis, x.ndim)
-    extent = x.size if axis is None else x.shape[axis]
-    if condition.ndim != 1 or len(condition) > extent:
-        n.error(f"the condition of the shape {list(condition.shape)} does not fit {extent}.")
-    return [np.compress(condition, x, axis=axis)]
-
-
-def _unique(n: NodeContext, values: Values) -> list[np.ndarray]:
-    """Distinct elements or slices, sorted or by first occurrence; first places, the way back, and
-    how often."""
-    x, axis = _given(n, values, 0), n.attr("axis", None)
-    axis = None if axis is None else axis_of(n, axis, x.ndim)
-    found: Any = np.unique(x, True, True, True, axis=axis)
-    y, first, back, count = found
-    back = back.reshape(-1)
-    if not n.attr("sorted", 1):
-        order = np.argsort(first)
-        y = np.take(y, order, axis=0 if axis is None else axis)
-        first, count, back = first[order], count[order], np.argsort(order)[back]
-    return [y, *(v.astype(np.int64) for v in (first, back, count))][: n.n_outputs]
 
 
 def _non_max_suppression(n: NodeContext, values: Values) -> list[np.ndarray]:
@@ -98,8 +65,5 @@ def _non_max_suppression(n: NodeContext, values: Values) -> list[np.ndarray]:
 
 
 CONVERTERS: dict[str, Converter] = {
-    "Compress": _folded(_compress),
     "NonMaxSuppression": _folded(_non_max_suppression),
-    "NonZero": _folded(_non_zero),
-    "Unique": _folded(_unique),
 }

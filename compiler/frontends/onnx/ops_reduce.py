@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..sized import arguments
 from .context import Converter, NodeContext
 from .ops_math import scalar
 
@@ -62,16 +63,22 @@ def _scan(op: str) -> Converter:
 
 def _top_k(n: NodeContext) -> Sequence[str]:
     """``k`` is an attribute before opset 10. The order of unsorted results is ours: sorted."""
-    k = n.attr("k") if n.opset < 10 else scalar(n, 1)
+    axis, largest = n.attr("axis", -1), bool(n.attr("largest", 1))
+    size = ""
+    if n.opset >= 10 and n.input(1) and not n.is_const(1):
+        s, (number, *_) = n.sizing, n.numbers(1) or [None]
+        assert number is not None
+        shape = s.shape(n.inputs[0])
+        e = arguments.extent(s, number, shape[axis] if -len(shape) <= axis < len(shape) else 0)
+        k, size = min(e.bound, shape[axis]), e.size
+    else:
+        k = n.attr("k") if n.opset < 10 else scalar(n, 1)
     assert k is not None
-    return n.add_many(
-        "top_k",
-        n.inputs[:1],
-        2,
-        k=int(k),
-        axis=n.attr("axis", -1),
-        largest=bool(n.attr("largest", 1)),
-    )
+    made = n.add_many("top_k", n.inputs[:1], 2, k=int(k), axis=axis, largest=largest)
+    if not size:
+        return made
+    at = axis % len(n.typeof(made[0]).shape)
+    return [n.sized(t, {**n.sizing.sizes(t), at: size}) for t in made]
 
 
 CONVERTERS: dict[str, Converter] = {

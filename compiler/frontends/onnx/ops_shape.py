@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ....runtime.dtype import dtype_of
+from ..sized import arguments
+from ..sized.arguments import Number, known
 from .context import Converter, NodeContext
 from .ops_conv import required
 from .tensors import onnx_dtype
@@ -46,8 +48,28 @@ def _moved(n: NodeContext, name: str, i: int, since: int) -> list[int] | None:
 # --- reshape and its special cases ------------------------------------------------------------
 
 
+def _bounded(n: NodeContext, i: int, unbounded: int = 0) -> list[Number]:
+    """The integers of an input that are sizes. Raises :class:`ModelError` where more than
+    ``unbounded`` of them have neither a value nor a bound, which the caller may know."""
+    found = n.numbers(i)
+    if found is None:
+        n.error(f"its input {i} is absent.")
+    if sum(e.range[1] == math.inf for e in found) > unbounded:
+        n.const(i)  # raises, and says what to bind
+    return found
+
+
 def _reshape(n: NodeContext) -> str:
-    x, shape = required(n, 0), _values(n, 1)
+    x = required(n, 0)
+    if n.is_open(0) or not n.is_const(1):
+        # What has no bound is what the others leave over, as -1 is.
+        left = known(-1)
+        shape = [left if e.range[1] == math.inf else e for e in _bounded(n, 1, unbounded=1)]
+        if sum(e.value == -1 for e in shape) > 1:
+            n.const(1)
+            n.error("it leaves more than one extent open.")
+        return arguments.reshape(n.sizing, n.inputs[0], shape, not n.attr("allowzero", 0))
+    shape = _values(n, 1)
     if shape is None:
         n.error("the shape is absent.")
     if not n.attr("allowzero", 0):
@@ -67,6 +89,13 @@ def _reshape(n: NodeContext) -> str:
     return n.add("reshape", n.inputs[:1], shape=tuple(shape))
 
 
+def _closed(n: NodeContext, axes: Sequence[int]) -> None:
+    """Refuses what needs to know how long axes of the first input are."""
+    found = [k for k in axes if k in n.sizing.sizes(n.inputs[0])]
+    if found:
+        n.unsupported(f"only data knows the size of axis {found[0]}")
+
+
 def _flatten(n: NodeContext) -> str:
     x, axis = required(n, 0), n.attr("axis", 1)
     if not -len(x.shape) <= axis <= len(x.shape):
@@ -79,6 +108,7 @@ def _flatten(n: NodeContext) -> str:
 def _squeeze(n: NodeContext) -> str:
     x, axes = required(n, 0), _moved(n, "axes", 1, 13)
     if axes is None:
+        _closed(n, range(len(x.shape)))
         drop = [k for k, d in enumerate(x.shape) if d == 1]
     else:
         drop = _axes_of(n, axes, len(x.shape))
@@ -131,6 +161,7 @@ def cut(n: NodeContext, name: str, axis: int, start: int, count: int) -> str:
 def _split(n: NodeContext) -> Sequence[str]:
     x = required(n, 0)
     axis = axis_of(n, n.attr("axis", 0), len(x.shape))
+    _closed(n, [axis])
     sizes, total = _moved(n, "split", 1, 13), x.shape[axis]
     if sizes is None:
         count = n.attr("num_outputs", n.n_outputs)
@@ -144,8 +175,26 @@ def _split(n: NodeContext) -> Sequence[str]:
     return [cut(n, n.inputs[0], axis, int(b), c) for b, c in zip(starts, sizes)]
 
 
+def _slice_computed(n: NodeContext) -> str:
+    """With a begin or an end that data compute, or along an axis of a size that they decide."""
+    x = required(n, 0)
+    starts, ends = n.numbers(1), n.numbers(2)
+    axes, steps = _values(n, 3), _values(n, 4)
+    assert starts is not None and ends is not None
+    axes = _axes_of(n, range(len(starts)) if axes is None else axes, len(x.shape))
+    steps = [1] * len(starts) if steps is None else steps
+    if not len(axes) == len(steps) == len(starts) == len(ends) or 0 in steps:
+        n.error(f"{len(starts)} starts go with the axes {axes} and the steps {steps}.")
+    result = n.inputs[0]
+    for axis, begin, end, step in zip(axes, starts, ends, steps):
+        result = arguments.cut(n.sizing, result, axis, begin, end, step)
+    return result
+
+
 def _slice(n: NodeContext) -> str:
     x = required(n, 0)
+    if n.opset >= 10 and (n.is_open(0) or not (n.is_const(1) and n.is_const(2))):
+        return _slice_computed(n)
     if n.opset >= 10:
         starts, ends, axes, steps = (_values(n, k) for k in (1, 2, 3, 4))
     else:
@@ -192,7 +241,11 @@ def _pad(n: NodeContext) -> str:
 
 
 def _expand(n: NodeContext) -> str:
-    x, shape = required(n, 0), _values(n, 1)
+    x = required(n, 0)
+    if n.is_open(0) or not n.is_const(1):
+        target = [arguments.extent(n.sizing, e) for e in _bounded(n, 1)]
+        return arguments.broadcast(n.sizing, n.inputs[0], target)
+    shape = _values(n, 1)
     if shape is None:
         n.error("the shape is absent.")
     shape = list(np.broadcast_shapes(x.shape, tuple(shape)))
@@ -200,6 +253,8 @@ def _expand(n: NodeContext) -> str:
 
 
 def _tile(n: NodeContext) -> str:
+    if not n.is_const(1):
+        return arguments.tile(n.sizing, n.inputs[0], _bounded(n, 1))
     repeats = _values(n, 1)
     if repeats is None:
         n.error("the repeats are absent.")
@@ -238,12 +293,18 @@ def _depth_space(op: str) -> Converter:
 
 
 def _shape(n: NodeContext) -> str:
-    shape = required(n, 0).shape
-    return n.constant(np.array(shape[n.attr("start", 0) : n.attr("end", None)], np.int64))
+    shape, part = required(n, 0).shape, slice(n.attr("start", 0), n.attr("end", None))
+    if not n.is_open(0):
+        return n.constant(np.array(shape[part], np.int64))
+    s = n.sizing
+    lined = [s.add("reshape", [s.number(e)], shape=(1,)) for e in s.extents(n.inputs[0])[part]]
+    return s.add("concat", lined, axis=0) if lined else n.constant(np.zeros(0, np.int64))
 
 
 def _size(n: NodeContext) -> str:
-    return n.constant(np.array(required(n, 0).size, np.int64))
+    s = n.sizing
+    required(n, 0)
+    return s.number(s.product(s.extents(n.inputs[0])))
 
 
 def _made(n: NodeContext, shape: Sequence[int]) -> tuple[int, ...]:
@@ -256,10 +317,13 @@ def _made(n: NodeContext, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _constant_of_shape(n: NodeContext) -> str:
-    shape = _values(n, 0)
     value = np.asarray(n.attr("value", np.zeros(1, np.float32)))
     if value.size != 1:
         n.error(f"its value has {value.size} elements, not one.")
+    if not n.is_const(0):
+        scalar, made = n.constant(value.reshape(())), _bounded(n, 0)
+        return arguments.broadcast(n.sizing, scalar, [arguments.extent(n.sizing, e) for e in made])
+    shape = _values(n, 0)
     if min(shape or [], default=0) < 0:
         n.error(f"the shape {shape} has a negative extent.")
     # Broadcasting folds to a constant where that is small, and stays a node where it is not.
@@ -278,7 +342,26 @@ def _eye_like(n: NodeContext) -> str:
     return n.constant(np.eye(rows, columns, offset).astype(dtype.numpy))
 
 
+def _range_computed(n: NodeContext) -> str:
+    """With a begin or an end that data compute."""
+    start, limit, delta = ((n.numbers(k) or [None])[0] for k in range(3))
+    t = required(n, 0)
+    if start is None or limit is None or delta is None:
+        n.error("it takes three scalars.")
+    if delta.value == 0:
+        n.error("its step is 0.")
+    backward = delta.value is not None and delta.value < 0
+    room = (start.range[1] - limit.range[0]) if backward else (limit.range[1] - start.range[0])
+    if delta.value is None or math.isinf(room) or not t.dtype.is_int:
+        for k in range(3):
+            n.const(k)  # raises for one of them, and says what to bind
+    assert delta.value is not None
+    return arguments.arange(n.sizing, start, limit, delta.value, str(t.dtype))
+
+
 def _range(n: NodeContext) -> str:
+    if not all(n.is_const(k) for k in range(3)):
+        return _range_computed(n)
     parts = [n.const(k) for k in range(3)]
     if any(p is None or p.size != 1 for p in parts):
         n.error("it takes three scalars.")

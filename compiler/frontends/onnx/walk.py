@@ -17,6 +17,7 @@ from ....runtime.errors import GraphError, ModelError, UnsupportedError, WeftErr
 from ...graph.graph import Source
 from ..emit import Emitter
 from ..registered import ONNX_DOMAINS
+from . import ops_sized
 from .bodies import Bodies
 from .context import ByDefinition, Converter, NodeContext, UnknownValueError
 from .control import CONTROL
@@ -238,6 +239,12 @@ class Walk:
             return self._standard(site)
         if domain == "":
             convert = modern(node.op_type, site.opset, convert)
+        if not (domain == "" and node.op_type in ops_sized.TAKERS):
+            sizes = self.emitter.sizes
+            if any(i in sizes for i in site.inputs):
+                what = "of a tensor whose size only data knows"
+                self.miss(f"{node.op_type} {site.operator} {what}", site)
+                return site.unknown
         return self._converted(convert, site, used) if site.known else site.unknown
 
     def _inputs(self, node: NodeProto, around: Surroundings, where: str) -> list[str]:

@@ -1,0 +1,221 @@
+"""Tensors whose size only data knows, against ONNX Runtime, on every target."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import weft
+from onnx import TensorProto, helper
+from onnx.helper import make_node
+from weft.runtime.devices.probe import probe
+from weft.runtime.errors import InputError, WeftError
+
+TARGETS = ("llvm", "opencl", "webgpu", "opengl", "wasm", "webgl")
+FLOAT, LONG = TensorProto.FLOAT, TensorProto.INT64
+FAR = 2**62
+MASK = [make_node("Greater", ["c", "zero"], ["m"])]
+COUNT = [
+    *MASK,
+    make_node("Cast", ["m"], ["mi"], to=LONG),
+    make_node("ReduceSum", ["mi"], ["k"], keepdims=0),
+    make_node("Unsqueeze", ["k", "ints0"], ["k1"]),
+]
+
+
+def model_of(nodes, inputs, outputs, **constants):
+    """A model of opset 17. A constant ``ints0`` or ``int_1`` is made of its name: a line or a
+    scalar of one number, ``_1`` being -1."""
+    names = {i for n in nodes for i in n.input}
+    for name in names:
+        if name.startswith("int") and name.lstrip("ints_").isdigit():
+            number = int(name.lstrip("ints").replace("_", "-"))
+            constants[name] = np.array([number] if name.startswith("ints") else number)
+    constants["zero"] = np.float32(0)
+    graph = helper.make_graph(
+        nodes,
+        "sized",
+        [helper.make_tensor_value_info(k, t, s) for k, (t, s) in inputs.items()],
+        [helper.make_tensor_value_info(o, t, None) for o, t in outputs.items()],
+        [
+            onnx.numpy_helper.from_array(np.asarray(v), k)
+            for k, v in constants.items()
+            if k in names
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    made.ir_version = 8
+    return made
+
+
+def judged(model, target, *feeds):
+    """The outputs of both are the same for all feeds."""
+    found = probe(target)
+    if not found.ok:
+        pytest.skip(found.reason)
+    judge = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    exe = weft.compile(model, target)
+    for feed in feeds:
+        want, got = judge.run(None, feed), exe.run(feed)
+        assert list(got) == [o.name for o in judge.get_outputs()] == list(exe.outputs)
+        for (name, a), b in zip(got.items(), want, strict=True):
+            assert a.dtype == b.dtype and a.shape == b.shape, name
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=name)
+            spec = exe.outputs[name]
+            bounded = [n <= m if k in spec.bounded else n == m
+                       for k, (n, m) in enumerate(zip(a.shape, spec.shape))]  # fmt: skip
+            assert all(bounded), name
+    return exe
+
+
+def conditions(count, *several):
+    """Feeds whose mask ``c`` chooses none, all, and some of the elements."""
+    rng = np.random.default_rng(count)
+    lines = [np.full(count, -1), np.full(count, 1), rng.standard_normal(count)]
+    return [{"c": line.astype(np.float32), **dict(several)} for line in lines]
+
+
+def x_of(*shape):
+    return np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_chosen_and_what_is_made_of_it(target):
+    nodes = [
+        *MASK,
+        make_node("Compress", ["x", "m"], ["y"], axis=0),
+        make_node("NonZero", ["m"], ["where"]),
+        make_node("Shape", ["y"], ["shape"]),
+        make_node("Size", ["y"], ["size"]),
+        make_node("ReduceSum", ["y", "ints0"], ["sum"]),
+        make_node("Concat", ["y", "x", "y"], ["joined"], axis=0),
+        make_node("Transpose", ["y"], ["turned"], perm=[1, 0]),
+        make_node("MatMul", ["turned", "y"], ["gram"]),
+        make_node("Gemm", ["y", "w"], ["gemm"], transB=1),
+        make_node("Relu", ["y"], ["relu"]),
+        make_node("Add", ["relu", "row"], ["added"]),
+        make_node("Softmax", ["y"], ["softmax"], axis=0),
+        make_node("CumSum", ["y", "int0"], ["run"], reverse=1),
+    ]
+    names = ("y", "sum", "joined", "turned", "gram", "gemm", "added", "softmax", "run")
+    outputs = dict.fromkeys(names, FLOAT) | {"where": LONG, "shape": LONG, "size": LONG}
+    inputs = {"x": (FLOAT, [7, 3]), "c": (FLOAT, [7])}
+    model = model_of(nodes, inputs, outputs, w=x_of(5, 3), row=x_of(3))
+    judged(model, target, *conditions(7, ("x", x_of(7, 3))))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_new_shapes(target):
+    """Axes joined before and behind one of an open size, and taken apart again."""
+    nodes = [
+        *MASK,
+        make_node("Compress", ["x", "m"], ["y"], axis=1),
+        make_node("Shape", ["y"], ["shape"]),
+        make_node("Gather", ["shape", "int1"], ["n"], axis=0),
+        make_node("Unsqueeze", ["n", "ints0"], ["n1"]),
+        make_node("Concat", ["n1", "two3"], ["order"], axis=0),
+        make_node("Reshape", ["y", "ints_1"], ["flat"]),
+        make_node("Reshape", ["y", "keep"], ["kept"]),
+        make_node("Reshape", ["y", "order"], ["dealt"]),
+        make_node("Reshape", ["flat", "halves"], ["apart"]),
+        make_node("Flatten", ["y"], ["flattened"], axis=1),
+        make_node("Unsqueeze", ["y", "ints1"], ["more"]),
+        make_node("Squeeze", ["more", "ints1"], ["less"]),
+    ]
+    names = ("flat", "kept", "dealt", "apart", "flattened", "more", "less")
+    model = model_of(
+        nodes,
+        {"x": (FLOAT, [2, 5, 3]), "c": (FLOAT, [5])},
+        dict.fromkeys(names, FLOAT),
+        two3=np.array([2, 3]), keep=np.array([0, -1]), halves=np.array([-1, 2]),
+    )  # fmt: skip
+    judged(model, target, *conditions(5, ("x", x_of(2, 5, 3))))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_arguments_that_are_computed(target):
+    nodes = [
+        *COUNT,
+        make_node("TopK", ["c", "k1"], ["best", "places"], axis=0),
+        make_node("Range", ["int1", "k", "int2"], ["odd"]),
+        make_node("ConstantOfShape", ["k1"], ["nothing"]),
+        make_node("Concat", ["k1", "ints3"], ["rows"], axis=0),
+        make_node("Expand", ["row", "rows"], ["stretched"]),
+        make_node("Tile", ["row", "k1"], ["tiled"]),
+        make_node("Slice", ["c", "k1", "far"], ["tail"]),
+        make_node("Slice", ["c", "ints_2", "k1"], ["part"]),
+        make_node("Slice", ["tail", "ints_1", "near", "ints0", "ints_2"], ["back"]),
+        make_node("Slice", ["c", "ints0", "k1"], ["head"]),
+        make_node("Concat", ["tail", "head"], ["rolled"], axis=0),
+    ]
+    names = ("best", "nothing", "stretched", "tiled", "tail", "part", "back", "rolled")
+    outputs = dict.fromkeys(names, FLOAT)
+    model = model_of(
+        nodes, {"c": (FLOAT, [9])}, {**outputs, "places": LONG, "odd": LONG},
+        row=x_of(3), far=np.array([FAR]), near=np.array([-FAR]),
+    )  # fmt: skip
+    judged(model, target, *conditions(9))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("in_order", [0, 1])
+def test_distinct_elements_and_slices(target, in_order):
+    nodes = [
+        make_node("Unique", ["x"], ["y", "first", "back", "often"], sorted=in_order),
+        make_node("Unique", ["x"], ["ys", "", "backs", ""], axis=1, sorted=in_order),
+    ]
+    names = ("y", "first", "back", "often", "ys", "backs")
+    model = model_of(nodes, {"x": (LONG, [2, 13])}, dict.fromkeys(names, LONG))
+    rng = np.random.default_rng(3)
+    judged(model, target, *({"x": rng.integers(0, n, (2, 13))} for n in (1, 3, 100)))
+
+
+def test_reading_and_writing_by_open_indices():
+    nodes = [
+        *MASK,
+        make_node("Compress", ["x", "m"], ["y"], axis=0),
+        make_node("NonZero", ["m"], ["where"]),
+        make_node("Squeeze", ["where", "ints0"], ["line"]),
+        make_node("Transpose", ["where"], ["pairs"], perm=[1, 0]),
+        make_node("GatherND", ["x", "pairs"], ["nd"]),
+        make_node("ScatterND", ["x", "pairs", "y2"], ["written"]),
+        make_node("Neg", ["y"], ["y2"]),
+        make_node("Gather", ["z", "line"], ["picked"]),
+        make_node("ReduceMax", ["y"], ["most"], keepdims=0),
+        make_node("ReduceMean", ["x", ], ["mean"], keepdims=0),
+        make_node("ArgMax", ["y"], ["arg"], axis=0),
+    ]  # fmt: skip
+    nodes.insert(5, nodes.pop(7))
+    outputs = dict.fromkeys(("nd", "written", "picked", "most", "mean"), FLOAT) | {"arg": LONG}
+    model = model_of(nodes, {"x": (FLOAT, [6, 2]), "c": (FLOAT, [6]), "z": (FLOAT, [6])}, outputs)
+    feeds = conditions(6, ("x", x_of(6, 2)), ("z", x_of(6)))[1:]  # of nothing there is no maximum
+    judged(model, "llvm", *feeds)
+
+
+def test_what_a_caller_may_know_is_asked_for_and_what_has_no_rule_is_named():
+    model = model_of([make_node("Range", ["a", "b", "int1"], ["y"])],
+                     {"a": (LONG, []), "b": (LONG, [])}, {"y": LONG})  # fmt: skip
+    with pytest.raises(WeftError, match="must be known") as told:
+        weft.compile(model)
+    assert "constants=" in str(told.value)
+    nodes = [*MASK, make_node("Compress", ["x", "m"], ["y"], axis=1),
+             make_node("Resize", ["y", "", "", "sizes"], ["z"])]  # fmt: skip
+    model = model_of(nodes, {"x": (FLOAT, [2, 4]), "c": (FLOAT, [4])}, {"z": FLOAT},
+                     sizes=np.array([2, 8]))  # fmt: skip
+    with pytest.raises(WeftError, match=r"Resize.*whose size only data knows"):
+        weft.compile(model)
+
+
+def test_results_are_new_arrays_of_the_true_size(tmp_path):
+    model = model_of([*MASK, make_node("NonZero", ["m"], ["y"])], {"c": (FLOAT, [9])}, {"y": LONG})
+    exe = weft.compile(model)
+    assert str(exe.outputs["y"]) == "y: int64[1, ≤9]"
+    with pytest.raises(InputError, match="only data knows"):
+        exe.call([x_of(9)], [np.zeros((1, 9), np.int64)])
+    exe.save(tmp_path / "m.weft")
+    again = weft.runtime.load(tmp_path / "m.weft")
+    for feed in conditions(9):
+        got = again(feed["c"])
+        np.testing.assert_array_equal(got, np.array(np.nonzero(feed["c"] > 0)))
+        assert got.flags.owndata
