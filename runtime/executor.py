@@ -313,7 +313,8 @@ class Executable(Uncopied):
 
     @guarded
     def profile(self, /, *arrays: Any, repeat: int = 10, **by_name: Any) -> Profile:
-        """The time of each kernel call: the median of ``repeat`` runs, after one to warm up.
+        """The time of each kernel call: the median of ``repeat`` runs, after one to warm up. What
+        loops call again counts again.
 
         Without inputs, floats are random and everything else is zero. An input that is called as a
         parameter of this method is given by position or in a mapping.
@@ -321,10 +322,13 @@ class Executable(Uncopied):
         feed = self.feed(arrays, by_name)
         with self._lock:
             times = self.runner.time(feed, max(1, repeat))
+            counts = getattr(self.runner, "counts", None)
         median = np.median(times, axis=0) * 1e-6
+        if counts is None:
+            counts = np.ones(median.size, np.int64)
         rows = tuple(
-            ProfileRow(step.label, step.kernel, float(ms))
-            for step, ms in zip(self.program.steps, median)
+            ProfileRow(step.label, step.kernel, float(ms), int(n))
+            for step, ms, n in zip(self.program.steps, median, counts, strict=True)
         )
         return Profile(self.name, rows)
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One kernel call: the graph nodes that it computes, the kernel, its milliseconds."""
+    """One kernel call: the graph nodes that it computes, the kernel, its milliseconds, and how
+    often a run makes it, which is once unless loops and branches decide. ``ms`` is for all of
+    them."""
 
     label: str
     kernel: str
     ms: float
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,15 @@ class Profile:
     def __str__(self) -> str:
         rows = sorted(self.rows, key=lambda r: -r.ms)
         wide = max([len(r.kernel) for r in rows], default=6)
-        lines = [f"{'ms':>9}  {'share':>6}  {'kernel':<{wide}}  nodes"]
+        several = any(r.count != 1 for r in rows)
+        times = f"{'times':>7}  " if several else ""
+        lines = [f"{'ms':>9}  {'share':>6}  {times}{'kernel':<{wide}}  nodes"]
         for r in rows:
             label = r.label if len(r.label) <= 60 else r.label[:57] + "..."
-            lines.append(f"{r.ms:9.4f}  {self.share(r):6.1%}  {r.kernel:<{wide}}  {label}")
-        lines.append(f"{self.total_ms:9.4f}  100.0%  {len(rows)} calls of {self.name}")
+            times = f"{r.count:7}  " if several else ""
+            lines.append(f"{r.ms:9.4f}  {self.share(r):6.1%}  {times}{r.kernel:<{wide}}  {label}")
+        calls = sum(r.count for r in rows)
+        lines.append(f"{self.total_ms:9.4f}  100.0%  {calls} calls of {self.name}")
         return "\n".join(lines)
 
 

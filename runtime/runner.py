@@ -39,7 +39,11 @@ class Runner(Protocol):
         ...
 
     def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
-        """Nanoseconds of each step, ``[repeat, steps]``; a run before them does not count."""
+        """Nanoseconds of each step, ``[repeat, steps]``; a run before them does not count.
+
+        Of a program with control flow, those of all times that a run comes to a step; how many
+        those were in the last run, ``[steps]``, is then the attribute ``counts``.
+        """
         ...
 
     def close(self) -> None:

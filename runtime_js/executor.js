@@ -9,11 +9,12 @@
  */
 
 import { allocate, dtypeOf, findNaN, isFloat, sizeOf } from './dtype.js';
-import { DeviceError, DisposedError, NumericError, checkAborted } from './errors.js';
+import { DisposedError, NumericError, checkAborted } from './errors.js';
 import { FlowRun } from './flowrun.js';
 import { Layout } from './layout.js';
 import { makePlan } from './plan.js';
 import { Profile, randomFeeds } from './profile.js';
+import { kindOf } from './program.js';
 import { Queue } from './queue.js';
 import { Tensor, bind } from './tensor.js';
 
@@ -32,6 +33,15 @@ import { Tensor, bind } from './tensor.js';
  * @typedef {object} RunOptions
  * @property {AbortSignal} [signal] stops waiting; what a device already started runs to its end
  *   before the next call
+ */
+
+/**
+ * One run: milliseconds of each step, how often it ran, and what moved between devices.
+ *
+ * @typedef {object} Measured
+ * @property {Float64Array} times
+ * @property {Int32Array} counts
+ * @property {{slot: number, from: string, to: string, ms: number}[]} moves
  */
 
 export class Executor {
@@ -108,7 +118,8 @@ export class Executor {
   }
 
   /**
-   * The time of each kernel call: the median of `repeat` runs, after one to warm up.
+   * The time of each kernel call: the median of `repeat` runs, after one to warm up. What loops call
+   * again counts again.
    *
    * @param {Readonly<Record<string, TensorLike>>} [feeds] by default floats are random and all else
    *   is zero
@@ -118,77 +129,89 @@ export class Executor {
   async profile(feeds, { repeat = 10, signal } = {}) {
     const profile = new Profile();
     const { slots, steps } = this.program;
-    await this.#measure(
-      feeds ?? randomFeeds(this.inputs),
-      repeat,
-      signal,
-      (k, ms, device) => {
-        const { label, kernel } = steps[k];
-        profile.add(`s${k}`, { label, kernel, device, ms });
-      },
-      ({ slot, from, to }, i, ms) => {
+    const own = kindOf(this.program.target);
+    await this.#measure(feeds ?? randomFeeds(this.inputs), repeat, signal, ({ times, moves }) => {
+      for (const [k, { label, kernel, device }] of steps.entries()) {
+        profile.add(`s${k}`, { label, kernel, device: device || own, ms: times[k] });
+      }
+      for (const [i, { slot, from, to, ms }] of moves.entries()) {
         const label = `${slots[slot].name}: ${from} to ${to}`;
         profile.add(`m${i}`, { label, kernel: '', device: to, ms });
-      },
-    );
+      }
+    });
     return profile.rows();
   }
 
   /**
    * The milliseconds of each step in each of `repeat` runs, after one to warm up; without the moves
-   * between devices.
+   * between devices. `counts`: how often each step ran in the last of them.
    *
    * @param {Readonly<Record<string, TensorLike>>} feeds
    * @param {{repeat: number, signal?: AbortSignal}} options
-   * @returns {Promise<number[][]>}
+   * @returns {Promise<{rows: Float64Array[], counts: Int32Array}>}
    */
   async time(feeds, { repeat, signal }) {
-    /** @type {number[][]} */
+    /** @type {Float64Array[]} */
     const rows = [];
-    await this.#measure(feeds, repeat, signal, (k, ms) => {
-      if (k === 0) rows.push([]);
-      rows[rows.length - 1][k] = ms;
+    /** @type {Int32Array} */
+    let counts = new Int32Array(this.program.steps.length);
+    await this.#measure(feeds, repeat, signal, (run) => {
+      rows.push(run.times);
+      counts = run.counts;
     });
-    return this.program.steps.length ? rows : Array.from({ length: repeat }, () => []);
+    return { rows, counts };
   }
 
   /**
    * @param {Readonly<Record<string, TensorLike>>} feeds
    * @param {number} repeat
    * @param {AbortSignal | undefined} signal
-   * @param {(step: number, ms: number, device: string) => void} onStep
-   * @param {(move: {slot: number, from: string, to: string}, action: number, ms: number) => void}
-   *   [onMove]
+   * @param {(run: Measured) => void} onRun
    */
-  async #measure(feeds, repeat, signal, onStep, onMove) {
-    if (this.program.flow.length) {
-      throw new DeviceError('the steps of a program with loops or branches are not timed one by one.', {
-        where: this.program.name,
-        hint: 'time whole runs',
-      });
-    }
+  async #measure(feeds, repeat, signal, onRun) {
     const arrays = bind(this.inputs, feeds, this.program.name);
     return this.#queue.run(
       async () => {
         await this.#makeReady({ signal });
         await this.#run(arrays, signal);
-        for (let k = 0; k < Math.max(1, repeat); k++) {
-          for (const [i, action] of this.plan.actions.entries()) {
-            if (action.op === 'move') {
-              const begin = performance.now();
-              await this.#move(action, signal);
-              onMove?.(action, i, performance.now() - begin);
-              continue;
-            }
-            const { device, begin, end } = action;
-            const times = await this.#device(device).time(begin, end);
-            times.forEach((ms, j) => onStep(begin + j, ms, device));
-          }
-        }
+        for (let k = 0; k < Math.max(1, repeat); k++) onRun(await this.#measured(signal));
       },
       signal,
       'the profile',
     );
+  }
+
+  /**
+   * One run with the inputs of the last one.
+   *
+   * @param {AbortSignal | undefined} signal
+   * @returns {Promise<Measured>}
+   */
+  async #measured(signal) {
+    const { program, plan } = this;
+    const times = new Float64Array(program.steps.length);
+    const counts = new Int32Array(program.steps.length);
+    /** @type {Measured['moves']} */
+    const moves = [];
+    const add = (/** @type {number} */ begin, /** @type {Float64Array} */ some) => {
+      for (const [j, ms] of some.entries()) {
+        times[begin + j] += ms;
+        counts[begin + j]++;
+      }
+    };
+    if (program.flow.length) await new FlowRun(program, plan, this.devices, signal).all(add);
+    for (const action of plan.actions) {
+      if (action.op !== 'move') {
+        const { device, begin, end } = action;
+        add(begin, await this.#device(device).time(begin, end));
+        continue;
+      }
+      const { slot, from, to } = action;
+      const begin = performance.now();
+      await this.#move(action, signal);
+      moves.push({ slot, from, to, ms: performance.now() - begin });
+    }
+    return { times, counts, moves };
   }
 
   /** What the devices hold now. */

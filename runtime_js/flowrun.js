@@ -33,8 +33,13 @@ export class FlowRun {
   /** @type {Map<number, Set<string>>} the devices that have a root's newest elements */
   #places = new Map();
 
-  /** Run all that there is to run. */
-  async all() {
+  /**
+   * Run all that there is to run.
+   *
+   * @param {(begin: number, times: Float64Array, device: string) => void} [onTimes] is told how many
+   *   milliseconds each step took, from step `begin` on, whenever some have run; they run one by one
+   */
+  async all(onTimes) {
     const read = (/** @type {number} */ slot) => this.#value(slot);
     for await (const [begin, end] of ranges(this.program.flow, read)) {
       checkAborted(this.signal, 'the run');
@@ -42,8 +47,12 @@ export class FlowRun {
         let next = k + 1;
         while (next < end && this.#kinds[next] === this.#kinds[k]) next++;
         if (this.devices.size > 1) await this.#bring(k, next);
-        const done = this.#device(this.#kinds[k]).run(k, next);
-        if (done) await done;
+        const device = this.#device(this.#kinds[k]);
+        if (onTimes) onTimes(k, await device.time(k, next), this.#kinds[k]);
+        else {
+          const done = device.run(k, next);
+          if (done) await done;
+        }
         this.#wrote(k, next);
         k = next;
       }

@@ -144,8 +144,8 @@ def rows_of(program: Program, profile: Profile, by_kernel: bool = False) -> list
         key, label = (p.kernel, "") if by_kernel else (number, p.label)
         old = rows.get(key, KernelTime(p.kernel, label, 0.0, 0, 0))
         rows[key] = KernelTime(
-            p.kernel, label, old.ms + p.ms, old.flops + flops,
-            old.bytes + bytes_moved(kernels[p.kernel]),
+            p.kernel, label, old.ms + p.ms, old.flops + p.count * flops,
+            old.bytes + p.count * bytes_moved(kernels[p.kernel]),
         )  # fmt: skip
     return sorted(rows.values(), key=lambda r: -r.ms)
 

@@ -37,6 +37,7 @@ class DeviceProgram(ABC):
     """
 
     plan: BlockPlan
+    counts: np.ndarray | None = None
     _open = False  # whether there may be something to give back
     _passed = False  # whether the kernels that are loaded were given numbers
     _running = _ending = False  # whether it is inside of a run, and is to be closed after it
@@ -121,8 +122,9 @@ class DeviceProgram(ABC):
         """The elements of tensors after all that was started, in arrays of their own."""
 
     @abstractmethod
-    def _measure(self, repeat: int) -> np.ndarray:
-        """Nanoseconds of each step, one row a run."""
+    def _measure(self, begin: int, end: int, repeat: int) -> np.ndarray:
+        """Run the steps [begin, end) after all that was started; the nanoseconds of each, one row
+        a run."""
 
     @abstractmethod
     def _free(self) -> None:
@@ -156,16 +158,18 @@ class DeviceProgram(ABC):
         return deliver(outputs, out)
 
     def time(self, arrays: Sequence[np.ndarray], repeat: int) -> np.ndarray:
-        """Nanoseconds of each call, one row a run; one run before them does not count."""
-        if self.program.flow:
-            raise DeviceError(
-                "the steps of a program with loops or branches cannot be timed one by one there.",
-                where=self.program.name,
-                hint="time whole runs: exe.benchmark()",
-            )
+        """Nanoseconds of each step, one row a run; see :meth:`Runner.time`."""
         with self._run():
-            keep = self._enter(arrays)
-            rows = self._measure(repeat + 1)
+            keep, flow = self._enter(arrays), self.program.flow
+            if not flow:
+                rows = self._measure(0, len(self.program.steps), repeat + 1)
+            else:
+                rows = np.zeros((repeat + 1, len(self.program.steps)))
+                for row in rows:
+                    self.counts = np.zeros(row.size, np.int64)
+                    for begin, end in ranges(flow, self._value):
+                        row[begin:end] += self._measure(begin, end, 1)[0]
+                        self.counts[begin:end] += 1
             del keep
         return rows[1:]
 

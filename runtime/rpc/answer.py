@@ -116,7 +116,11 @@ class Answering:
         feeds = self._feeds(held, header, parts)
         arrays = [feeds[name] for name in held.exe.inputs]
         rows = held.runner.time(arrays, int(header["repeat"])) * 1e-6
-        return "times", {"rows": len(rows)}, [np.ascontiguousarray(rows)]
+        sent = [np.ascontiguousarray(rows)]
+        counts = getattr(held.runner, "counts", None)
+        if counts is not None:
+            sent.append(counts.astype(np.int32))
+        return "times", {"rows": len(rows)}, sent
 
     def _put(self, header: Mapping[str, Any], parts: list[np.ndarray]) -> Answer:
         return "kept", {"handle": self._keep(self._arrays, parts[0])}, ()

@@ -56,6 +56,7 @@ class AwayProgram:
         self._link: Link | None = None
         self._handle = 0
         self.devices: tuple[str, ...] = ()  # what it runs on, in words
+        self.counts: np.ndarray | None = None
         with self._peer.session(program.name) as session:
             self._load(session)
 
@@ -134,7 +135,8 @@ class AwayProgram:
         with self._peer.session(self.program.name) as session:
             self._load(session)
             fields, parts = self._given(session, arrays)
-            _, (part,) = session.ask("time", {**fields, "repeat": repeat}, parts)
+            _, (part, *counts) = session.ask("time", {**fields, "repeat": repeat}, parts)
+        self.counts = counts[0].view(np.int32).astype(np.int64) if counts else None
         return part.view(np.float64).reshape(repeat, len(self.program.steps)) * _NS
 
     def bench(self, arrays: Sequence[Any], number: int, repeat: int) -> np.ndarray:

@@ -84,6 +84,7 @@ _ANSWERS = (
     Kind("loaded", ("handle", "devices")),
     Kind("kept", ("handle",)),
     Kind("results", parts="the outputs that are sent, or the array"),
+    # Where loops and branches decide, a second part: how often each step ran, int32[steps].
     Kind("times", ("rows",), parts="milliseconds, float64[rows, steps]; of whole runs, one a row"),
     Kind("stated", ("programs", "arrays", "buffers", "bytes")),
     Kind("error", ("name", "message", "where", "hint")),

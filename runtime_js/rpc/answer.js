@@ -141,8 +141,11 @@ export function answering(platform) {
       const { repeat } = message.header;
       const found = program(message.header);
       const feeds = feedsOf(message, found);
-      const rows = await found.executor.time(feeds, { repeat });
-      return { header: { kind: 'times', rows: rows.length }, parts: [Float64Array.from(rows.flat())] };
+      const { rows, counts } = await found.executor.time(feeds, { repeat });
+      const times = new Float64Array(rows.length * counts.length);
+      rows.forEach((row, k) => times.set(row, k * counts.length));
+      const parts = found.executor.program.flow.length ? [times, counts] : [times];
+      return { header: { kind: 'times', rows: rows.length }, parts };
     },
 
     put({ parts }) {

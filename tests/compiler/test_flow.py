@@ -8,12 +8,13 @@ import weft
 from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.graph.graph import Node, Source
 from weft.compiler.graph.skeleton import BRANCH, LOOP
+from weft.compiler.kernels.roofline import rows_of
 from weft.compiler.types import TensorType
 from weft.runtime import flow as flows
 from weft.runtime.artifact import Program
 from weft.runtime.devices.probe import probe
 from weft.runtime.dtype import dtype_of
-from weft.runtime.errors import DeviceError, PackageError
+from weft.runtime.errors import PackageError
 
 TARGETS = ("llvm", "opencl", "webgpu", "opengl", "wasm", "webgl")
 MATRIX = TensorType(dtype_of("float32"), (3, 5))
@@ -155,15 +156,36 @@ def test_damaged_flows_are_refused(damage):
         Program.from_json(data)
 
 
-def test_profiles():
-    """All calls of a step count together on a processor; other devices say that they cannot."""
+@pytest.mark.parametrize("target", TARGETS)
+def test_profiles(target):
+    """A step counts as often as it ran; the outputs of later calls are as ever."""
+    needs(target)
     x, y = np.ones((3, 5), np.float32), np.ones(5, np.float32)
-    rows = weft.compile(looping(5)).profile(x, y, np.float32(1e9), repeat=2).rows
-    assert len(rows) == len(weft.compile(looping(5)).program.steps)
-    needs("opencl")
-    exe = weft.compile(looping(5), "opencl")
-    with pytest.raises(DeviceError, match="benchmark"):
-        exe.profile(x, y, np.float32(1e9))
-    assert exe.benchmark(x, y, np.float32(1e9), repeat=2).times
-    with pytest.raises(weft.WeftError, match="takes no models with loops"):
-        weft.check(looping(5))
+    exe = weft.compile(looping(5), target)
+    before = exe(x, y, np.float32(1e9))
+    (extent,) = flows.extents(exe.program.flow)
+    for limit, even, odd, last in ((1e9, 3, 2, 1), (-1.0, 1, 0, 1), (60.0, 1, 1, 0)):
+        profile = exe.profile(x, y, np.float32(limit), repeat=2)
+        rows = profile.rows
+        assert len(rows) == len(exe.program.steps)
+        (loop,) = (f for f in exe.program.flow if isinstance(f, flows.Loop))
+        want = [1] * len(rows)
+        for part, count in ((loop.even, even), (loop.odd, odd), (loop.last, last)):
+            for run in part:
+                want[run.begin : run.end] = [count] * (run.end - run.begin)
+        assert [r.count for r in rows] == want
+        assert all(r.ms == 0 for r in rows if not r.count)
+        assert sum(r.ms for r in rows[extent.begin : extent.end]) > 0
+        assert f"{sum(want)} calls of" in str(profile)
+    for a, b in zip(exe(x, y, np.float32(1e9)), before):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_rates_of_a_loop_are_those_of_all_its_trips():
+    x, y = np.ones((3, 5), np.float32), np.ones(5, np.float32)
+    exe = weft.compile(looping(6))
+    profile = exe.profile(x, y, np.float32(1e9), repeat=1)
+    facts = exe.program.meta["kernels"]
+    want = sum(r.count * facts[r.kernel]["flops"] for r in profile.rows)
+    assert sum(r.flops for r in rows_of(exe.program, profile)) == want
+    assert max(r.count for r in profile.rows) == 3

@@ -74,7 +74,7 @@ class Half(DeviceProgram):
     def _fetch(self, roots):
         raise AssertionError
 
-    def _measure(self, repeat):
+    def _measure(self, begin, end, repeat):
         raise AssertionError
 
 

@@ -20,6 +20,7 @@ class FlowRunner:
         self._program, self._storage, self._arena = program, storage, arena
         self._runners: dict[tuple[int, int], Callable[[], None]] = {}
         self._values: dict[int, np.ndarray] = {}
+        self.counts = np.zeros(len(steps), np.int64)  # of the last run that was timed, by step
 
     def __call__(self) -> None:
         runners = self._runners
@@ -30,12 +31,14 @@ class FlowRunner:
             run()
 
     def time(self) -> np.ndarray:
-        """Nanoseconds of each step, all its calls together."""
+        """Nanoseconds of each step, all its calls together; ``counts`` says how many."""
         total = np.zeros(len(self._steps), np.int64)
+        self.counts = np.zeros_like(total)
         for begin, end in ranges(self._flow, self._read):
             times = np.zeros(end - begin + 1, np.int64)
             CPUDevice().run(self._steps[begin:end], times)
             total[begin:end] += np.diff(times)
+            self.counts[begin:end] += 1
         return total
 
     def _read(self, k: int) -> int:

@@ -87,6 +87,7 @@ class CPUProgram:
     Raises :class:`DeviceError` when this machine cannot run the code or has too little memory.
     """
 
+    counts: np.ndarray | None = None
     takes_sizes = True  # a program whose sizes are known only per call, as it is
 
     def __init__(self, program: Program, codes: Mapping[str, bytes], storage: Storage):
@@ -208,15 +209,17 @@ class CPUProgram:
         repeat: int,
         out: Sequence[np.ndarray] | None = None,
     ) -> np.ndarray:
-        """Nanoseconds of each step, one row a run; a run before them does not count. What loops
-        call again counts again. ``out`` as in :meth:`run`."""
+        """Nanoseconds of each step, one row a run; see :meth:`Runner.time`. ``out`` as in
+        :meth:`run`."""
         idle, frame = self.idle, self.frame()
         try:
             values = self._values(arrays, out)
             _keep, _blocks = self._enter(frame, arrays, values), self._blocks(frame, out, values)
             frame.call()
             if isinstance(frame.call, FlowRunner):
-                return np.array([frame.call.time() for _ in range(repeat)])
+                rows = np.array([frame.call.time() for _ in range(repeat)])
+                self.counts = frame.call.counts
+                return rows
             times = np.zeros((repeat, len(frame.steps) + 1), np.int64)
             for row in times:
                 self._device.run(frame.steps, row)

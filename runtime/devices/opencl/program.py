@@ -199,12 +199,12 @@ class CLProgram(DeviceProgram):
             for kernel, total, threads in self._calls[begin:end]
         ]
 
-    def _measure(self, repeat: int) -> np.ndarray:
-        rows = np.zeros((repeat, len(self._calls)))
+    def _measure(self, begin: int, end: int, repeat: int) -> np.ndarray:
+        rows = np.zeros((repeat, end - begin))
         self.device.queue.finish()  # the inputs are there
         self._copies.clear()
         for row in rows:
-            events = self._enqueue(self.device.timed, 0, len(self._calls))
+            events = self._enqueue(self.device.timed, begin, end)
             self.device.timed.finish()
             for k, event in enumerate(events):
                 if event is not None:

@@ -220,15 +220,15 @@ class GLProgram(DeviceProgram):
         for call in self._calls[begin:end]:
             self._draw(self.gl, call)
 
-    def _measure(self, repeat: int) -> np.ndarray:
-        rows, gl = np.zeros((repeat, len(self._calls))), self.gl
+    def _measure(self, begin: int, end: int, repeat: int) -> np.ndarray:
+        rows, gl = np.zeros((repeat, end - begin)), self.gl
         for row in rows:
             gl.Finish()
-            for k, call in enumerate(self._calls):
-                begin = time.perf_counter_ns()
+            for k, call in enumerate(self._calls[begin:end]):
+                start = time.perf_counter_ns()
                 self._draw(gl, call)
                 gl.Finish()
-                row[k] = time.perf_counter_ns() - begin
+                row[k] = time.perf_counter_ns() - start
         return rows
 
     def _free(self) -> None:

@@ -40,6 +40,8 @@ _lock = forks.renewed(
 _busy = False  # whether the thread that has the lock is inside
 forks.in_child(sys.modules[__name__], lambda module: setattr(module, "_busy", False))
 _BINDINGS = {"r": "read-only-storage", "w": "storage", "s": "uniform"}
+# Pipeline, bindings, workgroups along x, y, z.
+_Call = tuple[Any, Any, tuple[int, int, int]]
 _QUERIES = 4096  # timestamps of one query set, by the standard
 
 
@@ -55,7 +57,7 @@ class WebGPUProgram(DeviceProgram):
         self._uniforms: list[tuple[Any, list[int]]] = []  # a buffer, the slots of its words
         self._passed = False
         self._layouts: dict[tuple[str, ...], Any] = {}
-        self._calls: list[tuple[Any, Any, tuple[int, int, int]]] = []
+        self._calls: list[_Call] = []
 
     def _find(self) -> None:
         self.wgpu = api.module()
@@ -290,28 +292,28 @@ class WebGPUProgram(DeviceProgram):
         group.end()  # submitted with the copies of the outputs
 
     @staticmethod
-    def _dispatch(group: Any, call: tuple[Any, Any, tuple[int, int, int]]) -> None:
+    def _dispatch(group: Any, call: _Call) -> None:
         pipeline, bindings, workgroups = call
         group.set_pipeline(pipeline)
         group.set_bind_group(0, bindings)
         group.dispatch_workgroups(*workgroups)
 
-    def _measure(self, repeat: int) -> np.ndarray:
-        rows = np.zeros((repeat, len(self._calls)))
-        if self._calls:
-            with self._clock() as clock:
+    def _measure(self, begin: int, end: int, repeat: int) -> np.ndarray:
+        rows = np.zeros((repeat, end - begin))
+        if end > begin:
+            with self._clock(self._calls[begin:end]) as clock:
                 for row in rows:
                     row[:] = clock()
         return rows
 
     @contextmanager
-    def _clock(self) -> Iterator[Callable[[], np.ndarray]]:
-        """A function that runs all kernels once and returns the nanoseconds of each."""
+    def _clock(self, calls: Sequence[_Call]) -> Iterator[Callable[[], np.ndarray]]:
+        """A function that makes the calls once and returns the nanoseconds of each."""
         if not self.gpu.has_timestamps:
-            yield self._clock_on_host
+            yield lambda: self._clock_on_host(calls)
             return
         device, usage = self.gpu.device, self.wgpu.BufferUsage
-        count, per_set = len(self._calls), _QUERIES // 2
+        count, per_set = len(calls), _QUERIES // 2
         sets = [
             device.create_query_set(type="timestamp", count=2 * min(per_set, count - first))
             for first in range(0, count, per_set)
@@ -322,7 +324,7 @@ class WebGPUProgram(DeviceProgram):
 
         def clock() -> np.ndarray:
             encoder = device.create_command_encoder()
-            for k, call in enumerate(self._calls):
+            for k, call in enumerate(calls):
                 at = 2 * (k % per_set)
                 group = encoder.begin_compute_pass(
                     timestamp_writes={
@@ -348,14 +350,14 @@ class WebGPUProgram(DeviceProgram):
             for thing in (*sets, resolved, mapped):
                 thing.destroy()
 
-    def _clock_on_host(self) -> np.ndarray:
+    def _clock_on_host(self, calls: Sequence[_Call]) -> np.ndarray:
         queue, times = self.gpu.device.queue, []
 
         def wait() -> None:  # wgpu 0.32 cannot wait for a queue alone
             queue.read_buffer(self._buffers[0], 0, 16)
 
         wait()
-        for call in self._calls:
+        for call in calls:
             begin = time.perf_counter_ns()
             encoder = self.gpu.device.create_command_encoder()
             group = encoder.begin_compute_pass()
