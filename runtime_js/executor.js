@@ -343,7 +343,8 @@ export class Executor {
         results.get(root) ??
         this.#published.get(root) ??
         fed.get(root) ??
-        allocate(dtypeOf(program.slots[root].dtype), 0); // an output of no elements
+        // An output of no elements, or one that only a branch or a loop makes which did not run.
+        allocate(dtypeOf(program.slots[root].dtype), sizeOf(program.slots[root].physical));
       outputs[name] = this.#output(data, slot, owned);
     }
     return outputs;

@@ -33,9 +33,10 @@ from ...runtime.rpc.client import Remote
 from ..driver import compile_options, resolved
 from ..frontends import read_graph
 from ..graph.evaluate import evaluate_nodes
-from ..graph.graph import Graph, Node
+from ..graph.graph import Graph
 from ..graph.group import Group
-from ..graph.skeleton import refuse_flow
+from ..graph.skeleton import has_flow
+from ..graph.watch import watched
 from ..kernels.cache import KernelCache
 from ..kernels.program import assemble
 from ..options import CompileOptions, ProgressCallback
@@ -43,6 +44,7 @@ from ..passes.pipeline import GraphPipeline
 from ..tune.records import Records
 from ..web.remote import HERE, Job, in_pages, place_of, run_away
 from . import judges
+from .flow import FlowCheck
 from .report import Report, TensorRow, distance
 from .tolerances import Tolerance, of_models
 
@@ -138,7 +140,8 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
     goal = resolved(target)
     place = _place(goal, judge)
     graph = read_graph(model, options)
-    refuse_flow(graph, "weft check")
+    if has_flow(graph):
+        return _compare_flow(model, graph, options, judge, place)
     pipeline = GraphPipeline(graph, options)
     graph, groups = pipeline.cut(goal)
     names, watched = watch(graph, groups, goal, options)
@@ -168,6 +171,39 @@ def compare(model: Any, options: CompileOptions, judge: CheckOptions) -> Report:
         pipeline.graph.name, str(target), judge.against, limit, tuple(rows),
         tuple(n for n in names if n not in expected), devices,
     )  # fmt: skip
+
+
+def _compare_flow(
+    model: Any, graph: Graph, options: CompileOptions, judge: CheckOptions, place: str | Remote
+) -> Report:
+    """As :func:`compare`, for a graph with loops or branches: the outputs of the whole, and what
+    each kernel made when it ran last."""
+    (target,) = options.targets
+    goal, tell = resolved(target), options.progress
+    flow = FlowCheck(graph, goal, options)
+    _runs_whole(flow.program, goal, place)
+    feeds = complete(flow.program, judge.inputs, judge.seed)
+    tell("run", 0, 2)
+    real, seen, devices = _run(flow.program, flow.watched, feeds, place)
+    tell("run", 1, 2)
+    if judge.against == "interp":
+        outputs, values = flow.by_reference(feeds)
+    elif judge.against == HOST:
+        outputs, values = flow.by_llvm(feeds), {}
+    else:
+        known, names = options.constants, {*graph.outputs, *flow.at_top}
+        outputs = judges.by_onnxruntime(model, graph, feeds, known, names)
+        values = {key: outputs[key.name] for key in flow.at_top.values() if key.name in outputs}
+    tell("run", 2, 2)
+    limit = judge.limit(goal)
+    rows = flow.rows(seen, values, limit)
+    rows += [
+        TensorRow(o, "the program as it is", f"output {o!r}", distance(real[o], outputs[o], limit))
+        for o in graph.outputs
+        if o in outputs
+    ]
+    missing = flow.missing(values) if judge.against != "interp" else ()
+    return Report(graph.name, str(target), judge.against, limit, tuple(rows), missing, devices)
 
 
 def _place(goal: Target, judge: CheckOptions) -> str | Remote:
@@ -208,21 +244,8 @@ def watch(
     graph: Graph, groups: Sequence[Group], target: Target, options: CompileOptions
 ) -> tuple[dict[str, str], Executable]:
     """The program whose outputs are all tensors that its kernels make; each tensor's name, and the
-    output that has its elements. What is stored in a layout is copied to be read."""
-    names: dict[str, str] = {}
-    nodes, types, copies = list(graph.nodes), dict(graph.types), []
-    for o in (o for g in groups for o in g.outputs if graph.types[o].size):
-        names[o] = o
-        layout = types[o].layout
-        if layout is not None and not layout.is_row_major:
-            names[o] = f"{o} (copied)"
-            types[names[o]] = replace(types[o], layout=None)
-            copies.append(Node("identity", (o,), (names[o],)))
-    whole = graph.replace(
-        nodes=(*nodes, *copies), types=types,
-        outputs=tuple(dict.fromkeys([*names.values(), *graph.outputs])),
-    )  # fmt: skip
-    steps = [*groups, *(Group.of(whole, [c]) for c in copies)]
+    output that has its elements."""
+    names, whole, steps = watched(graph, groups)
     return names, assemble(whole, steps, target, options)
 
 

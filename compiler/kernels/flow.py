@@ -20,6 +20,7 @@ from ..graph.builder import GraphBuilder
 from ..graph.graph import Graph
 from ..graph.group import Group
 from ..graph.skeleton import Choice, Fail, Item, Repeat, Section, Skeleton, sections_of, unused
+from ..graph.watch import watched
 from ..options import CompileOptions
 from ..passes.memory import Lifetime, place, without_views
 from ..passes.pipeline import GraphPipeline
@@ -38,6 +39,8 @@ class _Compiled:
     steps: tuple[Group, ...]
     kernels: tuple[CompiledGroup, ...]
     roots: Mapping[str, str]
+    outputs: tuple[str, ...]
+    seen: Mapping[str, str]  # of a watched section: the tensors that groups make, as which outputs
 
     def root(self, name: str) -> str:
         return self.roots.get(name, name)
@@ -52,29 +55,55 @@ class _Call:
 
 def assemble_flow(skeleton: Skeleton, target: Target, options: CompileOptions) -> Executable:
     """The executable of a skeleton, for a resolved target."""
-    compiler = _Compiler(target, options)
-    sections = {s: compiler.section(s) for s in dict.fromkeys(sections_of(skeleton.items))}
-    writer = _Writer(skeleton, sections, compiler)
-    tree = writer.write(skeleton.items, {})
-    outputs = writer.outputs()
-    codes, holders = link_all(compiler.compiled, target, options)
-    program = writer.program(tree, outputs, target, holders)
-    return Executable(program, codes, writer.params)
+    return FlowBuild(skeleton, target, options).executable
+
+
+class FlowBuild:
+    """A skeleton on its way to a program for a resolved target, and what it was made of.
+
+    With ``watch`` every tensor that a group makes becomes an output of its own, which has what it
+    was when it was made last: ``seen`` has the names of these outputs by section and tensor.
+    ``graphs`` are the sections' optimised graphs, ``groups`` what became kernels.
+    """
+
+    def __init__(
+        self, skeleton: Skeleton, target: Target, options: CompileOptions, *, watch: bool = False
+    ):
+        compiler = _Compiler(target, options, watch)
+        sections = {s: compiler.section(s) for s in dict.fromkeys(sections_of(skeleton.items))}
+        writer = _Writer(skeleton, sections, compiler)
+        tree = writer.write(skeleton.items, {})
+        outputs = writer.outputs()
+        taken = {*outputs}
+        self.seen: dict[tuple[Section, str], str] = {}
+        for key, slot in writer.seen.items():
+            name = self.seen[key] = unused(f"{key[0].graph.name}: {key[1]}", taken)
+            taken.add(name)
+            outputs[name] = slot
+        codes, holders = link_all(compiler.compiled, target, options)
+        program = writer.program(tree, outputs, target, holders)
+        self.executable = Executable(program, codes, writer.params)
+        self.graphs = {s: c.graph for s, c in sections.items()}
+        self.groups = {s: c.steps for s, c in sections.items()}
 
 
 class _Compiler:
     """Compiles sections, and kernels that copy."""
 
-    def __init__(self, target: Target, options: CompileOptions):
-        self._target, self._options = target, options
+    def __init__(self, target: Target, options: CompileOptions, watch: bool):
+        self._target, self._options, self._watch = target, options, watch
         self.compiled: dict[str, CompiledGroup] = {}  # by symbol
         self._copies: dict[TensorType, CompiledGroup] = {}
 
     def section(self, section: Section) -> _Compiled:
         pipeline = GraphPipeline(section.graph, self._options)
         graph, groups = pipeline.cut(replace(self._target, num_threads=0))
+        outputs, seen = graph.outputs, {}
+        if self._watch:
+            seen, graph, groups = watched(graph, groups)
         steps, roots = without_views(graph, not_empty(graph, groups))
-        return _Compiled(graph, tuple(steps), self._kernels(graph, steps), roots)
+        kernels = self._kernels(graph, steps)
+        return _Compiled(graph, tuple(steps), kernels, roots, outputs, seen)
 
     def copy(self, t: TensorType) -> CompiledGroup:
         """The kernel that copies a tensor."""
@@ -104,6 +133,7 @@ class _Writer:
         self._names: set[str] = set()
         self._values: dict[str, int] = {}
         self.params: dict[str, np.ndarray] = {}
+        self.seen: dict[tuple[Section, str], int] = {}  # slots of what is watched
         self._constants: dict[tuple[int, str], int] = {}
         self._held: list[np.ndarray] = []  # so that no other array gets its identity
         self._public = {v: o for o, v in skeleton.outputs.items()}
@@ -161,8 +191,10 @@ class _Writer:
         at = {i: self._value(v, env) for i, v in zip(graph.inputs, s.inputs)}
         made = {o for g in c.steps for o in g.outputs}
         copies: list[tuple[str, int]] = []
-        for o, v in zip(graph.outputs, s.outputs):
-            root, slot = c.root(o), self._value(v, env)
+        outputs = [(o, self._value(v, env)) for o, v in zip(c.outputs, s.outputs)]
+        outputs += [(o, self._seen(s, name, graph.types[o])) for name, o in c.seen.items()]
+        for o, slot in outputs:
+            root = c.root(o)
             if root in made and root not in at:
                 at[root] = slot
             elif graph.types[o].size:
@@ -193,6 +225,11 @@ class _Writer:
         self._calls.append(_Call(self._compiler.copy(t), (source, target), f"copy of {label}"))
 
     # -- slots ------------------------------------------------------------------------------------
+
+    def _seen(self, s: Section, name: str, t: TensorType) -> int:
+        if (s, name) not in self.seen:
+            self.seen[s, name] = self._slot(f"{s.graph.name}: {name}", "output", t)
+        return self.seen[s, name]
 
     def _value(self, value: str, env: Mapping[str, str]) -> int:
         value = env.get(value, value)

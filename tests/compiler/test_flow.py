@@ -1,14 +1,18 @@
 """Graphs with loops and branches: one program, the same on every target, in packages too."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 import weft
+from weft.compiler.graph import evaluate
 from weft.compiler.graph.builder import GraphBuilder
+from weft.compiler.graph.evaluate import evaluate_graph
 from weft.compiler.graph.graph import Node, Source
 from weft.compiler.graph.skeleton import BRANCH, LOOP
 from weft.compiler.kernels.roofline import rows_of
+from weft.compiler.ops import get
 from weft.compiler.types import TensorType
 from weft.runtime import flow as flows
 from weft.runtime.artifact import Program
@@ -189,3 +193,55 @@ def test_rates_of_a_loop_are_those_of_all_its_trips():
     want = sum(r.count * facts[r.kernel]["flops"] for r in profile.rows)
     assert sum(r.flops for r in rows_of(exe.program, profile)) == want
     assert max(r.count for r in profile.rows) == 3
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("limit", [60.0, -1.0])
+def test_checks(target, limit):
+    """The kernels of a body are compared as they ran last, the outputs as they are."""
+    needs(target)
+    feeds = {"X": np.ones((3, 5), "f"), "Y": np.arange(5, dtype="f"), "L": np.float32(limit)}
+    report = weft.check(looping(7), target, inputs=feeds)
+    assert report.ok and {"x", "z"} <= {r.tensor for r in report.rows}
+    assert {"add", "less"} <= {w for r in report.rows for w in r.ops.split(" + ")}
+
+
+@pytest.mark.parametrize("against", ["interp", "llvm"])
+def test_checks_leave_out_what_did_not_run(against):
+    feeds = {"C": np.array([True]), "X": np.ones((3, 5), "f")}
+    report = weft.check(branching(), against=against, inputs=feeds)
+    ops = {w for r in report.rows for w in r.ops.split(" + ")}
+    assert report.ok and "neg" not in ops and {r.tensor for r in report.rows} >= {"b"}
+    assert ("exp" in ops) == (against == "interp")
+
+
+def test_a_check_names_the_kernel_of_a_body_that_is_wrong(monkeypatch):
+    """The reference of one operator is made another one: the body's tensor comes first."""
+
+    def other(op):
+        found = get(op)
+        return replace(found, reference=wrong) if op == "mul" else found
+
+    def wrong(inputs, attrs):
+        return [np.asarray(a) + np.float32(1) for a in get("mul").reference(inputs, attrs)]
+
+    feeds = {"X": np.ones((3, 5), "f"), "Y": np.arange(5, dtype="f"), "L": np.float32(1e3)}
+    monkeypatch.setattr(evaluate, "get", other)
+    report = weft.check(looping(3), inputs=feeds)
+    assert not report.ok and report.first is not None and "mul" in report.first.ops
+    assert {"x", "the program as it is"} <= {r.tensor for r in report.bad} | {
+        r.ops for r in report.bad
+    }
+
+
+def test_references_of_loops_and_branches():
+    """Graphs by the references of their operators are what the loops say."""
+    for count, limit in ((-1, 1e3), (0, 1e3), (5, 1e9), (5, -1.0)):
+        x, y = np.ones((3, 5), np.float32), np.arange(5, dtype=np.float32)
+        made = evaluate_graph(looping(count), {"X": x, "Y": y, "L": np.float32(limit)})
+        _, *want = looped(x, y, limit, count)
+        for name, a in zip(("x", "z"), want):
+            np.testing.assert_allclose(made[name], a, rtol=1e-6)
+    for cond in (True, False):
+        made = evaluate_graph(branching(), {"C": np.array([cond]), "X": x})
+        np.testing.assert_allclose(made["a"], np.exp(x) if cond else np.ones((3, 5)), rtol=1e-6)
