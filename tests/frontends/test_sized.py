@@ -7,6 +7,7 @@ import pytest
 import weft
 from onnx import TensorProto, helper
 from onnx.helper import make_node
+from weft.compiler.frontends.onnx import control
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import InputError, WeftError
 
@@ -191,6 +192,67 @@ def test_reading_and_writing_by_open_indices():
     model = model_of(nodes, {"x": (FLOAT, [6, 2]), "c": (FLOAT, [6]), "z": (FLOAT, [6])}, outputs)
     feeds = conditions(6, ("x", x_of(6, 2)), ("z", x_of(6)))[1:]  # of nothing there is no maximum
     judged(model, "llvm", *feeds)
+
+
+def value(name, kind, *shape):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def doubling():
+    """x = 2 x until its sum reaches L; each step makes a row."""
+    nodes = [
+        make_node("Add", ["xi", "xi"], ["xn"]),
+        make_node("ReduceSum", ["xn"], ["s"], keepdims=0),
+        make_node("Less", ["s", "L"], ["go"]),
+        make_node("Neg", ["xn"], ["row"]),
+    ]
+    inputs = [value("i", LONG), value("on", TensorProto.BOOL), value("xi", FLOAT, 3)]
+    outputs = [value("go", TensorProto.BOOL), value("xn", FLOAT, 3), value("row", FLOAT, 3)]
+    return helper.make_graph(nodes, "body", inputs, outputs)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_loops_that_make_as_many_rows_as_data_say(target):
+    nodes = [
+        *COUNT,
+        make_node("Loop", ["int9", "on", "x"], ["until", "rows"], body=doubling()),
+        make_node("Loop", ["k", "on", "x"], ["often", "few"], body=doubling()),
+        make_node("Concat", ["rows", "few"], ["all"], axis=0),
+        make_node("ReduceSum", ["all", "ints0"], ["total"], keepdims=0),
+    ]
+    names = ("until", "rows", "often", "few", "all", "total")
+    inputs = {"x": (FLOAT, [3]), "c": (FLOAT, [4]), "L": (FLOAT, [])}
+    model = model_of(nodes, inputs, dict.fromkeys(names, FLOAT), on=np.array(True))
+    some, ones = np.array([1, -1, 1, 1], np.float32), np.ones(3, np.float32)
+    feeds = [{"x": ones, "c": c, "L": np.array(limit, np.float32)}
+             for c, limit in ((some, 0), (some, 100), (-some, 1e9), (-abs(some), 20))]  # fmt: skip
+    judged(model, target, *feeds)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("both", [True, False])
+def test_branches_that_make_several_sizes(target, both, monkeypatch):
+    """Computed both, and as one or the other."""
+    if not both:
+        monkeypatch.setattr(control, "MAX_EXTRA_WORK", 0)
+    then = helper.make_graph(
+        [make_node("Mul", ["y", "y"], ["a"]), make_node("Shape", ["y"], ["sa"])],
+        "then", [], [value("a", FLOAT, None), value("sa", LONG, 1)],
+    )  # fmt: skip
+    other = helper.make_graph(
+        [make_node("Concat", ["y", "c"], ["b"], axis=0), make_node("Shape", ["b"], ["sb"])],
+        "other", [], [value("b", FLOAT, None), value("sb", LONG, 1)],
+    )  # fmt: skip
+    nodes = [
+        *MASK,
+        make_node("Compress", ["c", "m"], ["y"], axis=0),
+        make_node("ReduceSum", ["c"], ["s"], keepdims=0),
+        make_node("Greater", ["s", "zero"], ["q"]),
+        make_node("If", ["q"], ["z", "sz"], then_branch=then, else_branch=other),
+        make_node("ReduceSum", ["z"], ["total"], keepdims=0),
+    ]
+    outputs = {"z": FLOAT, "total": FLOAT, "sz": LONG}
+    judged(model_of(nodes, {"c": (FLOAT, [5])}, outputs), target, *conditions(5))
 
 
 def test_what_a_caller_may_know_is_asked_for_and_what_has_no_rule_is_named():

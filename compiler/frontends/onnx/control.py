@@ -18,6 +18,7 @@ from ....runtime.errors import ModelError, WeftError
 from ...graph.skeleton import FLOW
 from ...ops import get
 from ...ops.opdef import Kind
+from ..sized import choices
 from .bodies import Bodies
 from .context import NodeContext
 from .flow import Item, Row, Trips, branch, repeat, undecided
@@ -97,9 +98,10 @@ def _select(walk: Walk, n: NodeContext, condition: str, a: str, b: str) -> str:
     if one is not None and two is not None and len(one) == len(two):
         parts = [_select(walk, n, condition, x, y) for x, y in zip(one, two)]
         return UNKNOWN if UNKNOWN in parts else walk.sequences.make(parts)
-    if not (is_tensor(a) and is_tensor(b)) or n.typeof(a) != n.typeof(b):
+    s = n.sizing
+    if not (is_tensor(a) and is_tensor(b) and choices.alike(s, a, s, b)):
         return UNKNOWN
-    return n.add("where", [condition, a, b])
+    return choices.select(s, condition, a, b)
 
 
 def _described(walk: Walk, name: str) -> str:
@@ -135,7 +137,10 @@ def _loop(bodies: Bodies, site: NodeSite) -> Converted:
         n.error(f"the body has {len(graph.output)} outputs, too few for the node.")
     trips, going = _known(n, 0, "trip count"), _known(n, 1, "condition")
     given, rows, unknown = site.inputs[2:], [Row()] * scans, _UNKNOWN in (trips, going)
-    if unknown and scans:
+    most = math.inf if trips is None else trips
+    if trips is _UNKNOWN:
+        most = n.sizing.emitter.values.interval(n.inputs[0], 0)[1]
+    if unknown and scans and most == math.inf:
         for i in (0, 1):
             _ask(walk, n, i)
     as_data = Trips(
@@ -143,6 +148,7 @@ def _loop(bodies: Bodies, site: NodeSite) -> Converted:
         n.inputs[0] if trips is _UNKNOWN else "",
         n.inputs[1] if going is _UNKNOWN else "",
         bool(n.input(1)) or trips is None,
+        -1 if most == math.inf else max(int(most), 0),
     )
     before = _Before(walk)
     if (unknown or (trips or 0) * len(graph.node) > UNROLLED) and 0 not in (trips, going):
@@ -285,6 +291,8 @@ def _scanned(bodies: Bodies, site: NodeSite, n: NodeContext, inputs: list[str]) 
     carried = len(inputs) - count
     if count < 1 or carried < 0:
         n.error(f"num_scan_inputs is {count}, of {len(inputs)} inputs.")
+    if any(i in bodies.walk.emitter.sizes for i in inputs):
+        n.unsupported("a tensor whose size only data knows")
     graph = bodies.body(site, len(inputs))
     outs = len(graph.output) - carried
     if outs < 0 or len(site.node.output) > carried + outs:

@@ -22,6 +22,7 @@ from ...graph.graph import Graph, Node
 from ...graph.skeleton import BRANCH, FAIL, LOOP, always_goes_on
 from ...types import TensorType
 from ..emit import Emitter
+from ..sized import Sizing, choices
 from .scope import UNKNOWN, Scope, free_names, is_tensor
 from .site import NodeSite
 from .warn import warn
@@ -44,13 +45,20 @@ class Row:
 @dataclass(frozen=True)
 class Trips:
     """How many steps a loop has: ``count`` at most, -1 where that is not known; ``limit`` is the
-    tensor that says it then. ``first`` is the tensor that says whether there is a first one; "":
-    there is. ``decides``: the body says whether there is another one."""
+    tensor that says it then, ``most`` what it says at most, where that is known. ``first`` is the
+    tensor that says whether there is a first one; "": there is. ``decides``: the body says whether
+    there is another one."""
 
     count: int
     limit: str = ""
     first: str = ""
     decides: bool = True
+    most: int = -1
+
+    @property
+    def bound(self) -> int:
+        """How many there are at most; -1: any number."""
+        return self.count if self.count >= 0 else self.most
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,12 @@ class _Inside:
                 made = inner.builder.input(inner.fresh(tensor), t.dtype, t.shape)
                 self.captures.append(tensor)
             self._captured[tensor] = made
+            stated = self.outer.values.stated.get(tensor)
+            if stated is not None:
+                inner.values.stated[made] = stated
+            sizes = self.outer.sizes.get(tensor, {})
+            if sizes:
+                inner.sizes[made] = {axis: self.capture(size) for axis, size in sizes.items()}
         return self._captured[tensor]
 
     def input(self, hint: str, t: TensorType) -> str:
@@ -133,6 +147,11 @@ class _Inside:
         """A constant inside."""
         return self.emitter.constant(array, self.site.source.node or "constant")
 
+    @property
+    def sizing(self) -> Sizing:
+        """What adds operators with sizes that only data knows, inside."""
+        return Sizing(self.emitter, self.site.source.node or "size", self.site.source)
+
     def type(self, name: str) -> TensorType:
         """The type of a tensor inside."""
         return self.emitter.builder.types[name]
@@ -180,10 +199,17 @@ def branch(walk: Walk, site: NodeSite, then: GraphProto, other: GraphProto) -> S
         parts[k] = part, part.fail([like.type(name) for name in found], e)
         _warn_of_failing(walk, site, ("then_branch", "else_branch")[k], e)
     (a, yes), (b, no) = parts
-    for x, y in zip(yes, no):
-        if a.type(x) != b.type(y):
+    one, two, axes = a.sizing, b.sizing, []
+    for k, (x, y) in enumerate(list(zip(yes, no))):
+        if not choices.alike(one, x, two, y):
             undecided(walk, site, f", and whose branches make {a.type(x)} and {b.type(y)}")
             return site.unknown
+        axes.append(choices.open_axes(one, x, two, y))
+        shape = choices.bounds(one, x, two, y)
+        sizes = [[s.number(s.extent(v, e)) for e in axes[k]] for s, v in ((one, x), (two, y))]
+        yes[k], no[k] = choices.widened(one, x, shape), choices.widened(two, y, shape)
+        yes += sizes[0]
+        no += sizes[1]
     captures = list(dict.fromkeys((*a.captures, *b.captures)))
     graphs = []
     for part, found in parts:
@@ -193,7 +219,10 @@ def branch(walk: Walk, site: NodeSite, then: GraphProto, other: GraphProto) -> S
         graphs.append(part.finish(found, ()))
     types = [a.type(x) for x in yes]
     inputs = [site.inputs[0], *captures]
-    return _node(walk, site, BRANCH, inputs, types, then=graphs[0], other=graphs[1])
+    made = _node(walk, site, BRANCH, inputs, types, then=graphs[0], other=graphs[1])
+    results, sizes = made[: len(axes)], iter(made[len(axes) :])
+    s = Sizing(walk.emitter, site.source.node or "size", site.source)
+    return [s.declare(t, {k: next(sizes) for k in e}) for t, e in zip(results, axes)]
 
 
 def undecided(walk: Walk, site: NodeSite, what: str) -> None:
@@ -236,10 +265,13 @@ def repeat(
     if not all(map(is_tensor, state)):
         walk.miss(f"{kind} over sequences, as often as data decide", site)
         return None
-    outer, part = walk.emitter.builder, _Inside(walk, site)
+    part = _Inside(walk, site)
+    if any(s in walk.emitter.sizes for s in state):
+        walk.miss(f"{kind} whose state is a tensor whose size only data knows", site)
+        return None
     number = part.input("step", TensorType(INT64, ()))
     going = part.input("going", TensorType(BOOL, ()))
-    inside = [part.input("state", _plain(outer.types[s])) for s in state]
+    inside = [part.input("state", _plain(walk.emitter.builder.types[s])) for s in state]
     if items:
         slices = [_slice(part, i, number, trips.count) for i in items]
         found = part.run(graph, [*inside, *slices])
@@ -258,33 +290,79 @@ def repeat(
         on = going
     elif part.type(on).shape:
         on = part.add("reshape", [on], shape=())
-    for k, (s, name) in enumerate(zip(state, after)):
-        if outer.types[s] != part.type(name):
-            change = f"changes from {outer.types[s]} to {part.type(name)}"
-            walk.miss(f"{kind} whose state {k} {change}", site)
-            return None
-    if made and (trips.count < 0 or trips.first or not part.always_goes_on(on, going)):
-        walk.miss(f"{kind} that makes a row a step, as many as data decide", site)
+    why = _unfit(part, state, after, made, trips)
+    if why:
+        walk.miss(f"{kind} {why}", site)
         return None
-    before, ins, outs = [], [], []
+    open_ = bool(trips.limit or trips.first) or not part.always_goes_on(on, going)
+    lines = _Lines(part, number, trips.bound, counted=bool(made) and open_)
     for name, row in zip(made, rows):
-        t = part.type(name)
-        axis = row.axis % (len(t.shape) + 1)
-        whole = TensorType(t.dtype, (*t.shape[:axis], trips.count, *t.shape[axis:]))
-        if whole.nbytes > MAX_ROWS:
-            walk.miss(f"{kind} with rows of {whole}", site)
-            return None
-        zero = walk.emitter.constant(np.zeros((), t.dtype.numpy), "zero")
-        before += walk.emitter.add("expand", [zero], {"shape": whole.shape}, "rows", site.source)
-        ins.append(part.tensor("rows", whole))
-        outs.append(_filled(part, name, ins[-1], axis, row.backward, number))
-    body = part.finish([on, *after, *outs], [number, going, *inside, *ins])
-    given = [*state, *before]
-    return _node(
+        lines.add(name, row)
+    body = part.finish([on, *after, *lines.outs], [number, going, *inside, *lines.ins])
+    given = [*state, *lines.before]
+    ends = _node(
         walk, site, LOOP, [trips.limit, trips.first, *given, *part.captures],
-        [part.type(o) for o in (*after, *outs)],
+        [part.type(o) for o in (*after, *lines.outs)],
         body=body, count=trips.count, state=len(given),
     )  # fmt: skip
+    return [*ends[: len(after)], *lines.results(ends[len(after) :])]
+
+
+def _unfit(
+    part: _Inside, state: Sequence[str], after: Sequence[str], made: Sequence[str], trips: Trips
+) -> str:
+    """What cannot be of a loop with this state before and after a step, and these rows; "" where
+    all can."""
+    types = part.outer.builder.types
+    for k, (s, name) in enumerate(zip(state, after)):
+        if types[s] != part.type(name):
+            return f"whose state {k} changes from {types[s]} to {part.type(name)}"
+    if any(name in part.emitter.sizes for name in (*after, *made)):
+        return "that makes tensors whose size only data knows"
+    if made and trips.bound < 0:
+        return "that makes a row a step, as many as data decide, without a bound"
+    for name in made:
+        whole = part.type(name).nbytes * trips.bound
+        if whole > MAX_ROWS:
+            return f"with {trips.bound} rows of {part.type(name)}"
+    return ""
+
+
+class _Lines:
+    """The rows that the steps of a loop make, as part of its state: ``before`` the first step, and
+    what ``ins`` and ``outs`` of the body are. Where data decide how many there are they are
+    ``counted``; there is room for ``bound``."""
+
+    def __init__(self, part: _Inside, number: str, bound: int, *, counted: bool):
+        self.part, self.number, self.bound, self.counted = part, number, bound, counted
+        self.before: list[str] = []
+        self.ins: list[str] = []
+        self.outs: list[str] = []
+        self.axes: list[int] = []
+        if counted:
+            self.before.append(part.outer.constant(np.zeros((), np.int64), "steps"))
+            self.ins.append(part.tensor("steps", TensorType(INT64, ())))
+            self.outs.append(part.add("add", [number, part.constant(np.array(1, np.int64))]))
+
+    def add(self, name: str, row: Row) -> None:
+        """Collect what is ``name`` in each step."""
+        part, t = self.part, self.part.type(name)
+        axis = row.axis % (len(t.shape) + 1)
+        whole = TensorType(t.dtype, (*t.shape[:axis], self.bound, *t.shape[axis:]))
+        zero = part.outer.constant(np.zeros((), t.dtype.numpy), "zero")
+        source = part.site.source
+        self.before += part.outer.add("expand", [zero], {"shape": whole.shape}, "rows", source)
+        self.ins.append(part.tensor("rows", whole))
+        self.outs.append(_filled(part, name, self.ins[-1], axis, row.backward, self.number))
+        self.axes.append(axis)
+
+    def results(self, made: Sequence[str]) -> Sequence[str]:
+        """The rows, of what the loop makes of ``before``."""
+        if not self.counted:
+            return made
+        steps, *lines = made
+        s = Sizing(self.part.outer, self.part.site.source.node or "size", self.part.site.source)
+        return [s.declare(t, {axis: steps}) for t, axis in zip(lines, self.axes)]
 
 
 def _filled(part: _Inside, name: str, buffer: str, axis: int, backward: bool, number: str) -> str:

@@ -8,7 +8,8 @@ second part of a concatenation begins there) a rule writes into the graph, in or
 when the operator is added (``rules.py``, ``moves.py``). An operator without a rule is refused.
 
 ``values.py`` says what is known of the integers of small tensors, and so gives the bounds;
-``sizing.py`` has the arithmetic of sizes; ``compaction.py`` what makes sizes out of data.
+``sizing.py`` has the arithmetic of sizes; ``compaction.py`` what makes sizes out of data,
+``choices.py`` what branches make.
 """
 
 from __future__ import annotations
