@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.dtype import DType
 from ..graph import folding
 from ..graph.builder import GraphBuilder
 from ..graph.graph import Source
 from ..ops import get
+from .narrow import Narrow
 from .sized import Values, rules
 
 Labels = tuple[str | int, ...]
@@ -30,9 +32,9 @@ class Emitter:
         self.builder = GraphBuilder(name)
         self.reserved = frozenset(reserved)  # names that only :meth:`rename` may give
         self.made: set[str] = set()  # tensors added since the walk last cleared it
-        self.bits: dict[str, int] = {}  # tensors of whole bytes that hold numbers of fewer bits
         self.strings: dict[str, Labels] = {}  # tensors of strings: their numbers index these
         self.columns: dict[str, Labels] = {}  # tensors of maps: what the columns are the values of
+        self.narrow: dict[str, Narrow] = {}  # tensors that hold numbers of a narrower type
         self.budget = FOLD_BUDGET
         self.sizes: dict[str, dict[int, str]] = {}  # of axes that only data knows how long they are
         self.values = Values(self)
@@ -87,6 +89,10 @@ class Emitter:
         self.made.add(name)
         return name
 
+    def element(self, name: str) -> DType | Narrow:
+        """The element type of a tensor in the model: its own, unless that only holds it."""
+        return self.narrow.get(name) or self.builder.types[name].dtype
+
     def fresh(self, hint: str) -> str:
         """A name that neither a tensor has nor the model uses."""
         name = self.builder.fresh(hint)
@@ -117,16 +123,6 @@ class Emitter:
             if ins != n.inputs or outs != n.outputs:
                 b.nodes[k] = replace(n, inputs=ins, outputs=outs)
 
-    def keep_bits(self, op: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        """After a node that moves elements: its results have as few bits as its inputs."""
-        few = [self.bits[i] for i in inputs if i in self.bits]
-        if few and op not in ("Cast", "DequantizeLinear"):
-            types = self.builder.types
-            kinds = {types[i].dtype for i in inputs if i in self.bits}
-            for o in outputs:
-                if o in types and types[o].dtype in kinds:
-                    self.bits.setdefault(o, max(few))
-
     def keep_labels(self, source: str, copy: str) -> None:
         """Note that ``copy`` holds the numbers of ``source``, whatever they stand for."""
         for known in (self.strings, self.columns):
@@ -148,5 +144,5 @@ class Emitter:
 
 def _by_name(e: Emitter) -> tuple[dict[str, Any], ...]:
     """What is known of tensors beside their types."""
-    tables: tuple[Any, ...] = (e.bits, e.strings, e.columns, e.sizes, e.values.stated)
+    tables: tuple[Any, ...] = (e.narrow, e.strings, e.columns, e.sizes, e.values.stated)
     return tables

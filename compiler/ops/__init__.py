@@ -38,6 +38,7 @@ _MODULES: tuple[str, ...] = (
     "softmax",
     "attention",
     "quantize",
+    "small_float",
     "scan",
     "topk",
     "compact",

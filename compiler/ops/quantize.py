@@ -1,4 +1,4 @@
-"""Linear quantisation to integers of 8, 16 or 32 bits, and back.
+"""Linear quantisation to integers of 8, 16 or 32 bits or to small floats, and back.
 
 ``scale`` and ``zero_point`` are one number, one per index along ``axis``, or (``block_size`` > 0)
 one per block of ``block_size`` elements along ``axis``.
@@ -29,6 +29,7 @@ from .common import (
 )
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .reduce import reduce_over
+from .small_float import format_of, np_rounded, rounded
 
 
 def _params_checked(name: str, types: Types, a: Attrs) -> TensorType:
@@ -81,12 +82,16 @@ def _saturate(value: Expr, to: DType) -> Expr:
     return cast(if_then_else(te.isnan(value), low, inside), to)
 
 
-# -- quantize_linear: saturate(round(x / scale) + zero_point)
+# -- quantize_linear: saturate(round(x / scale) + zero_point), of small floats without the round
 
 
 def _q_infer(types, a):
     t, to = _params_checked("quantize_linear", types, a), dtype_of(a["to"])
-    if not to.is_int or to.bits > 16:
+    if a["format"]:
+        format_of(a["format"])
+        if to != FLOAT32:
+            raise GraphError(f"quantize_linear holds {a['format']} as float32, not {to}.")
+    elif not to.is_int or to.bits > 16:
         raise GraphError(f"quantize_linear makes integers of 8 or 16 bits, not {to}.")
     if len(types) > 2 and types[2] is not None and types[2].dtype != to:
         raise GraphError(f"quantize_linear: the zero point is {types[2]}, the result {to}.")
@@ -99,9 +104,12 @@ def _quantize(inputs, a, out):
     zero = inputs[2] if len(inputs) > 2 else None
 
     def body(*i):
-        value = te.round_even(cast(x[i], FLOAT32) / cast(_param(scale, i, a), FLOAT32))
+        value = cast(x[i], FLOAT32) / cast(_param(scale, i, a), FLOAT32)
+        value = value if a["format"] else te.round_even(value)
         if zero is not None:
             value = value + cast(_param(zero, i, a), FLOAT32)
+        if a["format"]:
+            return rounded(value, a["format"], a["saturate"])
         return _saturate(value, out[0].dtype)
 
     return [make(out[0].shape, body, "quantize_linear")]
@@ -111,9 +119,12 @@ def _np_quantize(arrays, a):
     x, scale = some(arrays[0]), some(arrays[1])
     to = dtype_of(a["to"])
     with np.errstate(all="ignore"):
-        y = np.rint(x.astype(np.float32) / _np_param(scale, x, a).astype(np.float32))
+        y = x.astype(np.float32) / _np_param(scale, x, a).astype(np.float32)
+        y = y if a["format"] else np.rint(y)
         if len(arrays) > 2 and arrays[2] is not None:
             y = y + _np_param(arrays[2], x, a).astype(np.float32)
+    if a["format"]:
+        return [np_rounded(y, a["format"], a["saturate"])]
     y = np.where(np.isnan(y), to.min, y)
     return [convert_array(np.asarray(np.clip(y, to.min, to.max)), to)]
 
@@ -123,7 +134,8 @@ def _np_quantize(arrays, a):
 
 def _dq_infer(types, a):
     t = _params_checked("dequantize_linear", types, a)
-    check_domain("dequantize_linear", "int", t)
+    if t.dtype != FLOAT32:  # it holds small floats
+        check_domain("dequantize_linear", "int", t)
     if len(types) > 2 and types[2] is not None and types[2].dtype != t.dtype:
         raise GraphError(f"dequantize_linear: the zero point is {types[2]}, the input {t}.")
     to = dtype_of(a["to"]) if a["to"] else some(types[1]).dtype
@@ -136,9 +148,10 @@ def _dequantize(inputs, a, out):
     d = wide(some(scale).dtype)
 
     def body(*i):
-        value = cast(x[i], INT32)
+        exact = FLOAT32 if x.dtype.is_float else INT32
+        value = cast(x[i], exact)
         if zero is not None:
-            value = value - cast(_param(zero, i, a), INT32)
+            value = value - cast(_param(zero, i, a), exact)
         return cast(cast(value, d) * cast(_param(scale, i, a), d), out[0].dtype)
 
     return [make(out[0].shape, body, "dequantize_linear")]
@@ -148,10 +161,11 @@ def _np_dequantize(arrays, a):
     x, scale = some(arrays[0]), some(arrays[1])
     own, to = dtype_of(scale.dtype), dtype_of(a["to"] or scale.dtype)
     d = wide(own).numpy
-    value = x.astype(np.int32)
+    exact = np.float32 if x.dtype == np.float32 else np.int32
+    value = x.astype(exact)
     with np.errstate(all="ignore"):
         if len(arrays) > 2 and arrays[2] is not None:
-            value = value - _np_param(arrays[2], x, a).astype(np.int32)
+            value = value - _np_param(arrays[2], x, a).astype(exact)
         y = value.astype(d) * _np_param(scale, x, a).astype(d)
     return [convert_array(np.asarray(y), to)]
 
@@ -216,7 +230,12 @@ _AXIS = {
 OPS: tuple[OpDef, ...] = (
     OpDef(
         "quantize_linear", Kind.BROADCAST, _q_infer, _quantize, _np_quantize,
-        {**_AXIS, "to": Attr(str, "uint8", "dtype of the result")}, 2, 3,
+        {
+            **_AXIS,
+            "to": Attr(str, "uint8", "dtype of the result"),
+            "format": Attr(str, "", "of small floats, as of round_float, held as float32"),
+            "saturate": Attr(bool, True, "as of round_float"),
+        }, 2, 3,
         doc="Inputs x, scale, zero point (optional). Computed in float32; halves round to even.",
     ),
     OpDef(

@@ -1,9 +1,12 @@
 """Operators of one input, casts included."""
 
 import numpy as np
+from weft.compiler.ops.small_float import FORMATS
 
 from op_cases import Case, rand
 
+# Between two numbers of a format, when scaled by a power of two or its greatest number.
+_HALVES = np.arange(-72, 73, dtype=np.float32) / 8
 _SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.5, -2.5, 0.5, 3.0], np.float32)
 _FLOATS = ("float64", "float16", "bfloat16")
 
@@ -122,6 +125,19 @@ CASES = [
     ),
     Case("cast", [rand(dtype="int64")], {"to": "float32"}),
     Case("cast", [rand(0, 3)], {"to": "int32"}),
+    *(
+        Case("round_float", [x], {"format": f, "saturate": s}, note=note)
+        for f in FORMATS
+        for note, x, s in (
+            ("", rand(3, 7), True),
+            ("wide", rand(41, low=-600, high=600), True),
+            ("wide", rand(41, low=-600, high=600), False),
+            ("special", _SPECIAL, f == "float8e5m2"),
+            ("edges", _HALVES * np.float32(FORMATS[f].max / 8), False),
+        )
+    ),
+    Case("round_float", [rand(0, 3)], {"format": "float8e5m2"}),
+    Case("round_float", [rand()], {"format": "float8e5m2"}),
     Case("bitcast", [rand(2, 5)], {"to": "int32"}),
     Case("bitcast", [rand(2, 5, dtype="int64", low=0)], {"to": "float64"}, atol=0),
     Case("bitcast", [rand(7, dtype="float16")], {"to": "uint16"}),

@@ -54,6 +54,16 @@ CASES = [
     Case("quantize_linear", [rand(9, dtype="float16"), rand(dtype="float16", low=0.1)], int_atol=1),
     Case("quantize_linear", [rand(9, dtype="int32"), rand(low=0.5)], {"to": "int8"}, int_atol=1),
     Case("quantize_linear", [_NAN, rand(low=0.5)], note="special"),
+    *(
+        Case(
+            "quantize_linear",
+            [rand(2, 3, 5), np.float32([0.5, 0.25, 2]), np.zeros(3, np.float32)],
+            {"to": "float32", "format": f, "saturate": s},
+        )
+        for f, s in (("float8e4m3fn", True), ("float8e5m2", False), ("float4e2m1", True))
+    ),
+    Case("dequantize_linear", [rand(2, 3), rand(3, low=0.1), np.zeros(3, np.float32)], {"axis": 1}),
+    Case("dequantize_linear", [rand(2, 3), rand(3, low=0.1, dtype="float16")]),
     *(  # 0 / 0 is the lowest, anything else / 0 saturates
         Case(
             "quantize_linear",

@@ -18,10 +18,11 @@ from ....runtime.errors import ModelError, UnsupportedError
 from ...graph.graph import Source
 from ...types import TensorType
 from ..emit import Emitter
+from ..narrow import Narrow
 from ..sized import Sizing
 from ..sized.arguments import Number, known, numbers
 from .scope import UNKNOWN, Sequences
-from .tensors import TensorReader, narrow_bits
+from .tensors import TensorReader, narrow_type
 from .warn import warn
 
 REQUIRED: Any = object()  # the default of NodeContext.attr: the attribute must be there
@@ -99,10 +100,9 @@ class NodeContext:
         """Whether the node states the attribute, rather than leaving it to its default."""
         return name in self._attributes
 
-    def attr_bits(self, name: str) -> int | None:
-        """As :meth:`bits`, of an attribute that is a tensor."""
-        a = self._attributes[name]
-        return narrow_bits(a.t.data_type)
+    def attr_narrow(self, name: str) -> Narrow | None:
+        """As :meth:`narrow`, of an attribute that is a tensor."""
+        return narrow_type(self._attributes[name].t.data_type)
 
     def attr(self, name: str, default: Any = REQUIRED) -> Any:
         """The attribute as a Python value: int, float, str, a tuple of these, or an array."""
@@ -143,10 +143,19 @@ class NodeContext:
         """The type of a tensor by its weft name, also of one just added."""
         return self._emitter.builder.types[name]
 
-    def bits(self, i: int) -> int | None:
-        """Of input ``i``, whose type has whole bytes, the fewer bits that its numbers have; None
-        where they have all of them."""
-        return self._emitter.bits.get(self.input(i))
+    def narrow(self, i: int) -> Narrow | None:
+        """The element type of input ``i`` in the model, where its type here only holds it."""
+        return self.narrow_of(self.input(i))
+
+    def narrow_of(self, name: str) -> Narrow | None:
+        """As :meth:`narrow`, of a tensor by its weft name."""
+        return self._emitter.narrow.get(name)
+
+    def hold(self, name: str, narrow: Narrow | None) -> str:
+        """Note that a tensor just added holds elements of ``narrow``; returns its name."""
+        if narrow is not None:
+            self._emitter.narrow[name] = narrow
+        return name
 
     def is_const(self, i: int) -> bool:
         """Whether the value of input ``i`` is known at compile time (not so for an absent one)."""
@@ -231,13 +240,9 @@ class NodeContext:
         type; returns its name."""
         return self.sizing.declare(tensor, sizes)
 
-    def constant(self, array: np.ndarray, bits: int | None = None) -> str:
-        """A constant tensor, of numbers of ``bits``. Check the size of what a file asks for before
-        making ``array``."""
-        name = self._emitter.constant(np.asarray(array), self._hint)
-        if bits is not None:
-            self._emitter.bits[name] = bits
-        return name
+    def constant(self, array: np.ndarray) -> str:
+        """A constant tensor. Check the size of what a file asks for before making ``array``."""
+        return self._emitter.constant(np.asarray(array), self._hint)
 
     def as_strings(self, indices: str, strings: Sequence[str]) -> str:
         """``indices``, int64, as a tensor of ``strings``; of no other node's."""

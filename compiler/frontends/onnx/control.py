@@ -24,7 +24,7 @@ from .context import NodeContext
 from .flow import Item, Row, Trips, branch, repeat, undecided
 from .scope import UNKNOWN, is_tensor
 from .site import NodeSite
-from .tensors import stored_dtype
+from .tensors import narrow_type, stored_dtype
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -239,7 +239,8 @@ def _stack(
             walk.miss(f"{site.node.op_type} {site.operator} of no steps, of unknown shapes", site)
             return UNKNOWN
         dims.insert(axis, 0)
-        return n.constant(np.zeros(dims, dtype.numpy))
+        made = n.constant(np.zeros(dims, dtype.numpy))
+        return n.hold(made, narrow_type(declared.elem_type))
     shape = n.typeof(rows[0]).shape
     if any(n.typeof(r) != n.typeof(rows[0]) for r in rows):
         walk.miss(f"{site.node.op_type} {site.operator} whose steps make several shapes", site)
@@ -248,7 +249,8 @@ def _stack(
     if not 0 <= axis <= len(shape):
         n.error(f"the axis {axis} of a scan output is out of range for {len(shape) + 1} axes.")
     lines = [n.add("reshape", [r], shape=(*shape[:axis], 1, *shape[axis:])) for r in rows]
-    return lines[0] if len(lines) == 1 else n.add("concat", lines, axis=axis)
+    whole = lines[0] if len(lines) == 1 else n.add("concat", lines, axis=axis)
+    return n.hold(whole, n.narrow_of(rows[0]))
 
 
 # --- Scan and SequenceMap ---------------------------------------------------------------------
@@ -256,12 +258,13 @@ def _stack(
 
 def _item(n: NodeContext, name: str, axis: int, at: int) -> str:
     """``name[..., at, ...]`` along ``axis``."""
-    shape = n.typeof(name).shape
+    shape, narrow = n.typeof(name).shape, n.narrow_of(name)
     starts = tuple(at if k == axis else 0 for k in range(len(shape)))
     cut = tuple(1 if k == axis else d for k, d in enumerate(shape))
     if cut != shape:
         name = n.add("slice", [name], starts=starts, shape=cut)
-    return n.add("reshape", [name], shape=shape[:axis] + shape[axis + 1 :])
+    item = n.add("reshape", [name], shape=shape[:axis] + shape[axis + 1 :])
+    return n.hold(item, narrow)
 
 
 def _scan(bodies: Bodies, site: NodeSite) -> Converted:

@@ -91,6 +91,8 @@ class _Inside:
                 t = outer.types[tensor]
                 made = inner.builder.input(inner.fresh(tensor), t.dtype, t.shape)
                 self.captures.append(tensor)
+            if tensor in self.outer.narrow:
+                inner.narrow[made] = self.outer.narrow[tensor]
             self._captured[tensor] = made
             stated = self.outer.values.stated.get(tensor)
             if stated is not None:
@@ -109,6 +111,7 @@ class _Inside:
         """The outputs of ``graph`` for tensors inside; None where something could not be
         converted."""
         scope, site = Scope(), self.site
+        narrow = [self.outer.narrow[i] for i in site.inputs if i in self.outer.narrow]
         inputs = {i.name for i in graph.input}
         for name in sorted(free_names(graph) - inputs):
             tensor = site.around.scope.get(name)
@@ -125,6 +128,10 @@ class _Inside:
         with self.walk.inside(self.emitter):
             found = self.walk.bodies.run_in(site, graph, scope)
         if found is None or not all(map(is_tensor, found)):
+            return None
+        narrow += [self.emitter.narrow[i] for i in found if i in self.emitter.narrow]
+        if narrow:
+            self.walk.miss(f"{site.node.op_type} {site.operator} of {narrow[0]} elements", site)
             return None
         return found
 

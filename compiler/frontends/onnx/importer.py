@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from ....runtime.labels import LABELS, labels_text
 from ...graph.graph import Graph, Source
 from ...types import TensorType
 from ..emit import Emitter, Labels
+from ..narrow import narrowed
 from ..signature import SymbolicType, UnboundGraph, solve
 from .reader import Model, symbolic_type
 from .scope import Scope, all_names, is_tensor, live, ordered, reads
+from .tensors import narrow_type, stored_dtype
 from .walk import Surroundings, Walk
 from .warn import ModelWarning, warn
 
@@ -99,6 +102,22 @@ def _metadata(model: Model) -> dict[str, str]:
     return {p.key: p.value for p in model.proto.metadata_props if p.key != LABELS}
 
 
+class _Added:
+    """Adds operators for a graph input."""
+
+    def __init__(self, emitter: Emitter, name: str):
+        self._emitter, self._name = emitter, name
+
+    def add(self, op: str, inputs: Sequence[str], **attrs: Any) -> str:
+        """Add an operator of one output; returns its name."""
+        source = Source("", self._name, "")
+        return self._emitter.add(op, inputs, attrs, self._name, source)[0]
+
+    def constant(self, array: np.ndarray) -> str:
+        """A constant tensor."""
+        return self._emitter.constant(array, self._name)
+
+
 class _Import:
     """One graph out of a model, with static input types."""
 
@@ -121,7 +140,7 @@ class _Import:
                 b.input(k, t.dtype, t.shape)
             else:
                 b.constant(values[k], k)
-            scope.define(k, k, self.model.file)
+            scope.define(k, self._narrowed(k), self.model.file)
         walk.initializers(graph, scope, top=True)
         wanted = [o.name for o in graph.output]
         if not wanted:
@@ -153,6 +172,21 @@ class _Import:
                 made += axes.values()
         return made
 
+    def _narrowed(self, name: str) -> str:
+        """The tensor for the input ``name``: rounded to the numbers of its type in the model, where
+        weft holds that in another one."""
+        code = next(
+            (v.type.tensor_type.elem_type for v in self.model.proto.graph.input if v.name == name),
+            0,
+        )
+        narrow = narrow_type(code)
+        if narrow is None:
+            return name
+        added = _Added(self.emitter, name)
+        made = narrowed(added, name, self.emitter.builder.types[name].dtype, narrow)
+        self.emitter.narrow[made] = narrow
+        return made
+
     def _output(self, name: str, scope: Scope, walk: Walk) -> str:
         """The tensor for the graph output ``name``, which must have just that name."""
         b = self.emitter.builder
@@ -164,6 +198,12 @@ class _Import:
             raise UnsupportedError(
                 f"the output {name!r} is {kind}; weft gives tensors.", where=self.model.file
             )
+        if tensor != name and name in b.inputs:
+            raise UnsupportedError(
+                f"the output {name!r} is an input whose type weft holds in another one.",
+                where=self.model.file,
+            )
+        self._check_narrow(name, tensor)
         if tensor != name or name not in b.types:
             source = Source(self.model.file, name, "")
             if tensor in b.constants:
@@ -192,6 +232,17 @@ class _Import:
                      f"Executable.labels[{o!r}].")  # fmt: skip
         if found:
             self.emitter.builder.meta[LABELS] = labels_text(found)
+
+    def _check_narrow(self, name: str, tensor: str) -> None:
+        """As :meth:`_check_output`, of types that are held in others."""
+        outputs = self.model.proto.graph.output
+        code = next((o.type.tensor_type.elem_type for o in outputs if o.name == name), 0)
+        if code and narrow_type(code) != self.emitter.narrow.get(tensor):
+            raise ModelError(
+                f"the output {name!r} is declared {narrow_type(code) or stored_dtype(code)}, but "
+                f"the nodes make {self.emitter.element(tensor)}.",
+                where=self.model.file,
+            )
 
     def _check_output(self, name: str, have: TensorType) -> None:
         """The declared element type must be the true one. A shape there is often out of date, as

@@ -10,7 +10,7 @@ from .context import Converter, NodeContext
 def _constant(n: NodeContext) -> str:
     """``Constant`` in each of its forms; strings are not supported."""
     if n.has_attr("value"):
-        return n.constant(n.attr("value"), n.attr_bits("value"))
+        return n.hold(n.constant(n.attr("value")), n.attr_narrow("value"))
     if n.has_attr("sparse_value"):
         return n.constant(n.attr("sparse_value"))
     for name, dtype in (

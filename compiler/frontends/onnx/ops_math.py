@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from ..narrow import EXPONENTS, Narrow, narrowed
 from .context import Converter, NodeContext
-from .tensors import onnx_dtype
+from .tensors import narrow_type, onnx_dtype
 
 _UNARY = {
     "Abs": "abs", "Acos": "acos", "Acosh": "acosh", "Asin": "asin", "Asinh": "asinh",
@@ -120,22 +121,45 @@ def cast(n: NodeContext, tensor: str, to: str) -> str:
 
 
 def _cast(n: NodeContext) -> str:
+    code = n.attr("to")
     if n.strings(0) is not None:
-        if n.attr("to") != TensorProto.STRING:
+        if code != TensorProto.STRING:
             n.unsupported("of strings to numbers")
         return n.inputs[0]
-    return cast(n, n.inputs[0], str(onnx_dtype(n.attr("to"), n.where)))
+    narrow = narrow_type(code)
+    if narrow is not None:
+        return _narrowed(n, narrow)
+    return _cast_to(n, str(onnx_dtype(code, n.where)))
+
+
+def _cast_to(n: NodeContext, to: str) -> str:
+    """The first input, which may hold narrower elements than those of its type, as ``to``."""
+    if n.narrow(0) and str(n.typeof(n.inputs[0]).dtype) == to:
+        return n.add("identity", n.inputs[:1])  # another tensor, whose elements have its type
+    return cast(n, n.inputs[0], to)
+
+
+def _narrowed(n: NodeContext, to: Narrow) -> str:
+    """The first input cast to ``to``."""
+    x = n.inputs[0]
+    if n.narrow(0) == to:
+        return x
+    if to == EXPONENTS:
+        n.unsupported(f"a conversion to {to}")
+    saturate = bool(n.attr("saturate", 1))
+    return n.hold(narrowed(n, x, n.typeof(x).dtype, to, saturate), to)
 
 
 def _cast_like(n: NodeContext) -> str:
-    like = n.type(1)
+    like, narrow = n.type(1), n.narrow(1)
     assert like is not None
-    if n.bits(1):
-        n.unsupported(f"the type of the second input has {n.bits(1)} bits")
-    return cast(n, n.inputs[0], str(like.dtype))
+    return _cast_to(n, str(like.dtype)) if narrow is None else _narrowed(n, narrow)
 
 
 def _bitcast(n: NodeContext) -> str:
+    narrow = n.narrow(0) or narrow_type(n.attr("to"))
+    if narrow is not None:
+        n.unsupported(f"the bits of {narrow}, which weft holds in another type,")
     return n.add("bitcast", n.inputs, to=str(onnx_dtype(n.attr("to"), n.where)))
 
 

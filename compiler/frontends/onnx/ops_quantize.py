@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ....runtime.dtype import dtype_of
+from ..narrow import EXPONENTS
 from .context import Converter, NodeContext
 from .ops_math import cast
-from .tensors import onnx_dtype
+from .tensors import narrow_type, onnx_dtype, stored_dtype
 
 
 def _inputs(n: NodeContext) -> list[str]:
@@ -25,20 +25,30 @@ def _inputs(n: NodeContext) -> list[str]:
 
 def quantize(n: NodeContext) -> str:
     """The result's type is that of the zero point, else ``output_dtype``, else uint8."""
-    zero, code, bits = n.type(2), n.attr("output_dtype", 0), n.bits(2)
-    to = str(zero.dtype) if zero else str(onnx_dtype(code, n.where)) if code else "uint8"
-    axis, block = n.attr("axis", 1), n.attr("block_size", 0)
-    y = n.add("quantize_linear", _inputs(n), axis=axis, block_size=block, to=to)
-    if bits is None:
-        return y
-    signed = dtype_of(to).min < 0
-    least, span = (-(1 << (bits - 1)) if signed else 0), (1 << bits) - 1
-    return n.add("clip", [y], min=least, max=least + span)
+    zero, code = n.type(2), n.attr("output_dtype", 0)
+    narrow = n.narrow(2) if zero else narrow_type(code)
+    if zero and code and (narrow_type(code), stored_dtype(code)) != (narrow, zero.dtype):
+        n.error(f"output_dtype is not the type of the zero point, {narrow or zero.dtype}.")
+    attrs = {"axis": n.attr("axis", 1), "block_size": n.attr("block_size", 0)}
+    if narrow is None:
+        to = str(zero.dtype) if zero else str(onnx_dtype(code, n.where)) if code else "uint8"
+        return n.add("quantize_linear", _inputs(n), **attrs, to=to)
+    if narrow == EXPONENTS:
+        n.error(f"it cannot make {narrow}.")
+    if narrow.is_float:
+        saturate = bool(n.attr("saturate", 1))
+        attrs |= {"format": narrow.name, "saturate": saturate}
+    y = n.add("quantize_linear", _inputs(n), **attrs, to=str(narrow.held))
+    if not narrow.is_float:
+        y = n.add("clip", [y], min=narrow.min, max=narrow.max)
+    return n.hold(y, narrow)
 
 
 def dequantize(n: NodeContext) -> str:
     """The result's type is ``output_dtype``, else the scale's."""
     code = n.attr("output_dtype", 0)
+    if n.narrow(1) and not code:
+        n.unsupported(f"a result of the scale's type, {n.narrow(1)},")
     return n.add(
         "dequantize_linear",
         _inputs(n),

@@ -328,7 +328,8 @@ def _constant_of_shape(n: NodeContext) -> str:
         n.error(f"the shape {shape} has a negative extent.")
     # Broadcasting folds to a constant where that is small, and stays a node where it is not.
     scalar = n.constant(value.reshape(()))
-    return n.add("expand", [scalar], shape=tuple(shape or []))
+    made = n.add("expand", [scalar], shape=tuple(shape or []))
+    return n.hold(made, n.attr_narrow("value") if n.has_attr("value") else None)
 
 
 def _eye_like(n: NodeContext) -> str:

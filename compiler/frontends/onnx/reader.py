@@ -14,9 +14,10 @@ from onnx import ModelProto, TypeProto, ValueInfoProto
 
 from ....runtime.errors import ModelError, UnsupportedError
 from ....runtime.files import read_file
+from ..narrow import EXPONENTS
 from ..registered import ONNX_DOMAINS
 from ..signature import SymbolicType
-from .tensors import TensorReader, onnx_dtype
+from .tensors import TensorReader, narrow_type, onnx_dtype
 
 OLDEST_IR, OLDEST_OPSET = 3, 1
 MOST_BYTES = 1 << 31  # protobuf reads no more; larger models keep their data beside them
@@ -145,7 +146,8 @@ def symbolic_type(value: ValueInfoProto, file: str) -> SymbolicType:
     """The declared type of a graph input or output.
 
     An anonymous dimension gets the name ``input[axis]``. -1 is written for an unknown dimension
-    by several exporters, against the standard, and understood so.
+    by several exporters, against the standard, and understood so. Where weft has not the element
+    type but holds its numbers in another one, that is the type.
     """
     where = f"{file}, {value.name!r}" if file else repr(value.name)
     kind = value.type.WhichOneof("value")
@@ -153,7 +155,13 @@ def symbolic_type(value: ValueInfoProto, file: str) -> SymbolicType:
         raise ModelError("it has no type.", where=where)
     if kind != "tensor_type":
         raise UnsupportedError(f"it is a {kind}; weft has only tensors.", where=where)
-    return SymbolicType(onnx_dtype(value.type.tensor_type.elem_type, where), _dims(value, where))
+    code = value.type.tensor_type.elem_type
+    narrow = narrow_type(code)
+    if narrow is None:
+        return SymbolicType(onnx_dtype(code, where), _dims(value, where))
+    if narrow == EXPONENTS:
+        raise UnsupportedError(f"weft has {narrow} only in constants.", where=where)
+    return SymbolicType(narrow.held, _dims(value, where))
 
 
 def _dims(value: ValueInfoProto, where: str) -> tuple[int | str, ...] | None:

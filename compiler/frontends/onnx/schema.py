@@ -16,7 +16,8 @@ from onnx.defs import OpSchema, SchemaError
 
 from ....runtime.dtype import DType
 from ....runtime.errors import ModelError
-from .tensors import onnx_dtype
+from ..narrow import Narrow
+from .tensors import narrow_type, onnx_dtype
 
 # ONNX Runtime's optimiser writes these into models of operator sets before the one they came with.
 _EARLIER = {"LayerNormalization": 17}
@@ -85,7 +86,11 @@ def check_node(node: NodeProto, domain: str, opset: int, where: str) -> None:
 
 
 def check_types(
-    node: NodeProto, domain: str, opset: int, types: Sequence[DType | None], where: str
+    node: NodeProto,
+    domain: str,
+    opset: int,
+    types: Sequence[DType | Narrow | None],
+    where: str,
 ) -> None:
     """Element types of the inputs (None: absent) against the schema's type variables.
 
@@ -96,7 +101,7 @@ def check_types(
     if schema is None:
         return
     newest = schema_of(node.op_type, domain, onnx.defs.onnx_opset_version()) or schema
-    variables: dict[str, DType] = {}
+    variables: dict[str, DType | Narrow] = {}
     for k, dtype in enumerate(types):
         formal = schema.inputs[min(k, len(schema.inputs) - 1)]
         if dtype is None:
@@ -130,7 +135,7 @@ def _variables(schema: OpSchema) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def _allowed(schema: OpSchema, k: int) -> frozenset[DType]:
+def _allowed(schema: OpSchema, k: int) -> frozenset[DType | Narrow]:
     """The element types of the formal input that takes the ``k``-th input."""
     if not schema.inputs:
         return frozenset()
@@ -140,11 +145,30 @@ def _allowed(schema: OpSchema, k: int) -> frozenset[DType]:
 
 
 @lru_cache(maxsize=64)
-def _dtype(text: str) -> DType | None:
-    """``"tensor(float)"`` to a DType; None for sequences, strings and what weft has not got."""
+def _dtype(text: str) -> DType | Narrow | None:
+    """``"tensor(float)"`` to a type; None for sequences, strings and what weft has not got."""
     name = text.removeprefix("tensor(").removesuffix(")").upper()
     code = dict(TensorProto.DataType.items()).get(name)
     try:
-        return onnx_dtype(code) if code is not None else None
+        return (narrow_type(code) or onnx_dtype(code)) if code is not None else None
     except ModelError:
         return None
+
+
+def like_inputs(
+    node: NodeProto, domain: str, opset: int, narrow: Sequence[Narrow | None]
+) -> list[Narrow | None]:
+    """The narrow types of the outputs by those of the inputs: what has the same type variable has
+    the same type."""
+    schema = schema_of(node.op_type, domain, opset)
+    if schema is None or not any(narrow):
+        return [None] * len(node.output)
+    variables = {
+        schema.inputs[min(k, len(schema.inputs) - 1)].type_str: t
+        for k, t in enumerate(narrow)
+        if t is not None
+    }
+    formals = schema.outputs
+    return [
+        variables.get(formals[min(k, len(formals) - 1)].type_str) for k in range(len(node.output))
+    ]

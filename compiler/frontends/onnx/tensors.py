@@ -14,6 +14,7 @@ from onnx import SparseTensorProto, TensorProto
 from ....runtime.dtype import BFLOAT16, DType, dtype_of
 from ....runtime.errors import ModelError, UnsupportedError
 from ...types import MAX_ELEMENTS
+from ..narrow import EXPONENTS, FLOATS, INTEGERS, Narrow
 
 MAX_DENSE = 1 << 28  # elements that a sparse tensor may have with its zeros
 
@@ -34,19 +35,17 @@ _DTYPES: dict[int, DType] = {
 }
 
 
-# Numbers of fewer bits than a byte, stored packed, are read into whole bytes.
-_NARROW: dict[int, tuple[DType, int]] = {
-    TensorProto.INT4: (dtype_of("int8"), 4),
-    TensorProto.UINT4: (dtype_of("uint8"), 4),
+# By ONNX's number; older versions of its library do not know all of them.
+_NARROW: dict[int, Narrow] = {
+    dict(TensorProto.DataType.items())[t.name.upper()]: t
+    for t in (*INTEGERS, *FLOATS, EXPONENTS)
+    if t.name.upper() in dict(TensorProto.DataType.items())
 }
-if hasattr(TensorProto, "INT2"):  # onnx >= 1.20
-    _NARROW[TensorProto.INT2] = dtype_of("int8"), 2
-    _NARROW[TensorProto.UINT2] = dtype_of("uint8"), 2
 
 
-def narrow_bits(code: int) -> int | None:
-    """The bits of a number of the ONNX element type ``code``, where they are fewer than 8."""
-    return _NARROW[code][1] if code in _NARROW else None
+def narrow_type(code: int) -> Narrow | None:
+    """What the ONNX element type ``code`` is held as, where weft has no type of its own for it."""
+    return _NARROW.get(code)
 
 
 def onnx_dtype(code: int, where: str = "") -> DType:
@@ -70,7 +69,7 @@ def onnx_dtype(code: int, where: str = "") -> DType:
 def stored_dtype(code: int) -> DType | None:
     """The element type of what :class:`TensorReader` makes of the ONNX element type ``code``; None
     where weft has none for it."""
-    return _NARROW[code][0] if code in _NARROW else _DTYPES.get(code)
+    return _NARROW[code].held if code in _NARROW else _DTYPES.get(code)
 
 
 class TensorReader:
@@ -92,7 +91,7 @@ class TensorReader:
         """The value of ``tensor``; raises :class:`ModelError` when its parts contradict."""
         where = f"{where}, tensor {tensor.name!r}" if tensor.name else where
         narrow = _NARROW.get(tensor.data_type)
-        dtype = narrow[0] if narrow else onnx_dtype(tensor.data_type, where)
+        dtype = narrow.held if narrow else onnx_dtype(tensor.data_type, where)
         shape = tuple(tensor.dims)
         if any(d < 0 for d in shape):
             raise ModelError(f"the shape {list(shape)} has a negative dimension.", where=where)
@@ -104,18 +103,20 @@ class TensorReader:
             )
         if tensor.HasField("segment"):
             raise UnsupportedError("segmented tensors are not supported.", where=where)
-        per_byte = 8 // narrow[1] if narrow else 0
+        packed = -(-size * narrow.bits // 8) if narrow else 0
         if tensor.data_location == TensorProto.EXTERNAL:
-            n = -(-size // per_byte) if narrow else size * dtype.bytes
-            data = self._external(tensor, f"{dtype}{list(shape)}", n, where)
+            what = f"{narrow or dtype}{list(shape)}"
+            data = self._external(tensor, what, packed if narrow else size * dtype.bytes, where)
             if narrow:
-                return _unpacked(data, *narrow, shape, size, where)
+                return _unpacked(data, narrow, shape, size, where)
             return _from_bytes(data, dtype, shape, size, where)
         if narrow:
             data = tensor.raw_data
             if not tensor.HasField("raw_data"):
                 data = bytes(v & 0xFF for v in tensor.int32_data)
-            return _unpacked(data, *narrow, shape, size, where)
+                if narrow.bits == 6:  # these are not packed here
+                    data = _packed(data, 6)
+            return _unpacked(data, narrow, shape, size, where)
         if tensor.HasField("raw_data"):
             return _from_bytes(tensor.raw_data, dtype, shape, size, where)
         stored = _stored_elements(tensor)
@@ -252,19 +253,28 @@ def _stored_elements(tensor: TensorProto) -> int:
     return max(*(len(f) for f in fields), len(tensor.uint64_data))
 
 
+def _packed(values: bytes, bits: int) -> bytes:
+    each = np.unpackbits(np.frombuffer(values, np.uint8)[:, None], 1, bits, "little")
+    return np.packbits(each.reshape(-1), bitorder="little").tobytes()
+
+
 def _unpacked(
-    data: bytes, dtype: DType, bits: int, shape: tuple[int, ...], size: int, where: str
+    data: bytes, narrow: Narrow, shape: tuple[int, ...], size: int, where: str
 ) -> np.ndarray:
-    """Numbers of a few bits, packed from the lowest bits of each byte on, in whole bytes."""
-    per_byte = 8 // bits
-    if len(data) != -(-size // per_byte):
+    """Numbers of a few bits, packed from the lowest bits of each byte on, in the type that holds
+    them."""
+    bits, dtype = narrow.bits, narrow.held
+    needed = -(-size * bits // 8)
+    if len(data) != needed:
         raise ModelError(
-            f"{size} numbers of {bits} bits take {-(-size // per_byte)} bytes, the file has "
-            f"{len(data)}.",
+            f"{size} numbers of {bits} bits take {needed} bytes, the file has {len(data)}.",
             where=where,
         )
-    packed = np.frombuffer(data, np.uint8)[:, None] >> np.arange(0, 8, bits, dtype=np.uint8)
-    values = (packed & ((1 << bits) - 1)).reshape(-1)[:size]
+    stream = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+    each = stream[: size * bits].reshape(-1, bits)
+    values = np.packbits(each, axis=1, bitorder="little").reshape(-1)
+    if narrow.is_float:
+        return values.view(narrow.numpy).astype(dtype.numpy).reshape(shape)
     if dtype.min < 0:
         half = 1 << (bits - 1)
         values = (values ^ half).astype(np.int8) - np.int8(half)

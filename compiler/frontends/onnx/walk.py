@@ -33,11 +33,11 @@ from .functions import (
 from .legacy import modern
 from .ops_sequence import TAKERS as TAKERS_OF_SEQUENCES
 from .reader import Model, opsets_of
-from .schema import check_node, check_types
+from .schema import check_node, check_types, like_inputs
 from .scope import UNKNOWN, Scope, Sequences, is_tensor, live, ordered, reads
 from .site import NodeSite, Surroundings
 from .strings import TAKERS, string_table
-from .tensors import narrow_bits, stored_dtype
+from .tensors import narrow_type, stored_dtype
 
 MAX_DEPTH = 40  # of subgraphs and function calls
 MAX_INLINED = 100_000  # nodes out of functions: calls of calls can grow exponentially
@@ -135,9 +135,9 @@ class Walk:
             scope.define(name, tensor, where)
             if strings is not None:
                 self.emitter.strings[tensor] = strings.labels
-            bits = narrow_bits((t.values if sparse else t).data_type)
-            if bits:
-                self.emitter.bits[tensor] = bits
+            narrow = narrow_type((t.values if sparse else t).data_type)
+            if narrow:
+                self.emitter.narrow[tensor] = narrow
 
     # -- one list of nodes
 
@@ -202,7 +202,7 @@ class Walk:
         """The element type in ``value_info``. Shapes there are often out of date; those of the
         outputs are checked by the importer."""
         code, strings = self.declared.get(name, 0), tensor in self.emitter.strings
-        have, want = self.emitter.builder.types[tensor].dtype, stored_dtype(code)
+        have, want = self.emitter.element(tensor), narrow_type(code) or stored_dtype(code)
         fits = code == TensorProto.STRING if strings else want == have
         if code and not fits:
             raise ModelError(
@@ -265,8 +265,7 @@ class Walk:
             )
         check_node(site.node, domain, site.opset, where)
         if site.known and all(is_tensor(i) for i in site.inputs if i):
-            types = self.emitter.builder.types
-            dtypes = [types[i].dtype if i else None for i in site.inputs]
+            dtypes = [self.emitter.element(i) if i else None for i in site.inputs]
             check_types(site.node, domain, site.opset, dtypes, where)
 
     def _standard(self, site: NodeSite) -> Sequence[str]:
@@ -309,7 +308,11 @@ class Walk:
         except (ModelError, GraphError) as e:
             self._unfit = e
             raise
-        self.emitter.keep_bits(node.op_type, site.inputs, names)
+        narrow = self.emitter.narrow
+        like = like_inputs(node, site.domain, site.opset, [narrow.get(i) for i in site.inputs])
+        for name, t in zip(names, like):
+            if t is not None and is_tensor(name):
+                narrow.setdefault(name, t)
         if given and TAKERS[site.domain, node.op_type]:
             self.emitter.keep_labels(given[0], names[0])
         if self.depth and any(n in self.emitter.strings for n in names):
