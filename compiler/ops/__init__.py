@@ -53,6 +53,7 @@ _MODULES: tuple[str, ...] = (
     "scatter",
     "image",
     "sample",
+    "trees",
 )
 
 
