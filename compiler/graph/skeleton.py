@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...runtime.crops import Crops
-from ...runtime.errors import UnsupportedError
 from ..types import TensorType
 from .graph import Graph, Node
 
@@ -41,18 +40,6 @@ FLOW = frozenset({BRANCH, LOOP, FAIL})
 def has_flow(graph: Graph) -> bool:
     """Whether a graph has loops or branches."""
     return any(n.op in FLOW for n in graph.nodes)
-
-
-def refuse_flow(graph: Graph, what: str) -> None:
-    """Raises :class:`UnsupportedError` for a graph with loops or branches, which ``what`` cannot
-    take."""
-    found = next((n for n in graph.nodes if n.op in FLOW), None)
-    if found is not None:
-        raise UnsupportedError(
-            f"{what} takes no models with loops or branches that data decide.",
-            where=str(found.source),
-            hint="weft.compile and weft run take them, on every target",
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +157,6 @@ __all__ = [
     "Skeleton",
     "always_goes_on",
     "has_flow",
-    "refuse_flow",
     "sections_of",
     "unused",
 ]

@@ -17,7 +17,7 @@ from ...runtime import knobs
 from ...runtime.lazy import lazy
 from ..graph.graph import Graph
 from ..graph.group import Group
-from ..graph.skeleton import refuse_flow
+from ..graph.skeleton import has_flow
 from ..options import DEFAULTS, CompileOptions
 from .algorithms import choose_algorithms
 from .attention import fuse_attention
@@ -115,7 +115,7 @@ class GraphPipeline:
     """
 
     def __init__(self, graph: Graph, options: CompileOptions = DEFAULTS):
-        refuse_flow(graph, "this")  # what needs one graph; sections come one by one
+        assert not has_flow(graph), "loops and branches are cut into sections, see graph/cut.py"
         self.graph, self.options = graph, options
         if knobs.dump_dir() is not None:
             knobs.dump("graph-00-graph.txt", f"{graph}\n")
