@@ -130,11 +130,13 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
             "  uint n = floatBitsToUint(r);\n"
             "  if (n >= 0x7f800000u || m > 0x7f800000u || m == 0u)"
             " return uintBitsToFloat(0x7fc00000u);\n"
-            "  if (m == 0x7f800000u) return a;\n  if (m < 0x00800000u) return 0.0;\n"
+            "  uint s = floatBitsToUint(a) & 0x80000000u;\n"
+            "  if (m == 0x7f800000u) return a;\n"
+            "  if (m < 0x00800000u) return uintBitsToFloat(s);\n"
             "  while (r >= abs(b)) {\n"
             "    float t = uintBitsToFloat(m & 0x007fffffu | floatBitsToUint(r) & 0x7f800000u);\n"
             "    r -= t > r ? t * 0.5 : t;\n  }\n"
-            "  return a < 0.0 ? -r : r;",
+            "  return uintBitsToFloat(floatBitsToUint(r) | s);",
         ),
         (),
     ),

@@ -152,13 +152,14 @@ _FMOD = """  let m = bitcast<u32>(abs(b));
   let n = bitcast<u32>(r);
   if (n >= 0x7f800000u || m > 0x7f800000u || m == 0u) { return of_bits_f32(0x7fc00000u); }
   if (m == 0x7f800000u) { return a; }
-  if (m < 0x00800000u) { return 0.0; }
+  let s = bitcast<u32>(a) & 0x80000000u;
+  if (m < 0x00800000u) { return of_bits_f32(s); }
   while (r >= abs(b)) {
     var t = bitcast<f32>((m & 0x007fffffu) | (bitcast<u32>(r) & 0x7f800000u));
     if (t > r) { t *= 0.5; }
     r -= t;
   }
-  return select(r, -r, a < 0.0);"""
+  return bitcast<f32>(bitcast<u32>(r) | s);"""
 _TO_INT = """  if (is_nan_f32(a)) { return 0; }
   if (a <= -2147483648.0) { return -2147483647 - 1; }
   if (a >= 2147483648.0) { return 2147483647; }

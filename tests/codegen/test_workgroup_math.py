@@ -43,16 +43,16 @@ def test_error(target: str, name: str):
         check(target, name, [x], limit)
 
 
-@pytest.mark.parametrize("target, limit", [("opencl", 4), ("webgpu", 64)])
-def test_pow(target: str, limit: float):
-    """A logarithm in two parts is exact to more than float32 where rounding is as written."""
+@pytest.mark.parametrize("target", ["opencl", "webgpu"])
+def test_pow(target: str):
+    """A logarithm in two parts is exact to more than float32, also where sums are reordered."""
     rng = np.random.default_rng(6)
     positive = rng.uniform(0, 30, N).astype(np.float32)
     for x, y in (
         (positive, rng.uniform(-20, 20, N).astype(np.float32)),
         (rng.uniform(-30, 30, N).astype(np.float32), rng.integers(-9, 9, N).astype(np.float32)),
     ):
-        check(target, "pow", [x, y], limit)
+        check(target, "pow", [x, y], 4)
 
 
 @pytest.mark.parametrize("target, limit", [("opencl", 4), ("webgpu", 7)])

@@ -25,6 +25,7 @@ from .large import Angle, of_angle
 
 LN2 = 0.6931471805599453
 LN2_HI, LN2_LO = 0.693145751953125, 1.428606765330187e-6
+LN2_ABOVE, LN2_ABOVE_REST = 0.693359375, 0.0002122169616  # 10 bits; expm1(LN2_ABOVE - ln 2)
 LOG10E_HI, LOG10E_LO = 0.434326171875, -3.168997174817235e-05  # 12 bits, the rest
 LOG10_2_HI, LOG10_2_LO = 0.301025390625, 4.605038981195214e-06  # 12 bits, the rest
 PI_2, PI_2_HI, PI_2_LO = 1.5707963267948966, 1.5707963705062866, -4.371138828673793e-08
@@ -204,9 +205,9 @@ def tanh(x: Expr) -> Expr:
     """Odd polynomial below 0.625, beyond 1 - 2 / (exp(2|x|) + 1)."""
     a = abs(x)
     z = x * x
-    small = fma(x * z, horner(z, TANH), x)
+    small = fma(a * z, horner(z, TANH), a)
     large = 1.0 - 2.0 / (_exp_mid(minimum(a, 9.5) * 2.0) + 1.0)
-    return choose(a < 0.625, small, with_sign(large, x))
+    return with_sign(choose(a < 0.625, small, large), x)
 
 
 def _exp_mid(x: Expr) -> Expr:
@@ -226,7 +227,8 @@ def erf(x: Expr) -> Expr:
     """Odd polynomial below 0.95; beyond, 1 - exp(Q(|x|)) with Q = log erfc, fitted to 4."""
     a = abs(x)
     z = x * x
-    small = fma(x, horner(z, ERF), x)
+    # Near 0 one product: a part of x may be no normal number, and be taken for 0, where x is one.
+    small = choose(a < 2.0**-60, x * 1.1283791670955126, fma(x, horner(z, ERF), x))
     large = 1.0 - _exp_mid(horner(minimum(a, 4.0), ERFC))
     return choose(a < 0.95, small, with_sign(large, x))
 
@@ -330,10 +332,10 @@ def atan2(y: Expr, x: Expr) -> Expr:
 
 
 def _half_exp(a: Expr) -> Expr:
-    """exp(a) / 2 for a ≥ 0, infinite only where the result is: ln 2 is taken off the argument, its
-    leading part exactly."""
-    e = exp(a - LN2_HI)
-    return choose(equal(e, INF), e, fma(e, -LN2_LO, e))
+    """exp(a) / 2 for a ≥ 0, infinite only where the result is: a few bits that are more than ln 2
+    are taken off the argument, exactly, and the rest is given back as a factor above 1."""
+    e = exp(a - LN2_ABOVE)
+    return fma(e, LN2_ABOVE_REST, e)
 
 
 def sinh(x: Expr) -> Expr:
@@ -373,9 +375,15 @@ def atanh(x: Expr) -> Expr:
     return with_sign(0.5 * log1p(2.0 * a / (1.0 - a)), x)
 
 
+def _opaque(x: Expr) -> Expr:
+    """``x``, which no compiler looks into: where sums are reordered, its last bit goes, so that
+    what is left of a sum less ``x`` is computed as written."""
+    return x if sums_are_kept() else float_of(bits(x) & -2)
+
+
 def _product(a: Expr, b: Expr) -> tuple[Expr, Expr]:
     """a·b and its rounding error, exactly (Dekker 1971, split by masking the low 12 bits)."""
-    p = a * b
+    p = _opaque(a * b)
     ah, bh = float_of(bits(a) & -4096), float_of(bits(b) & -4096)
     al, bl = a - ah, b - bh
     return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
@@ -383,14 +391,14 @@ def _product(a: Expr, b: Expr) -> tuple[Expr, Expr]:
 
 def _sum(a: Expr, b: Expr) -> tuple[Expr, Expr]:
     """a + b and its rounding error for |a| ≥ |b| or a = 0."""
-    s = a + b
+    s = _opaque(a + b)
     return s, b - (s - a)
 
 
 def _log2_pair(x: Expr) -> tuple[Expr, Expr]:
     """log2 of finite x > 0 as an unevaluated sum, relative error about 2^-31."""
     f, e = _reduce_log(x)
-    g = f + 2.0
+    g = _opaque(f + 2.0)
     g_low = f - (g - 2.0)
     s = f / g
     p, err = _product(s, g)

@@ -23,6 +23,7 @@ from ...intrin import call
 from .forms import INF, LOG2E, NAN, angle_of_any, choose, fma, horner, power_of_any, sums_are_kept
 from .large import Angle, of_angle
 
+LN2_ABOVE, LN2_ABOVE_REST = 0.693359375, 0.00021221695488736492  # 10 bits; expm1(LN2_ABOVE - ln 2)
 LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, the rest
 LOG2E_HI, LOG2E_LO = 1.4426950216293335, 1.9259629911266175e-08  # 26 bits, the rest
 LOG10E_HI, LOG10E_LO = 0.4342944845557213, -2.6524694553078553e-09  # 26 bits, the rest
@@ -197,10 +198,10 @@ def erf(x: Expr) -> Expr:
 
 
 def _half_exp(a: Expr) -> Expr:
-    """exp(a) / 2 for a ≥ 0, infinite only where the result is: ln 2 is taken off the argument, its
-    leading part exactly."""
-    e = exp(a - LN2_HI)
-    return choose(equal(e, INF), e, fma(e, -LN2_LO, e))
+    """exp(a) / 2 for a ≥ 0, infinite only where the result is: a few bits that are more than ln 2
+    are taken off the argument, exactly, and the rest is given back as a factor above 1."""
+    e = exp(a - LN2_ABOVE)
+    return fma(e, LN2_ABOVE_REST, e)
 
 
 def sinh(x: Expr) -> Expr:
