@@ -19,6 +19,7 @@ from ..runtime.errors import LoweringError
 from .expr import Expr, Load, Var
 from .layout import Layout
 from .passes.barriers import insert_barriers
+from .passes.blocks import spread_statements
 from .passes.hoist import hoist_invariants
 from .passes.loopnest import build_loop_nest
 from .passes.math.math import lower_math
@@ -146,7 +147,7 @@ def _lower_kernels(
     name: str,
     layouts: Mapping[Tensor, Layout],
 ) -> list[KernelFunction]:
-    whole = build_loop_nest(schedule, args, name, layouts)
+    whole = spread_statements(build_loop_nest(schedule, args, name, layouts), goal.max_blocks)
     nests, scratch = split_nests(whole)
     number = {p: k for k, p in enumerate(whole.params)}
     made = []

@@ -54,6 +54,7 @@ _MODULES: tuple[str, ...] = (
     "image",
     "sample",
     "trees",
+    "suppress",
 )
 
 
