@@ -1,4 +1,11 @@
-"""Non-maximum suppression: of boxes that overlap, those with the greatest scores."""
+"""Non-maximum suppression: of boxes that overlap, those with the greatest scores.
+
+Inputs are boxes ``[batch, box, 4]``, scores ``[batch, class, box]``, and numbers: the most boxes of
+a class; the greatest overlap (intersection over union) that two chosen ones have; the score that
+has to be passed; ``sigma`` of soft suppression; and how many boxes there are, of which the others
+are only room. The last three are optional. Results are rows (batch, class, box) in this order and
+by falling score, how many of them there are, and their scores; the other rows are 0.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +40,7 @@ def _infer(types, a):
             hint="boxes are [batch, box, 4], scores [batch, class, box]",
         )
     for k, t in enumerate(types[2:], start=2):
-        wanted = INT64 if k == 2 else FLOAT32
+        wanted = INT64 if k in (2, 6) else FLOAT32
         if t is not None and (t.size != 1 or t.dtype != wanted):
             raise GraphError(
                 f"non_max_suppression: the input {k} is one number of {wanted}, not {t}."
@@ -59,9 +66,15 @@ def _compute(inputs, a, out):
     n = Sizes(batch, classes, boxes_of, a["limit"])
     if not batch * classes * n.limit:
         return [make(t.shape, lambda *_, d=t.dtype: cast(0, d), "nothing") for t in out]
-    overlap, least, sigma = [*inputs[3:], None, None][:3]
-    most = _only(inputs[2])
-    quota = make((1,), lambda _: cast(minimum(maximum(most, 0), n.limit), INT32), "suppress.quota")
+    most, overlap, least, sigma, size = [*inputs[2:], None, None, None][:5]
+    bounds = [minimum(maximum(_only(most), 0), n.limit)]
+    if size is not None:
+        bounds.append(minimum(maximum(_only(size), 0), n.boxes))
+    counts = make(
+        (len(bounds),),
+        lambda i: cast(if_then_else(equal(i, 0), bounds[0], bounds[-1]), INT32),
+        "suppress.counts",
+    )
     parts = [cast(0, FLOAT32) if t is None else _only(t) for t in (overlap, least, sigma)]
     numbers = make(
         (3,),
@@ -70,18 +83,17 @@ def _compute(inputs, a, out):
     )
 
     def choose(ins: list[BufferView], outs: list[BufferView]) -> Stmt:
-        at, of, most_of, floats = ins
-        given = Inputs(at, of, most_of, floats, least is not None, sigma is not None)
+        given = Inputs(tuple(ins), least is not None, sigma is not None, size is not None)
         return choose_boxes(given, outs, n, a["center_point_box"])
 
     lists, limit = batch * classes, n.limit
     made = extern(
-        [(lists, limit + 1), (lists, limit)], [boxes, scores, quota, numbers], choose,
+        [(lists, limit + 1), (lists, limit)], [boxes, scores, counts, numbers], choose,
         "suppress.choose", [INT32, FLOAT32],
     )  # fmt: skip
     rows = extern(
-        [t.shape for t in out], tuple(made), lambda ins, outs: list_rows(outs, ins, n), "suppress.rows",
-        [t.dtype for t in out],
+        [t.shape for t in out], tuple(made), lambda ins, outs: list_rows(outs, ins, n),
+        "suppress.rows", [t.dtype for t in out],
     )  # fmt: skip
     return tuple(rows)
 
@@ -91,8 +103,11 @@ def _compute(inputs, a, out):
 
 def _reference(arrays, a):
     boxes, scores, most, overlap = map(some, arrays[:4])
-    least, sigma = [*arrays[4:], None, None][:2]
-    batch, classes, _ = scores.shape
+    least, sigma, size = [*arrays[4:], None, None, None][:3]
+    batch, classes, n = scores.shape
+    if size is not None:
+        n = min(max(int(size.reshape(-1)[0]), 0), n)
+    boxes, scores = boxes[:, :n], scores[..., :n]
     quota = min(max(int(most.reshape(-1)[0]), 0), a["limit"])
     limits = [None if x is None else x.reshape(-1)[0] for x in (overlap, least, sigma)]
     rows, values = [], []
@@ -168,7 +183,7 @@ OPS: tuple[OpDef, ...] = (
             "center_point_box": Attr(bool, False, "boxes are [x, y, width, height]"),
         },
         min_inputs=4,
-        max_inputs=6,
+        max_inputs=7,
         doc="the boxes of each class with the greatest scores that do not overlap",
     ),
 )

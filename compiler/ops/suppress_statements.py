@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 
-from ...ir.builders import equal, if_then_else, maximum, minimum, not_equal, reinterpret
+from ...ir.builders import all_of, equal, if_then_else, maximum, minimum, not_equal, reinterpret
 from ...ir.expr import Expr, ExprLike, Var, cast, to_expr
 from ...ir.intrin import call
 from ...ir.operations.builder import IRBuilder, Pointer
@@ -249,33 +249,35 @@ def _corners(
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the statements read: ``quota`` is one int32, ``numbers`` are the greatest overlap, the
-    score that has to be passed, and sigma; ``has_least`` and ``soft`` say which of them count."""
+    """What the statements read: boxes, scores, counts (the most boxes of a class, and how many
+    boxes there are) and numbers (the greatest overlap, the score that has to be passed, sigma). The
+    flags say which of them mean something."""
 
-    boxes: BufferView
-    scores: BufferView
-    quota: BufferView
-    numbers: BufferView
+    views: tuple[BufferView, ...]
     has_least: bool
     soft: bool
+    sized: bool
 
 
 def choose_boxes(given: Inputs, outs: Sequence[BufferView], n: Sizes, center: bool) -> Stmt:
     """How many boxes each class has chosen, and they in order; their scores."""
     ib = IRBuilder()
     chosen, values = map(ib.buffer_ptr, outs)
-    quota, overlap = ib.let("quota", given.quota[0]), ib.let("most_overlap", given.numbers[0])
-    least = ib.let("least", given.numbers[1]) if given.has_least else None
+    boxes, scores, counts, numbers = given.views
+    quota, overlap = ib.let("quota", counts[0]), ib.let("most_overlap", numbers[0])
+    least = ib.let("least", numbers[1]) if given.has_least else None
+    size = ib.let("size", counts[1]) if given.sized else None
 
-    def first_key(score: Expr) -> Expr:
-        if least is None and not given.soft:
-            return _key(score)
-        return if_then_else(_takes_part(score, least), _key(score), GONE)
+    def first_key(i: Expr, score: Expr) -> Expr:
+        inside = [] if size is None else [i < size]
+        if least is not None or given.soft:
+            inside.append(_takes_part(score, least))
+        return if_then_else(all_of(inside), _key(score), GONE) if inside else _key(score)
 
     with ib.for_range(0, n.batch * n.classes, "list", kind="parallel") as which:
         batch = ib.let("batch", which // n.classes)
         of_class = ib.let("class", which % n.classes)
-        score_of = lambda i: given.scores[batch, of_class, i]  # noqa: E731
+        score_of = lambda i: scores[batch, of_class, i]  # noqa: E731
         more = [n.boxes] * given.soft
         keys, tops, *seen = _parts(ib, INT32, [n.blocks * n.block, n.tops, *more], "keys")
         *corners, area = _parts(ib, FLOAT32, [*more, *[n.limit] * 5], "chosen")
@@ -284,10 +286,10 @@ def choose_boxes(given: Inputs, outs: Sequence[BufferView], n: Sizes, center: bo
         live = ib.allocate(INT32, (1,), "live")
         live[0] = cast(quota > 0, INT32)
         with ib.if_scope(quota > 0):
-            greatest.fill(lambda i: first_key(score_of(i)))
+            greatest.fill(lambda i: first_key(i, score_of(i)))
         soft = None
         if given.soft:
-            soft = _Soft(ib, n, given.numbers[2], overlap, least, *decayed, *seen)
+            soft = _Soft(ib, n, numbers[2], overlap, least, *decayed, *seen)
             with ib.for_range(0, n.boxes, "i") as i:
                 soft.begin(i, score_of(i))
         with _while(ib, live, n.boxes if soft is None else soft.most):
@@ -295,7 +297,7 @@ def choose_boxes(given: Inputs, outs: Sequence[BufferView], n: Sizes, center: bo
             with ib.if_scope(equal(top, GONE)):
                 live[0] = 0
             with ib.else_scope():
-                corners, area = _corners(ib, given.boxes, batch, box, center)
+                corners, area = _corners(ib, boxes, batch, box, center)
                 greatest.put(box, GONE)
                 if soft is None:
                     refused = kept.overlapped(corners, area, overlap)

@@ -69,6 +69,21 @@ CASES = [
         )
         for least, sigma in ((None, None), (0.0, None), (-np.inf, None), (None, 0.0))
     ),
+    *(  # of 21 boxes the first few
+        Case(
+            "non_max_suppression",
+            [
+                _grid(2, 21),
+                _scores(2, 2, 21),
+                *_numbers(4, 0.3, least),
+                *([None] if least is not None else [None, None]),
+                np.array([size]),
+            ],
+            {"limit": 4},
+            note=f"{size} boxes {least}",
+        )
+        for size, least in ((0, None), (3, None), (17, 0.0), (21, None), (99, 0.5))
+    ),
     *(
         Case(
             "non_max_suppression",

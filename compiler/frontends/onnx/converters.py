@@ -30,7 +30,7 @@ _MODULES: tuple[str, ...] = (
     "ops_signal",
     "ops_random",
     "ops_sequence",
-    "ops_folded",
+    "ops_suppress",
     "ops_sized",
 )
 _CONTRIB: dict[str, tuple[str, ...]] = {  # by domain, operators of others than ONNX's main one

@@ -253,6 +253,19 @@ def _roi_align(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[
     return [s.declare(s.add(op, [x, rois, batch], **a), {0: size} if size else {})]
 
 
+def _suppress(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str]:
+    """Boxes of a number that only data knows: the operator is told it."""
+    boxes, scores = inputs[:2]
+    if s.sizes(boxes).keys() - {1} or s.sizes(scores).keys() - {2}:
+        s.unsupported(f"{op} of batches or classes whose number only data knows")
+    least = min(s.shape(boxes)[1], s.shape(scores)[2])
+    size = s.sizes(boxes).get(1) or s.sizes(scores)[2]
+    boxes, scores = s.cut(boxes, 1, least), s.cut(scores, 2, least)
+    numbers = [*inputs[2:], "", "", ""][:4]
+    attrs = {**a, "limit": min(a["limit"], least)}
+    return s.add_many(op, [boxes, scores, *numbers, size], **attrs)
+
+
 def _one_hot(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str]:
     sizes = {k + (k >= a["axis"]): size for k, size in s.sizes(inputs[0]).items()}
     return [s.declare(s.add(op, inputs, **a), sizes)]
@@ -280,6 +293,7 @@ RULES: Mapping[str, Rule] = {
     "one_hot": _one_hot,
     "resample": _first(_all_but_axis),
     "resample_sum": _first(_all_but_axis),
+    "non_max_suppression": _suppress,
     "roi_align": _roi_align,
     "top_k": _top_k,
     "trilu": _first(_matrices),
