@@ -32,8 +32,7 @@ CORNERS = ("y0", "x0", "y1", "x1")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers that are known while a kernel is written. ``block`` keys have their maximum kept; of
-    the ``blocks`` the maxima are filled up to whole vectors."""
+    """Numbers that are known while a kernel is written."""
 
     batch: int
     classes: int
@@ -42,14 +41,17 @@ class Sizes:
 
     @property
     def block(self) -> int:
+        """Boxes of a block: about √n, in whole vectors."""
         return LANES * max(1, round(math.sqrt(self.boxes) / LANES))
 
     @property
     def blocks(self) -> int:
+        """How many blocks of boxes there are."""
         return -(-self.boxes // self.block)
 
     @property
     def tops(self) -> int:
+        """Blocks in whole vectors."""
         return -(-self.blocks // LANES) * LANES
 
 
