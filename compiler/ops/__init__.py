@@ -55,6 +55,7 @@ _MODULES: tuple[str, ...] = (
     "sample",
     "trees",
     "suppress",
+    "roi_adaptive",
 )
 
 

@@ -10,6 +10,11 @@ from . import Case, rand
 
 _GRID = rand(2, 3, 4, 2, low=-1.6, high=1.6)
 _BOXES = np.array([[0, 0, 6, 6], [2, 1, 9, 4], [-3, -3, 2, 12]], np.float32)
+# Empty, turned round, a thin one, a wide one, one outside, one of whole pixels.
+_ODD_BOXES = np.array(
+    [[1, 1, 1, 1], [3, 2, 1, 0], [1, 0.2, 1.01, 0.7], [-70, -9, 80, 12], [9, 9, 12, 12],
+     [0, 0, 14, 3]], np.float32
+)  # fmt: skip
 _WHICH = np.array([0, 1, -1])
 
 CASES = [
@@ -64,6 +69,22 @@ CASES = [
             {"size": (2, 3), "samples": 2, "scale": s, "mode": m, "half_pixel": h},
         )
         for s, m, h in product((1.0, 0.5), ("avg", "max"), (True, False))
+    ),
+    *(
+        Case(
+            "roi_align_adaptive",
+            [rand(2, 3, 8, 9), _BOXES, _WHICH],
+            {"size": (2, 3), "scale": s, "half_pixel": h},
+            atol=1e-5,
+        )
+        for s, h in product((1.0, 0.5, 3.7), (True, False))
+    ),
+    Case(
+        "roi_align_adaptive",
+        [rand(1, 1, 1, 5), _ODD_BOXES, np.zeros(6, np.int64)],
+        {"size": (3, 1)},
+        note="odd",
+        atol=1e-5,
     ),
     *(
         Case(

@@ -48,19 +48,18 @@ def _affine_grid(n: NodeContext) -> str:
 
 
 def _roi_align(n: NodeContext) -> str:
-    samples = n.attr("sampling_ratio", 0)
-    if samples < 1:
-        n.unsupported("sampling_ratio 0 takes as many samples as the data says")
+    samples, mode = n.attr("sampling_ratio", 0), n.attr("mode", "avg")
     half = n.attr("coordinate_transformation_mode", "half_pixel") == "half_pixel"
-    return n.add(
-        "roi_align",
-        n.inputs[:3],
-        size=(n.attr("output_height", 1), n.attr("output_width", 1)),
-        samples=samples,
-        scale=n.attr("spatial_scale", 1.0),
-        mode=n.attr("mode", "avg"),
-        half_pixel=half and n.opset >= 16,
-    )
+    attrs = {
+        "size": (n.attr("output_height", 1), n.attr("output_width", 1)),
+        "scale": n.attr("spatial_scale", 1.0),
+        "half_pixel": half and n.opset >= 16,
+    }
+    if samples > 0:
+        return n.add("roi_align", n.inputs[:3], samples=samples, mode=mode, **attrs)
+    if mode != "avg":
+        n.unsupported(f"sampling_ratio 0 with the mode {mode!r}")
+    return n.add("roi_align_adaptive", n.inputs[:3], **attrs)
 
 
 def _ints(n: NodeContext, i: int) -> Sequence[int]:
