@@ -255,6 +255,21 @@ def test_branches_that_make_several_sizes(target, both, monkeypatch):
     judged(model_of(nodes, {"c": (FLOAT, [5])}, outputs), target, *conditions(5))
 
 
+@pytest.mark.parametrize("begin", [-9, -4, -3, -1, 0, 2, 3, 9])
+@pytest.mark.parametrize("step", [-2, -1, 1, 2])
+def test_slices_count_as_onnx_does(begin, step):
+    """Of fixed axes, and of such as only data knows: also from before the first place."""
+    ends = [-FAR, -4, -3, -1, 0, 2, FAR]
+    nodes = [*MASK, make_node("Compress", ["c", "m"], ["y"], axis=0)]
+    for k in range(len(ends)):
+        cuts = [f"ints{begin}".replace("-", "_"), f"e{k}", "ints0", f"ints{step}".replace("-", "_")]
+        nodes += [make_node("Slice", [x, *cuts], [f"{x}{k}"]) for x in ("c", "y")]
+    names = [f"{x}{k}" for k in range(len(ends)) for x in ("c", "y")]
+    constants = {f"e{k}": np.array([end]) for k, end in enumerate(ends)}
+    model = model_of(nodes, {"c": (FLOAT, [3])}, dict.fromkeys(names, FLOAT), **constants)
+    judged(model, "llvm", *conditions(3))
+
+
 def test_what_a_caller_may_know_is_asked_for_and_what_has_no_rule_is_named():
     model = model_of([make_node("Range", ["a", "b", "int1"], ["y"])],
                      {"a": (LONG, []), "b": (LONG, [])}, {"y": LONG})  # fmt: skip

@@ -12,6 +12,7 @@ from weft.compiler.graph.evaluate import evaluate_graph
 from weft.compiler.graph.graph import Graph
 from weft.compiler.types import TensorType
 from weft.ir.target import Target
+from weft.runtime.crops import crop
 from weft.runtime.dtype import dtype_of
 from weft.runtime.executor import Executable
 
@@ -103,7 +104,7 @@ def reference(
         raise Skip("overflow")
     if narrow and any(_is_wide(a) for a in table.values()):
         raise Skip("integers beyond 32 bits")
-    return {o: table[o] for o in graph.outputs}
+    return crop(graph.cropped, {o: table[o] for o in graph.outputs})
 
 
 def _overflows(a: np.ndarray) -> bool:

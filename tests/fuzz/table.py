@@ -16,6 +16,7 @@ MODULES = (
     "bundles",
     "te_programs",
     "graphs",
+    "sized",
 )
 
 

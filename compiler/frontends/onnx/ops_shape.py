@@ -10,6 +10,8 @@ import numpy as np
 from ....runtime.dtype import dtype_of
 from ..sized import arguments
 from ..sized.arguments import Number, known
+from ..sized.moves import reshaped
+from ..sized.sizing import Extent
 from .context import Converter, NodeContext
 from .ops_conv import required
 from .tensors import onnx_dtype
@@ -101,6 +103,9 @@ def _flatten(n: NodeContext) -> str:
     if not -len(x.shape) <= axis <= len(x.shape):
         n.error(f"the axis {axis} is out of range for {x}.")
     axis = axis + len(x.shape) if axis < 0 else axis
+    if n.is_open(0):
+        s, extents = n.sizing, n.sizing.extents(n.inputs[0])
+        return reshaped(s, n.inputs[0], [s.product(extents[:axis]), s.product(extents[axis:])])
     shape = (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
     return n.add("reshape", n.inputs[:1], shape=shape)
 
@@ -115,6 +120,11 @@ def _squeeze(n: NodeContext) -> str:
     for k in drop:
         if x.shape[k] != 1:
             n.error(f"axis {k} of {x} is not 1 and cannot be dropped.")
+    if n.is_open(0):
+        _closed(n, drop)
+        return reshaped(n.sizing, n.inputs[0], [
+            e for k, e in enumerate(n.sizing.extents(n.inputs[0])) if k not in drop
+        ])  # fmt: skip
     shape = tuple(d for k, d in enumerate(x.shape) if k not in drop)
     return n.add("reshape", n.inputs[:1], shape=shape)
 
@@ -125,6 +135,10 @@ def _unsqueeze(n: NodeContext) -> str:
         n.error("the axes are absent.")
     ndim = len(x.shape) + len(axes)
     new = _axes_of(n, axes, ndim)
+    if n.is_open(0):
+        extents = iter(n.sizing.extents(n.inputs[0]))
+        target = [Extent(1) if k in new else next(extents) for k in range(ndim)]
+        return reshaped(n.sizing, n.inputs[0], target)
     rest = iter(x.shape)
     return n.add(
         "reshape", n.inputs[:1], shape=tuple(1 if k in new else next(rest) for k in range(ndim))
@@ -191,6 +205,15 @@ def _slice_computed(n: NodeContext) -> str:
     return result
 
 
+def _taken(begin: int, end: int, step: int, extent: int) -> range:
+    """The places of a slice. It differs from Python's where it goes backwards from before the
+    first place: ONNX begins at that one."""
+    if step > 0:
+        return range(*slice(begin, end, step).indices(extent))
+    begin, end = (k + extent if k < 0 else k for k in (begin, end))
+    return range(min(max(begin, 0), extent - 1), min(max(end, -1), extent - 1), step)
+
+
 def _slice(n: NodeContext) -> str:
     x = required(n, 0)
     if n.opset >= 10 and (n.is_open(0) or not (n.is_const(1) and n.is_const(2))):
@@ -208,7 +231,7 @@ def _slice(n: NodeContext) -> str:
         n.error(f"{len(starts)} starts go with the axes {axes} and the steps {steps}.")
     first, step, shape = [0] * len(x.shape), [1] * len(x.shape), list(x.shape)
     for a, b, e, s in zip(axes, starts, ends, steps):
-        taken = range(*slice(b, e, s).indices(x.shape[a]))
+        taken = _taken(b, e, s, x.shape[a])
         first[a], step[a], shape[a] = taken.start if taken else 0, s, len(taken)
     return n.add("slice", n.inputs[:1], starts=tuple(first), steps=tuple(step), shape=tuple(shape))
 

@@ -148,9 +148,11 @@ def _tensor(s: Sizing, number: Number) -> str:
 
 
 def cut(s: Sizing, x: str, axis: int, begin: Number, end: Number, step: int) -> str:
-    """``x[begin:end:step]`` along an axis, as numpy counts: from the end where negative."""
+    """``x[begin:end:step]`` along an axis, as ONNX counts: from the end where negative; a slice
+    that goes backwards begins at the first place if not behind it."""
     length = s.extent(x, axis)
-    first, last = (_place(s, e, length, step) for e in (begin, end))
+    first = _place(s, begin, length, step, 0)
+    last = _place(s, end, length, step, 0 if step > 0 else -1)
     most = _most(length.bound, begin, end, step)
     inside = not length.size and begin.range[0] >= 0 and end.range[1] <= length.bound
     if _way(begin, end) is not None and step > 0 and inside:
@@ -170,13 +172,12 @@ def cut(s: Sizing, x: str, axis: int, begin: Number, end: Number, step: int) -> 
     return s.declare(part, {**others, **({axis: count.size} if count.size else {})})
 
 
-def _place(s: Sizing, number: Number, length: Extent, step: int) -> str:
-    """Where a slice begins or ends: within the axis, or one before it where it goes backwards."""
+def _place(s: Sizing, number: Number, length: Extent, step: int, least: int) -> str:
+    """Where a slice begins or ends: within the axis, ``least`` at least."""
     place, n = _tensor(s, number), s.number(length)
     if number.range[0] < 0:
         back = s.add("add", [place, n])
         place = s.add("where", [s.add("less", [place, s.constant(0)]), back, place])
-    least = 0 if step > 0 else -1
     most = n if step > 0 else s.add("sub", [n, s.constant(1)])
     if number.range[0] < least or number.range[0] < 0:
         place = s.add("maximum", [place, s.constant(least)])
@@ -196,11 +197,12 @@ def _most(bound: int, begin: Number, end: Number, step: int) -> int:
     way = _way(begin, end)
     if way is not None and begin.range[0] >= 0:
         room = min(room, way if step > 0 else -way)
-    elif step > 0:
-        low = begin.range[0] if begin.range[0] >= 0 else max(begin.range[0] + bound, 0)
-        low = 0 if begin.range[0] < 0 and begin.value is None else low
-        high = end.range[1] if end.range[0] >= 0 else bound
-        room = min(high, bound) - low
+    elif step > 0 and begin.range[0] >= 0:
+        room = min(end.range[1] if end.range[0] >= 0 else bound, bound) - begin.range[0]
+    elif step > 0 and begin.range[1] < 0:  # from the end, wherever that is
+        behind = end.range[1] if end.range[1] < 0 else 0
+        room = min(bound, behind - begin.range[0])
+        room = min(room, end.range[1]) if end.range[0] >= 0 else room
     return max(math.ceil(room / abs(step)), 0)
 
 

@@ -26,8 +26,10 @@ def _reshape(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[st
     their size, of several that become one, the first may have one."""
     x, shape = inputs[0], tuple(a["shape"])
     target = [Extent(n) for n in shape]
-    if 0 in s.shape(x) or 0 in shape:
-        s.unsupported("a new shape of a tensor without elements whose size only data knows")
+    if shape == s.shape(x):
+        return [x]
+    if 0 in (*s.shape(x), *shape) or any(s.shape(x)[k] == 1 for k in s.sizes(x)):
+        s.unsupported("a new shape of a tensor of one element or none, as only data knows")
     for (i0, i1), (o0, o1) in reshape_groups(s.shape(x), shape):
         open_axes = [k for k in range(i0, i1) if k in s.sizes(x)]
         if not open_axes:
