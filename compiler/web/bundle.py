@@ -31,6 +31,7 @@ from ...runtime.devices.table import BROWSER, DEVICES, code_kind
 from ...runtime.errors import InputError, WeftError
 from ...runtime.executor import Executable
 from ...runtime.guard import guarded
+from ...runtime.labels import read_labels
 from ...runtime.sizes import known
 from ...runtime.version import __version__
 from ..driver import GraphCompiler, compile_options, resolved
@@ -275,6 +276,10 @@ def prepare(
             ],
         }
     }
+    meanings = read_labels(graph.meta, graph.name)
+    for output in about["model"]["outputs"]:
+        if output["name"] in meanings:  # of its numbers: strings that they index, or columns
+            output["labels"] = list(meanings[output["name"]])
     image = image_of(graph) if image is None else image
     names = labels_of(graph) if labels is None else tuple(labels)
     if image is not None:
