@@ -56,6 +56,7 @@ _MODULES: tuple[str, ...] = (
     "trees",
     "suppress",
     "roi_adaptive",
+    "deform",
 )
 
 

@@ -79,6 +79,19 @@ CASES = [
         )
         for s, h in product((1.0, 0.5, 3.7), (True, False))
     ),
+    Case("deform_columns", [rand(1, 2, 4, 5), rand(1, 12, 3, 3)], {"kernel": (2, 3)}, atol=1e-5),
+    Case(
+        "deform_columns",
+        [rand(2, 6, 7, 5), rand(2, 24, 4, 3, low=-9, high=9), rand(2, 12, 4, 3)],
+        {
+            "kernel": (2, 2),
+            "groups": 3,
+            "strides": (2, 2),
+            "pads": (1, 0, 2, 2),
+            "dilations": (3, 2),
+        },
+        atol=1e-5,
+    ),
     Case(
         "roi_align_adaptive",
         [rand(1, 1, 1, 5), _ODD_BOXES, np.zeros(6, np.int64)],
