@@ -34,7 +34,7 @@ _MODULES: tuple[str, ...] = (
     "ops_sized",
 )
 _CONTRIB: dict[str, tuple[str, ...]] = {  # by domain, operators of others than ONNX's main one
-    "ai.onnx.ml": ("ml_features", "ml_labels", "ml_linear", "ml_trees"),
+    "ai.onnx.ml": ("ml_features", "ml_labels", "ml_linear", "ml_svm", "ml_trees"),
     "ai.onnx.preview.training": ("ops_training",),
     "com.microsoft": (
         "ms_fused",
