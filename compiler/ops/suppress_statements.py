@@ -24,7 +24,9 @@ from ...ir.stmt import Stmt
 from ...runtime.dtype import FLOAT32, INT32, INT64, DType
 from ..types import MAX_ELEMENTS
 
-LANES = 16  # of the vectors that search and compare
+# Of the vectors that search and compare. Twice as many cost more, even with registers of 512 bits:
+# what lanes have found is folded after every search.
+LANES = 8
 GONE = -(2**31)  # the key of what takes no part, or was taken already: below every score
 NAN = GONE + 1  # the key of NaN: below -inf
 CORNERS = ("y0", "x0", "y1", "x1")
@@ -90,10 +92,9 @@ def _fill(ib: IRBuilder, buffer: Pointer | _Part, value: ExprLike, begin: ExprLi
 
 
 def _key(score: Expr) -> Expr:
-    """An int32 in the order of the scores, zeros alike. NaN comes last."""
+    """An int32 in the order of the scores, which are no NaN; zeros alike."""
     bits = reinterpret(score, INT32)
-    key = (bits ^ ((bits >> 31) & 0x7FFFFFFF)) - (bits >> 31)
-    return if_then_else(not_equal(score, score), NAN, key)
+    return (bits ^ ((bits >> 31) & 0x7FFFFFFF)) - (bits >> 31)
 
 
 def _takes_part(score: Expr, least: Expr | None) -> Expr:
@@ -120,6 +121,17 @@ def _parts(ib: IRBuilder, dtype: DType, sizes: Sequence[int], name: str) -> list
     begins = [0, *accumulate(-(-size // LANES) * LANES for size in sizes)]
     buffer = ib.allocate(dtype, (begins[-1],), name, "global")
     return [_Part(buffer, begin) for begin in begins[:-1]]
+
+
+def _first_key(box: Expr, score: Expr, size: Expr | None, least: Expr | None, soft: bool) -> Expr:
+    """The key of a box before any is chosen. NaN takes part where no score has to be passed."""
+    inside = [] if size is None else [box < size]
+    if least is None and not soft:
+        key = if_then_else(not_equal(score, score), NAN, _key(score))
+    else:
+        key = _key(score)
+        inside.append(_takes_part(score, least))
+    return if_then_else(all_of(inside), key, GONE) if inside else key
 
 
 class _Greatest:
@@ -270,12 +282,6 @@ def choose_boxes(given: Inputs, outs: Sequence[BufferView], n: Sizes, center: bo
     least = ib.let("least", numbers[1]) if given.has_least else None
     size = ib.let("size", counts[1]) if given.sized else None
 
-    def first_key(i: Expr, score: Expr) -> Expr:
-        inside = [] if size is None else [i < size]
-        if least is not None or given.soft:
-            inside.append(_takes_part(score, least))
-        return if_then_else(all_of(inside), _key(score), GONE) if inside else _key(score)
-
     with ib.for_range(0, n.batch * n.classes, "list", kind="parallel") as which:
         batch = ib.let("batch", which // n.classes)
         of_class = ib.let("class", which % n.classes)
@@ -288,7 +294,7 @@ def choose_boxes(given: Inputs, outs: Sequence[BufferView], n: Sizes, center: bo
         live = ib.allocate(INT32, (1,), "live")
         live[0] = cast(quota > 0, INT32)
         with ib.if_scope(quota > 0):
-            greatest.fill(lambda i: first_key(i, score_of(i)))
+            greatest.fill(lambda i: _first_key(i, score_of(i), size, least, given.soft))
         soft = None
         if given.soft:
             soft = _Soft(ib, n, numbers[2], overlap, least, *decayed, *seen)
