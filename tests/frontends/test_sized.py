@@ -255,6 +255,23 @@ def test_branches_that_make_several_sizes(target, both, monkeypatch):
     judged(model_of(nodes, {"c": (FLOAT, [5])}, outputs), target, *conditions(5))
 
 
+def test_a_shape_that_exporters_ask_for_minus_one_is_known_where_it_was():
+    """``expand`` of torch: Where(shape == -1, 1, shape). Only the axis that was open is."""
+    nodes = [
+        *MASK,
+        make_node("Compress", ["x", "m"], ["y"], axis=1),
+        make_node("Shape", ["y"], ["shape"]),
+        make_node("Equal", ["shape", "none"], ["left"]),
+        make_node("Where", ["left", "ones", "shape"], ["target"]),
+        make_node("Expand", ["row", "target"], ["z"]),
+    ]
+    inputs = {"x": (FLOAT, [2, 5, 3]), "c": (FLOAT, [5])}
+    model = model_of(nodes, inputs, {"z": FLOAT}, none=np.full(3, -1), ones=np.ones(3, np.int64),
+                     row=x_of(3))  # fmt: skip
+    exe = judged(model, "llvm", *conditions(5, ("x", x_of(2, 5, 3))))
+    assert exe.outputs["z"].bounded == (1,)
+
+
 @pytest.mark.parametrize("begin", [-9, -4, -3, -1, 0, 2, 3, 9])
 @pytest.mark.parametrize("step", [-2, -1, 1, 2])
 def test_slices_count_as_onnx_does(begin, step):

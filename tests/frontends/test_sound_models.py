@@ -132,13 +132,6 @@ def test_operators_that_compute_from_constants(name, bound) -> None:
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_operators_whose_extents_the_data_decides_are_refused() -> None:
-    nodes = [node("NonZero", "x", "y", name="a"), node("Compress", "x c", "z", name="b")]
-    proto = model(nodes, [value("x", [2, 3])], [value("y"), value("z")], {"c": np.array([True])})
-    with pytest.raises(UnsupportedError, match=r"(?s)NonZero .*nodes 'a'.*Compress .*nodes 'b'"):
-        load(proto)
-
-
 # --- how constants are stored
 
 

@@ -83,6 +83,9 @@ class Values:
         found = None
         if node.op in ("add", "sub", "mul") and b.types[name].dtype.is_int:
             found = self._combined(node, index, depth)
+        elif node.op == "where":
+            chosen = self._chosen(node, b.types[name].size, index, depth)
+            found = self._element(*chosen, depth + 1) if chosen else None
         else:
             place = self._place(node, b.types[name].shape, index)
             if place is not None:
@@ -107,6 +110,32 @@ class Values:
             if at is not None:
                 return first, int(at.reshape(-1)[index]) % b.types[first].size
         return None
+
+    def _chosen(self, node: Node, size: int, index: int, depth: int) -> tuple[str, int] | None:
+        """The element that ``where`` takes, if it is known which: exporters ask whether an extent
+        is -1, which no size is."""
+        types = self._emitter.builder.types
+        places = [index if types[i].size == size else 0 for i in node.inputs]
+        if any(types[i].size not in (1, size) for i in node.inputs):
+            return None
+        truth = self._truth(node.inputs[0], places[0], depth + 1)
+        return None if truth is None else (node.inputs[2 - truth], places[2 - truth])
+
+    def _truth(self, name: str, index: int, depth: int) -> bool | None:
+        """Whether a condition holds; None where that is not known."""
+        value, node = self._emitter.builder.constants.get(name), self._maker(name)
+        if value is not None:
+            return bool(value.reshape(-1)[index])
+        if node is None or node.op not in ("equal", "not_equal") or depth > _DEPTH:
+            return None
+        types, size = self._emitter.builder.types, self._emitter.builder.types[name].size
+        if any(types[i].size not in (1, size) or not types[i].dtype.is_int for i in node.inputs):
+            return None
+        sides = [(i, index if types[i].size == size else 0) for i in node.inputs]
+        a, b = (self._interval(*side, depth + 1) for side in sides)
+        if a[0] == a[1] == b[0] == b[1]:
+            return node.op == "equal"
+        return node.op != "equal" if a[1] < b[0] or b[1] < a[0] else None
 
     def _combined(self, node: Node, index: int, depth: int) -> Element | None:
         types = self._emitter.builder.types
