@@ -7,10 +7,11 @@ import pytest
 import weft
 from onnx import TensorProto, helper
 from onnx.helper import make_graph, make_node, make_tensor_value_info
-from weft.compiler.frontends.onnx import control
+from weft.compiler.frontends.onnx import control, rows
 from weft.compiler.frontends.onnx.warn import ModelWarning
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import InputError
+from weft.runtime.flow import Loop
 
 TARGETS = ("llvm", "opencl", "webgpu", "opengl", "wasm", "webgl")
 FLOAT, LONG, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
@@ -274,9 +275,7 @@ def test_branches_that_fit_no_shapes_are_refused():
         weft.compile(model_of(cutting(("rows", "columns"))), shapes={"X": (3, 6)})
     with pytest.raises(weft.WeftError, match=r"five_all' \(Concat\)"):
         weft.compile(helper.make_model(cutting((3, 4))))
-    then = make_graph(
-        [make_node("Reshape", ["X", "S"], ["a"])], "then", [], [value("a", FLOAT, "n")]
-    )
+    then = make_graph([make_node("Tile", ["X", "S"], ["a"])], "then", [], [value("a", FLOAT, "n")])
     other = make_graph([make_node("Identity", ["X"], ["b"])], "other", [], [value("b", FLOAT, "n")])
     graph = make_graph(
         [make_node("If", ["C"], ["y"], then_branch=then, else_branch=other)], "g",
@@ -290,7 +289,10 @@ def test_branches_of_several_types_say_what_would_decide():
     then = make_graph([make_node("Identity", ["X"], ["a"])], "then", [], [value("a", FLOAT, "n")])
     two = const("axes", np.array([0]))
     other = make_graph(
-        [two, make_node("ReduceSum", ["X", "axes"], ["b"])], "other", [], [value("b", FLOAT, 1)]
+        [two, make_node("ReduceSum", ["X", "axes"], ["b"], keepdims=0)],
+        "other",
+        [],
+        [value("b", FLOAT)],
     )
     graph = make_graph(
         [
@@ -300,6 +302,61 @@ def test_branches_of_several_types_say_what_would_decide():
         ],
         "g", [value("sr", LONG), value("X", FLOAT, 5)], [value("y", FLOAT, "m")],
     )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     with pytest.raises(weft.WeftError, match=r"(?s)branches make .* hint: bind it: .*'sr': value"):
-        weft.compile(model_of(graph))
-    assert weft.compile(model_of(graph), constants={"sr": 16000})(np.ones(5, "f")).tolist() == [5]
+        weft.compile(model)
+    assert weft.compile(model, constants={"sr": 16000})(np.ones(5, "f")) == 5
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("steps", [67, 72, 37])
+def test_many_rows_are_made_in_blocks(target, steps, monkeypatch):
+    """Of steps that do and do not divide; along other axes, backwards, of several types; the number
+    of a step is that of the whole loop."""
+    monkeypatch.setattr(control, "UNROLLED", 0)
+    monkeypatch.setattr(rows, "BLOCKED_ROWS", 0)
+    body = make_graph(
+        [
+            make_node("Add", ["h", "x"], ["sum"]),
+            make_node("Mul", ["sum", "W"], ["hn"]),
+            make_node("Neg", ["hn"], ["row"]),
+            make_node("Greater", ["hn", "x"], ["more"]),
+        ],
+        "body", [value("h", FLOAT, 2, 3), value("x", FLOAT, 2, 3)],
+        [value("hn", FLOAT, 2, 3), value("row", FLOAT, 2, 3), value("more", BOOL, 2, 3)],
+    )  # fmt: skip
+    scan = make_node(
+        "Scan", ["H", "S"], ["last", "lines", "back"], body=body, num_scan_inputs=1,
+        scan_input_directions=[1], scan_output_axes=[1, 2], scan_output_directions=[0, 1],
+    )  # fmt: skip
+    counting = make_graph(
+        [
+            make_node("Cast", ["k"], ["kf"], to=FLOAT),
+            make_node("Add", ["v", "kf"], ["vn"]),
+            make_node("Identity", ["on"], ["go"]),
+            make_node("Identity", ["k"], ["which"]),
+            make_node("Mul", ["vn", "W"], ["line"]),
+        ],
+        "counting", [value("k", LONG), value("on", BOOL), value("v", FLOAT)],
+        [value("go", BOOL), value("vn", FLOAT), value("which", LONG), value("line", FLOAT, 3)],
+    )  # fmt: skip
+    graph = make_graph(
+        [
+            scan, const("N", np.int64(steps)), const("zero", np.float32(0)),
+            make_node("Loop", ["N", "", "zero"], ["total", "numbers", "products"], body=counting),
+        ],
+        "g", [value("H", FLOAT, 2, 3), value("S", FLOAT, steps, 2, 3), value("W", FLOAT, 3)],
+        [value("last", FLOAT, 2, 3), value("lines", FLOAT, 2, steps, 3),
+         value("back", BOOL, 2, 3, steps), value("total", FLOAT), value("numbers", LONG, steps),
+         value("products", FLOAT, steps, 3)],
+    )  # fmt: skip
+    rng = np.random.default_rng(2)
+    feed = {
+        "H": rng.standard_normal((2, 3)).astype("f"),
+        "S": rng.standard_normal((steps, 2, 3)).astype("f"),
+        "W": np.float32([0.3, -0.5, 0.7]),
+    }
+    exe = judged(model_of(graph), target, feed, feed)
+    loops = [f for f in exe.program.flow if isinstance(f, Loop)]
+    assert len(loops) == 2 and all(any(isinstance(f, Loop) for f in x.even) for x in loops)
+    assert max(x.count for x in loops) < steps // 4

@@ -21,7 +21,8 @@ from ...ops.opdef import Kind
 from ..sized import choices
 from .bodies import Bodies
 from .context import NodeContext
-from .flow import Item, Row, Trips, branch, repeat, undecided
+from .flow import Item, Trips, branch, repeat, undecided
+from .rows import Row
 from .scope import UNKNOWN, is_tensor
 from .site import NodeSite
 from .tensors import narrow_type, stored_dtype
