@@ -32,6 +32,7 @@ _MODULES: tuple[str, ...] = (
     "ops_sequence",
     "ops_suppress",
     "ops_sized",
+    "ops_text",
 )
 _CONTRIB: dict[str, tuple[str, ...]] = {  # by domain, operators of others than ONNX's main one
     "ai.onnx.ml": ("ml_features", "ml_labels", "ml_linear", "ml_svm", "ml_trees"),
