@@ -1,7 +1,8 @@
 """Reading by index tensors: gather and its kin, one-hot, reversal of sequences.
 
 Index values count from the end when negative. A value out of range is the model's mistake that
-only shows when it runs; it is clamped, so that nothing outside the tensor is ever read.
+only shows when it runs; its lowest 32 bits are clamped, so that nothing outside the tensor is ever
+read.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ def wrapped_index(value: Expr, n: int, wrap: bool = True) -> Expr:
 
 def wrapped_array(values: np.ndarray, n: int) -> np.ndarray:
     """What :func:`wrapped_index` says, of an array."""
-    i = values.astype(np.int64)
-    return np.clip(np.where(i < 0, i + n, i), 0, max(n - 1, 0))
+    i = values.astype(np.int32).astype(np.int64)
+    if values.dtype.kind == "i":
+        i = np.where(i < 0, i + n, i)
+    return np.clip(i, 0, max(n - 1, 0))
 
 
 def _two(types: Types, op: str) -> tuple[TensorType, TensorType]:

@@ -157,7 +157,7 @@ def _np_choose(boxes, scores, quota, overlap, least, sigma) -> list[tuple[int, n
         score = before = left.pop(i)
         for other, _ in reversed(chosen[seen[i] :]):
             same = _np_overlap(boxes[i], boxes[other])
-            if not soft and same > overlap:
+            if not soft and same > max(overlap, 0):  # no overlap is none, below 0 too
                 break
             score = score * np.exp(scale * same * same)
             if soft and least is not None and not score > least:
