@@ -7,6 +7,7 @@ import pytest
 import weft
 from onnx import TensorProto, helper
 from onnx.helper import make_graph, make_node, make_tensor_value_info
+from support.against_ort import same_on
 from weft.compiler.frontends.onnx import control, rows
 from weft.compiler.frontends.onnx.warn import ModelWarning
 from weft.runtime.devices.probe import probe
@@ -30,24 +31,6 @@ def model_of(graph, opset=17):
     made.ir_version = 8
     onnx.checker.check_model(made, full_check=True)
     return made
-
-
-def judged(model, target, *feeds):
-    """The outputs of both are the same for all feeds."""
-    found = probe(target)
-    if not found.ok:
-        pytest.skip(found.reason)
-    judge = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    exe = weft.compile(model, target)
-    for feed in feeds:
-        want = judge.run(None, feed)
-        got = exe.run({k: v for k, v in feed.items() if k in exe.inputs})
-        for a, b in zip(got.values(), want, strict=True):
-            assert a.dtype == b.dtype and a.shape == b.shape
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    return exe
 
 
 def doubling(cond):
@@ -91,7 +74,7 @@ def test_a_loop_as_often_as_data_say(target):
         for m, c, limit in [(0, 1, 1e9), (1, 1, 1e9), (2, 1, 1e9), (7, 1, 1e9), (9, 1, 500),
                             (9, 0, 500), (9, 1, -1)]
     ]  # fmt: skip
-    exe = judged(model_of(graph), target, *map(as_arrays, feeds))
+    exe = same_on(target, model_of(graph), *map(as_arrays, feeds))
     assert exe.program.flow
 
 
@@ -139,7 +122,7 @@ def test_a_branch_inside_of_a_loop_and_a_loop_inside_of_it(target, monkeypatch):
         [value("out", FLOAT, 3, 5)],
     )
     feeds = [{"M": np.asarray(m, np.int64), "X": X, "Y": Y} for m in (0, 1, 2, 5)]
-    judged(model_of(graph), target, *feeds)
+    same_on(target, model_of(graph), *feeds)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -178,7 +161,7 @@ def test_a_long_scan(target):
         "S": rng.standard_normal((1, steps, n)).astype("f"),
         "W": rng.standard_normal((n, n)).astype("f") * 0.3,
     }
-    exe = judged(model_of(graph), target, feed)
+    exe = same_on(target, model_of(graph), feed)
     assert exe.program.flow and len(exe.program.steps) < 100
     # A loop that is counted carries nothing that says whether it goes on.
     assert not [s.name for s in exe.program.slots if s.dtype == "bool"]
@@ -201,7 +184,7 @@ def test_an_outcome_that_is_an_input_a_constant_or_the_same_twice(monkeypatch):
         [value("p", FLOAT, 3, 5), value("q", FLOAT, 3, 5)],
     )  # fmt: skip
     feeds = [{"C": np.asarray(c), "X": X} for c in (True, False, True)]
-    judged(model_of(graph), "llvm", *feeds)
+    same_on("llvm", model_of(graph), *feeds)
 
 
 def test_what_is_not_there_yet_is_said():
@@ -356,7 +339,7 @@ def test_many_rows_are_made_in_blocks(target, steps, monkeypatch):
         "S": rng.standard_normal((steps, 2, 3)).astype("f"),
         "W": np.float32([0.3, -0.5, 0.7]),
     }
-    exe = judged(model_of(graph), target, feed, feed)
+    exe = same_on(target, model_of(graph), feed, feed)
     loops = [f for f in exe.program.flow if isinstance(f, Loop)]
     assert len(loops) == 2 and all(any(isinstance(f, Loop) for f in x.even) for x in loops)
     assert max(x.count for x in loops) < steps // 4

@@ -3,8 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from frontends.test_sized import FLOAT, LONG, judged, model_of
 from onnx.helper import make_node
+from support.against_ort import same_on
+from support.sized_models import FLOAT, LONG, model_of
 
 TARGETS = ("llvm", "opencl", "webgpu", "wasm", "webgl")
 IOU = np.array([0.5], np.float32)
@@ -55,7 +56,7 @@ def raw(classes: int, anchors: int, shift: float) -> np.ndarray:
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_head_of_yolo(target):
     feeds = ({"raw": raw(7, 131, shift)} for shift in (-2, 2, -30))
-    judged(yolo(7, 131, 20), target, *feeds)
+    same_on(target, yolo(7, 131, 20), *feeds)
 
 
 def ssd(classes: int, priors: int) -> onnx.ModelProto:
@@ -120,4 +121,4 @@ def test_the_head_of_ssd(target):
     feeds = [{"offsets": rng.standard_normal((1, 77, 4)).astype(np.float32),
               "logits": (rng.standard_normal((1, 77, 4)) * spread).astype(np.float32)}
              for spread in (3, 0.1)]  # fmt: skip
-    judged(ssd(4, 77), target, *feeds)
+    same_on(target, ssd(4, 77), *feeds)

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import pytest
 import weft
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from weft.runtime.devices.probe import probe
 
 FLOAT = TensorProto.FLOAT
 
@@ -51,10 +53,29 @@ def same(
     proto: ModelProto, feed: Mapping[str, np.ndarray], rtol: float = 1e-5, atol: float = 1e-6
 ) -> weft.Executable:
     """Assert that weft on llvm makes of ``feed`` what ONNX Runtime makes; returns the program."""
-    exe = weft.compile(proto, records=False)
-    got, want = exe.run(feed), ort(proto, feed)
-    assert list(got) == list(dict.fromkeys(o.name for o in proto.graph.output))
-    for have, expected in zip(got.values(), want):
-        assert (have.dtype, have.shape) == (expected.dtype, expected.shape)
-        np.testing.assert_allclose(have, expected, rtol=rtol, atol=atol)
+    return same_on("llvm", proto, feed, rtol=rtol, atol=atol)
+
+
+def same_on(
+    target: str,
+    proto: ModelProto,
+    *feeds: Mapping[str, np.ndarray],
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+) -> weft.Executable:
+    """As :func:`same`, on any target, for several feeds; results are within their bounds, too.
+    Skips the test where the target's device is missing."""
+    found = probe(target)
+    if not found.ok:
+        pytest.skip(found.reason)
+    exe = weft.compile(proto, target, records=False)
+    for feed in feeds:
+        got = exe.run({k: v for k, v in feed.items() if k in exe.inputs})
+        assert list(got) == list(dict.fromkeys(o.name for o in proto.graph.output))
+        for (name, have), expected in zip(got.items(), ort(proto, feed)):
+            assert (have.dtype, have.shape) == (expected.dtype, expected.shape), name
+            np.testing.assert_allclose(have, expected, rtol=rtol, atol=atol, err_msg=name)
+            spec = exe.outputs[name]
+            extents = enumerate(zip(have.shape, spec.shape))
+            assert all(n <= m if k in spec.bounded else n == m for k, (n, m) in extents), name
     return exe
