@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from io import BytesIO
 
 import numpy as np
 
+from ....runtime.errors import WeftError
 from .context import Converter, NodeContext
 from .ops_conv import required
 
@@ -74,9 +76,38 @@ def _col2im(n: NodeContext) -> str:
     return n.add("col2im", n.inputs[:1], image=_ints(n, 1), block=_ints(n, 2), **window)
 
 
+_MODES = {"RGB": "RGB", "BGR": "RGB", "Grayscale": "L"}
+
+
+def _image_decoder(n: NodeContext) -> str:
+    """The bytes of an image file, which must be known, as uint8 ``[height, width, channels]``."""
+    form = n.attr("pixel_format", "RGB")
+    if form not in _MODES:
+        n.error(f"the pixel format {form!r} is none of {', '.join(_MODES)}.")
+    data = n.const(0)
+    if data is None or data.dtype != np.uint8 or data.ndim != 1:
+        n.error(f"it takes the bytes of one file, not {n.type(0)}.")
+    try:
+        from PIL import Image
+    except ImportError:
+        n.unsupported("decoding images needs Pillow, which is not installed (weft[images])")
+    try:
+        with Image.open(BytesIO(data.tobytes())) as opened:
+            if opened.width * opened.height * 3 > MAX_POINTS:
+                n.unsupported(f"an image of {opened.width} by {opened.height} as a constant")
+            pixels = np.asarray(opened.convert(_MODES[form]))
+    except WeftError:
+        raise
+    except Exception as e:  # each of its formats has a decoder with errors of its own
+        n.error(f"this is no readable image: {str(e) or type(e).__name__}.")
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    return n.constant(np.ascontiguousarray(pixels[..., ::-1] if form == "BGR" else pixels))
+
+
 CONVERTERS: dict[str, Converter] = {
     "AffineGrid": _affine_grid,
     "Col2Im": _col2im,
     "GridSample": _grid_sample,
+    "ImageDecoder": _image_decoder,
     "RoiAlign": _roi_align,
 }

@@ -193,4 +193,15 @@ def _ordered(part: Inside, name: str, count: int, row: TensorType, how: Row) -> 
     return name
 
 
-__all__ = ["BLOCKED_ROWS", "FEW_ROWS", "MAX_ROWS", "Row", "filled", "in_blocks", "zeros"]
+__all__ = [
+    "BLOCKED_ROWS",
+    "FEW_ROWS",
+    "MAX_ROWS",
+    "Body",
+    "Lines",
+    "Row",
+    "filled",
+    "in_blocks",
+    "in_blocks_pays",
+    "zeros",
+]
