@@ -36,12 +36,13 @@ import { Tensor, bind } from './tensor.js';
  */
 
 /**
- * One run: milliseconds of each step, how often it ran, and what moved between devices.
+ * One run: milliseconds of each step, how often it ran, and what moved between devices before which
+ * step.
  *
  * @typedef {object} Measured
  * @property {Float64Array} times
  * @property {Int32Array} counts
- * @property {{slot: number, from: string, to: string, ms: number}[]} moves
+ * @property {{before: number, slot: number, from: string, to: string, ms: number}[]} moves
  */
 
 export class Executor {
@@ -131,13 +132,17 @@ export class Executor {
     const { slots, steps } = this.program;
     const own = kindOf(this.program.target);
     await this.#measure(feeds ?? randomFeeds(this.inputs), repeat, signal, ({ times, moves }) => {
+      const moved = (/** @type {number} */ k) => {
+        for (const [i, { before, slot, from, to, ms }] of moves.entries()) {
+          const label = `${slots[slot].name}: ${from} to ${to}`;
+          if (before === k) profile.add(`m${i}`, { label, kernel: '', device: to, ms });
+        }
+      };
       for (const [k, { label, kernel, device }] of steps.entries()) {
+        moved(k);
         profile.add(`s${k}`, { label, kernel, device: device || own, ms: times[k] });
       }
-      for (const [i, { slot, from, to, ms }] of moves.entries()) {
-        const label = `${slots[slot].name}: ${from} to ${to}`;
-        profile.add(`m${i}`, { label, kernel: '', device: to, ms });
-      }
+      moved(steps.length);
     });
     return profile.rows();
   }
@@ -200,16 +205,18 @@ export class Executor {
       }
     };
     if (program.flow.length) await new FlowRun(program, plan, this.devices, signal).all(add);
+    let before = 0;
     for (const action of plan.actions) {
       if (action.op !== 'move') {
         const { device, begin, end } = action;
         add(begin, await this.#device(device).time(begin, end));
+        before = end;
         continue;
       }
       const { slot, from, to } = action;
       const begin = performance.now();
       await this.#move(action, signal);
-      moves.push({ slot, from, to, ms: performance.now() - begin });
+      moves.push({ before, slot, from, to, ms: performance.now() - begin });
     }
     return { times, counts, moves };
   }

@@ -1,7 +1,6 @@
 """What may happen to the process that runs programs for us; what runs right is in
 ``tests/compiler/test_te_everywhere.py``."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import weft
 from support import forking
+from support.hubs import awaited
 from support.places import need
 from weft import te
 from weft.runtime.devices.table import BROWSER, NODE
@@ -296,7 +296,7 @@ def test_the_page_is_for_whoever_has_the_token_and_comes_from_it():
                 return answer.status
 
     def status(path: str, **headers: str) -> int:
-        return asyncio.run(ask(path, **headers))
+        return awaited(ask(path, **headers))
 
     token = server.token
     try:

@@ -17,6 +17,7 @@ from support.hubs import (
     Server,
     X,
     announcement,
+    awaited,
     build,
     fails,
     gone,
@@ -212,7 +213,7 @@ def test_a_hundred_wrong_tokens(hub, server, away, monkeypatch):
             return await asking
 
     before = hub.hub.refusals
-    assert asyncio.run(ask()) == [403] * 100
+    assert awaited(ask()) == [403] * 100
     assert hub.hub.refusals == before + 100
     assert len(compared) >= 100 and all(isinstance(a, bytes) for a in compared)
 
@@ -227,7 +228,7 @@ def test_pages_of_elsewhere_and_names_that_are_not_the_hubs_are_refused(hub, pat
     origin, port = hub.link.rpartition(f"/{hub.token}/")[0], Address.parse(hub.link).port
 
     def ask(**headers: str) -> int:
-        return asyncio.run(status(url, **headers))
+        return awaited(status(url, **headers))
 
     assert ask(Origin=origin) == ask(Host=f"localhost:{port}") != 403
     for other in ("http://example.org", "null", "https://" + origin[7:], origin + "0"):

@@ -20,6 +20,7 @@ _ATTRS = {
     "clip": {"min": -0.5, "max": 1.0},
     "expand": {"shape": SHAPE},
     "reshape": {"shape": SHAPE},
+    "round_float": {"format": "float8e4m3fn"},
     "quantize_linear": {"axis": 1},
 }
 
