@@ -155,6 +155,7 @@ class GLProgram(DeviceProgram):
         t, d = self.textures[k], self.storage.dtypes[k]
         texels = np.empty((t.shape.layers, t.shape.height, t.shape.width, 4), t.kind)
         _, form, element = self._format(t.kind)
+        gl.Finish()  # Mesa's software renderer may copy before the draws have ended
         gl.BindTexture(api.TEXTURE_2D_ARRAY, t.name)
         gl.GetTexImage(
             api.TEXTURE_2D_ARRAY, 0, form, element, texels.ctypes.data_as(ctypes.c_void_p)
