@@ -233,6 +233,14 @@ def test_what_a_caller_may_know_is_asked_for_and_what_has_no_rule_is_named():
         weft.compile(model)
 
 
+def test_check_compares_what_is_computed_up_to_bounds():
+    nodes = [*MASK, make_node("Compress", ["x", "m"], ["y"], axis=0)]
+    model = model_of(nodes, {"x": (FLOAT, [7, 3]), "c": (FLOAT, [7])}, {"y": FLOAT})
+    for judge in ("interp", "onnxruntime"):
+        report = weft.check(model, "llvm", against=judge)
+        assert report.ok and report.rows
+
+
 def test_results_are_new_arrays_of_the_true_size(tmp_path):
     model = model_of([*MASK, make_node("NonZero", ["m"], ["y"])], {"c": (FLOAT, [9])}, {"y": LONG})
     exe = weft.compile(model)
