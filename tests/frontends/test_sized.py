@@ -253,3 +253,37 @@ def test_results_are_new_arrays_of_the_true_size(tmp_path):
         got = again(feed["c"])
         np.testing.assert_array_equal(got, np.array(np.nonzero(feed["c"] > 0)))
         assert got.flags.owndata
+
+
+def test_a_size_that_turns_out_to_be_one_is_stretched():
+    """Against fixed axes, and against others of open sizes; none at all, too."""
+    nodes = [
+        *MASK,
+        make_node("Compress", ["x", "m"], ["y"], axis=0),
+        make_node("Less", ["c", "zero"], ["m2"]),
+        make_node("Compress", ["x", "m2"], ["y2"], axis=0),
+        make_node("Add", ["y", "whole"], ["fixed"]),
+        make_node("Mul", ["y", "y2"], ["both"]),
+        make_node("Shape", ["whole"], ["shape"]),
+        make_node("Expand", ["y", "shape"], ["spread"]),
+    ]
+    model = model_of(
+        nodes, {"x": (FLOAT, [4, 3]), "c": (FLOAT, [4]), "whole": (FLOAT, [4, 3])},
+        dict.fromkeys(("fixed", "both", "spread"), FLOAT),
+    )  # fmt: skip
+    feeds = [{"x": x_of(4, 3), "whole": x_of(4, 3), "c": np.array([1, *rest], np.float32)}
+             for rest in ([-1, -1, -1], [0, 0, -1], [0, 0, 0])]  # fmt: skip
+    same_on("llvm", model, *feeds)
+
+
+def test_negative_coordinates_of_what_is_written_count_along_their_own_axes():
+    nodes = [
+        *MASK,
+        make_node("Compress", ["at", "m"], ["places"], axis=0),
+        make_node("Compress", ["values", "m"], ["written"], axis=0),
+        make_node("ScatterND", ["x", "places", "written"], ["y"]),
+    ]
+    inputs = {"x": (FLOAT, [5, 2]), "c": (FLOAT, [3]), "values": (FLOAT, [3])}
+    model = model_of(nodes, inputs, {"y": FLOAT}, at=np.array([[0, -1], [-1, -2], [2, 1]]))
+    feeds = conditions(3, ("x", x_of(5, 2)), ("values", x_of(3)))
+    same_on("llvm", model, *feeds)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .moves import reshaped
-from .sizing import Extent, Sizing
+from .sizing import Extent, Sizing, joint, spread
 from .values import Element, Interval
 
 FAR = 2**31 - 1  # where an index that is meant as "to the end" is cut
@@ -87,12 +87,17 @@ def _quotient(s: Sizing, given: Sequence[Extent], others: Sequence[Extent]) -> E
 def broadcast(s: Sizing, x: str, target: Sequence[Extent]) -> str:
     """``x`` stretched to ``target``, where the two have to agree but for ones."""
     given = s.extents(x)
-    given = [Extent(1)] * (len(target) - len(given)) + given
+    before = max(len(target) - len(given), 0)
+    given = [Extent(1)] * before + given
     target = [Extent(1)] * (len(given) - len(target)) + list(target)
-    made = [b if a == Extent(1) else a for a, b in zip(given, target)]
+    made = [joint(s, pair) for pair in zip(given, target)]
+    x = s.add("reshape", [x], shape=tuple(e.bound for e in given)) if before else x
+    x = s.shaped(x, given)
+    for axis, (have, whole) in enumerate(zip(given, made)):
+        if have.size or not whole.bound:
+            x = spread(s, x, axis, whole)
     shape = tuple(e.bound for e in made)
-    stretched = s.add("expand", [x], shape=shape) if shape != s.shape(x) else x
-    return s.declare(stretched, {k: e.size for k, e in enumerate(made) if e.size})
+    return s.shaped(s.add("expand", [x], shape=shape) if shape != s.shape(x) else x, made)
 
 
 def tile(s: Sizing, x: str, repeats: Sequence[Number]) -> str:

@@ -53,7 +53,7 @@ def reshaped(s: Sizing, x: str, target: Sequence[Extent]) -> str:
     if any(n == Extent(0) for n in (*given, *target)):
         zero = s.constant(0, s.dtype(x))
         empty = s.add("expand", [zero], shape=tuple(n.bound for n in target))
-        return s.declare(empty, {k: n.size for k, n in enumerate(target) if n.size})
+        return s.shaped(empty, target)
     a, b = ([n for n in e if n != Extent(1)] for e in (given, target))
     first = next((k for k, (m, n) in enumerate(zip(a, b)) if m != n), min(len(a), len(b)))
     # Behind what is equal, only the outermost axis of either may be open: then elements lie in the
@@ -69,7 +69,7 @@ def reshaped(s: Sizing, x: str, target: Sequence[Extent]) -> str:
     made = s.add("reshape", [flat], shape=(*before[:first], rows, *after[first + 1 :]))
     made = s.cut(made, first, after[first] if first < len(after) else 1)
     made = s.add("reshape", [made], shape=tuple(n.bound for n in target))
-    return s.declare(made, {k: n.size for k, n in enumerate(target) if n.size})
+    return s.shaped(made, target)
 
 
 def _dealt(s: Sizing, x: str, given: Sequence[Extent], target: Sequence[Extent]) -> str:
@@ -91,7 +91,7 @@ def _dealt(s: Sizing, x: str, given: Sequence[Extent], target: Sequence[Extent])
     source = s.add("expand", [source], shape=shape) if s.shape(source) != shape else source
     flat = s.add("reshape", [x], shape=(math.prod(s.shape(x)),))
     made = s.add("gather", [flat, source], axis=0, wrap=False)
-    return s.declare(made, {k: n.size for k, n in enumerate(target) if n.size})
+    return s.shaped(made, target)
 
 
 # --- joining and cutting ----------------------------------------------------------------------
@@ -108,7 +108,7 @@ def _concat(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str
             least = min(e.bound for e in extents)
             if all(e.size for e in extents):
                 sizes[k] = extents[0].size
-            inputs = [_kept(s, i, k, least) for i in inputs]
+            inputs = [s.shortened(i, k, least) for i in inputs]
     ends = [s.extent(i, axis) for i in inputs]
     joined = s.add(op, inputs, **a)
     if any(e.size for e in ends[:-1]):
@@ -119,13 +119,6 @@ def _concat(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str
     if total.size:
         sizes[axis] = total.size
     return [s.declare(joined, sizes)]
-
-
-def _kept(s: Sizing, name: str, axis: int, count: int) -> str:
-    """The tensor cut to ``count`` places of an axis, with the sizes that it had."""
-    sizes = dict(s.sizes(name))
-    cut = s.cut(name, axis, count)
-    return s.declare(cut, sizes) if cut != name else name
 
 
 def _closed_up(s: Sizing, joined: str, axis: int, parts: Sequence[Extent]) -> str:
@@ -144,7 +137,7 @@ def _closed_up(s: Sizing, joined: str, axis: int, parts: Sequence[Extent]) -> st
 
 
 def _slice(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str]:
-    """Along axes that are fixed; ``slices.py`` cuts along others."""
+    """Along axes that are fixed; ``arguments.py`` cuts along others."""
     x, sizes = inputs[0], s.sizes(inputs[0])
     for k in sizes:
         if a["starts"][k] or a["shape"][k] != s.shape(x)[k] or (a["steps"] or {k: 1})[k] != 1:
@@ -199,16 +192,22 @@ def _tile(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str]:
 # --- by index ---------------------------------------------------------------------------------
 
 
-def counted(s: Sizing, index: str, size: str, wrap: bool) -> tuple[str, bool]:
-    """Indices into an axis of a size, and whether some may still be negative: those are counted
-    from the size here."""
+def _counted(s: Sizing, index: str, lengths: str, wrap: bool) -> str:
+    """Indices of which none is negative any more: those were counted from the ends, at
+    ``lengths``, a scalar or one for each coordinate in the last axis."""
     low, _ = s.emitter.values.interval(index)
     if not wrap or low >= 0 or s.dtype(index).kind == "uint":
-        return index, False
+        return index
     zero = s.constant(0, s.dtype(index))
-    length = s.add("cast", [size], to=str(s.dtype(index)))
-    back = s.add("add", [index, length])
-    return s.add("where", [s.add("less", [index, zero]), back, index]), False
+    ends = s.add("cast", [lengths], to=str(s.dtype(index)))
+    back = s.add("add", [index, ends])
+    return s.add("where", [s.add("less", [index, zero]), back, index])
+
+
+def _lengths(s: Sizing, x: str, axes: Sequence[int]) -> str:
+    """How long axes of a tensor are, as a line."""
+    lined = [s.add("reshape", [s.number(s.extent(x, k))], shape=(1,)) for k in axes]
+    return s.add("concat", lined, axis=0)
 
 
 def _gather(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str]:
@@ -219,7 +218,7 @@ def _gather(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str
             sizes[k + more * (k > axis)] = size
     sizes |= {axis + k: size for k, size in s.sizes(index).items()}
     if axis in s.sizes(x):
-        index, wrap = counted(s, index, s.sizes(x)[axis], wrap)
+        index, wrap = _counted(s, index, s.sizes(x)[axis], wrap), False
     return [s.declare(s.add(op, [x, index], axis=axis, wrap=wrap), sizes)]
 
 
@@ -227,7 +226,7 @@ def _gather_elements(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Seq
     (x, index), axis, wrap = inputs, a["axis"], a["wrap"]
     sizes = dict(s.sizes(index))
     if axis in s.sizes(x):
-        index, wrap = counted(s, index, s.sizes(x)[axis], wrap)
+        index, wrap = _counted(s, index, s.sizes(x)[axis], wrap), False
     for k in range(len(s.shape(x))):  # indices of a greater bound, and of a size that fits
         if k != axis and s.shape(index)[k] > s.shape(x)[k]:
             index = s.cut(index, k, s.shape(x)[k])
@@ -240,44 +239,36 @@ def _gather_nd(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[
     if outer in s.sizes(index) or any(k < batch for k in s.sizes(x)):
         s.unsupported(f"{op} in batches, or of coordinates, as many as only data knows")
     sizes = dict(s.sizes(index))
-    open_axes = {k: size for k, size in s.sizes(x).items() if k < batch + depth}
     for k, size in s.sizes(x).items():
         if k >= batch + depth:
             sizes[outer + k - batch - depth] = size
-    if open_axes and a["wrap"]:
-        lengths = [s.number(s.extent(x, batch + k)) for k in range(depth)]
-        lined = [s.add("reshape", [n], shape=(1,)) for n in lengths]
-        row = s.add("concat", lined, axis=0) if depth > 1 else lined[0]
-        index, _ = counted(s, index, row, True)
-    return [s.declare(s.add(op, [x, index], batch_dims=batch, wrap=a["wrap"]), sizes)]
+    wrap, addressed = a["wrap"], range(batch, batch + depth)
+    if any(k in s.sizes(x) for k in addressed):
+        index, wrap = _counted(s, index, _lengths(s, x, addressed), wrap), False
+    return [s.declare(s.add(op, [x, index], batch_dims=batch, wrap=wrap), sizes)]
 
 
 def _scatter(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str]:
     """What lies beyond the size of the updates is written to a place more, which is cut off."""
     x, index, updates = inputs
-    axis = a["axis"] if op == "scatter_elements" else 0
-    rows = op == "scatter_nd" or len(s.shape(index)) == 1
+    coordinates, axis = op == "scatter_nd", a.get("axis", 0)
+    rows = coordinates or len(s.shape(index)) == 1
     if any(k != (0 if rows else axis) for k in s.sizes(index)):
         s.unsupported(f"{op} at places that only data knows along more than one axis")
-    if axis in s.sizes(x):
-        index, _ = counted(s, index, s.sizes(x)[axis], a["wrap"])
     shape, n = s.shape(x), s.shape(x)[axis]
     held = s.sizes(index) or {k: v for k, v in s.sizes(updates).items() if k < 1}
-    whole, sizes = x, s.sizes(x)
+    addressed = range(s.shape(index)[-1]) if coordinates else [axis]
+    wrap, whole = a["wrap"], x
+    if held or any(k in s.sizes(x) for k in addressed):
+        ends = _lengths(s, x, addressed) if coordinates else s.number(s.extent(x, axis))
+        index, wrap = _counted(s, index, ends, wrap), False
     if held:
-        index = s.declare(index, held)
-        zero = s.constant(0, s.dtype(index))
-        length = s.constant(n, s.dtype(index))
-        positive = s.add("add", [index, length])
-        if a["wrap"]:
-            index = s.declare(s.add("where", [s.add("less", [index, zero]), positive, index]), held)
-        index = s.masked(index, list(held), n)
+        index = s.masked(s.declare(s.add("identity", [index]), held), list(held), n)
         pads = [0] * (2 * len(shape))
         pads[len(shape) + axis] = 1
         whole = s.add("pad", [x], pads=tuple(pads))
-    rest = {**a, "wrap": a["wrap"] and not held}
-    made = s.add(op, [whole, index, updates], **rest)
-    return [s.declare(s.cut(made, axis, n), sizes)]
+    made = s.add(op, [whole, index, updates], **{**a, "wrap": wrap})
+    return [s.declare(s.cut(made, axis, n), s.sizes(x))]
 
 
 MOVES: Mapping[str, Rule] = {
@@ -295,4 +286,4 @@ MOVES: Mapping[str, Rule] = {
     "transpose": _transpose,
 }
 
-__all__ = ["MOVES", "counted", "reshaped"]
+__all__ = ["MOVES", "Attrs", "Rule", "reshaped"]

@@ -7,21 +7,18 @@ size, and says the sizes of the results. What moves elements along such an axis 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...graph.graph import Source
 from ...ops import get
 from ...ops.opdef import Kind
-from .moves import MOVES
-from .sizing import Sizing
+from .moves import MOVES, Attrs, Rule
+from .sizing import Sizing, aligned
 
 if TYPE_CHECKING:
     from ..emit import Emitter
-
-Attrs = Mapping[str, Any]
-Rule = Callable[[Sizing, str, Sequence[str], Attrs], Sequence[str]]
 
 
 def add(
@@ -45,32 +42,12 @@ def add(
 
 
 def _broadcast(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str]:
-    """Inputs that share an axis share its size: where their bounds differ, the least one holds."""
     ndim = max(len(s.shape(i)) for i in inputs if i)
-    inputs, sizes = list(inputs), {}
-    for axis in range(ndim):
-        lined = {k: axis - ndim + len(s.shape(i)) for k, i in enumerate(inputs) if i}
-        lined = {k: at for k, at in lined.items() if at >= 0}
-        extents = {k: s.extent(inputs[k], at) for k, at in lined.items()}
-        if not any(e.size for e in extents.values()):
-            continue
-        long = {k: e for k, e in extents.items() if e.size or e.bound != 1}
-        fixed = [e.bound for e in long.values() if not e.size]
-        least = min((e.bound for e in long.values()), default=1)
-        for k, e in long.items():
-            if e.bound != least:
-                inputs[k] = _shortened(s, inputs[k], lined[k], least)
-        if not fixed:
-            sizes[axis] = next(e.size for e in long.values())
+    inputs, sizes = aligned(s, inputs, range(ndim), ndim)
     outputs = s.add_many(op, inputs, **a)
     if len(s.shape(outputs[0])) != ndim:
         s.unsupported(f"{op} of tensors whose sizes only data knows")
     return [s.declare(o, sizes) for o in outputs]
-
-
-def _shortened(s: Sizing, name: str, axis: int, count: int) -> str:
-    sizes = dict(s.sizes(name))
-    return s.declare(s.cut(name, axis, count), sizes)
 
 
 def _first(axes: Callable[[Attrs, int], Sequence[int]]) -> Rule:
@@ -200,18 +177,12 @@ def _matmul(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str
     x, y = inputs
     if min(len(s.shape(x)), len(s.shape(y))) < 2:
         s.unsupported(f"{op} of a vector and a tensor whose size only data knows")
-    sizes: dict[int, str] = {}
     ndim = max(len(s.shape(x)), len(s.shape(y)))
-    for side, last in ((x, 1), (y, 2)):  # the axis, from the end, that is summed over
-        n = len(s.shape(side))
-        for k, size in s.sizes(side).items():
-            if k != n - last:
-                sizes.setdefault(k - n + ndim, size)
-    for k in range(ndim - 2):  # an axis that one of them has with a fixed extent is fixed
-        for side in (x, y):
-            at = k - ndim + len(s.shape(side))
-            if at >= 0 and s.extent(side, at).bound != 1 and not s.extent(side, at).size:
-                sizes.pop(k, None)
+    (x, y), sizes = aligned(s, [x, y], range(ndim - 2), ndim)
+    for axis, (side, at) in ((ndim - 2, (x, -2)), (ndim - 1, (y, -1))):
+        size = s.sizes(side).get(at % len(s.shape(side)))
+        if size:
+            sizes[axis] = size
     x, y = _met(s, x, len(s.shape(x)) - 1, y, len(s.shape(y)) - 2)
     return [s.declare(s.add(op, [x, y], **a), sizes)]
 

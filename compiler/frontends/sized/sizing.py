@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -96,6 +97,16 @@ class Sizing:
                 bound = min(high, self.shape(name)[axis])
                 self.emitter.values.stated[size] = (low, bound)
         return name
+
+    def shaped(self, name: str, extents: Sequence[Extent]) -> str:
+        """As :meth:`declare`, for the extents of all axes."""
+        return self.declare(name, {k: e.size for k, e in enumerate(extents) if e.size})
+
+    def shortened(self, name: str, axis: int, count: int) -> str:
+        """As :meth:`cut`, with the sizes that the tensor has."""
+        sizes = dict(self.sizes(name))
+        cut = self.cut(name, axis, count)
+        return self.declare(cut, sizes) if cut != name else name
 
     def cut(self, name: str, axis: int, count: int) -> str:
         """The first ``count`` places of an axis, of all up to its bound."""
@@ -204,4 +215,62 @@ class Sizing:
         return True if d.is_bool else math.inf if d.is_float else int(d.max)
 
 
-__all__ = ["Extent", "Sizing"]
+def joint(s: Sizing, extents: Sequence[Extent]) -> Extent:
+    """How long an axis is that several tensors share: as they are, where one of length 1 is
+    stretched. A size may turn out to be 1, so that sizes that are not the same one are compared."""
+    if any(e.bound == 0 for e in extents):
+        return Extent(0)
+    fixed = [e for e in extents if not e.size and e.bound != 1]
+    if fixed:
+        return fixed[0]
+    opened = list({e.size: e for e in extents if e.size}.values())
+    if len(opened) < 2:
+        return opened[0] if opened else Extent(1)
+    size = reduce(lambda a, b: s.add("maximum", [a, b]), [e.size for e in opened])
+    # Without elements, the axis of one place has none either.
+    for e in opened:
+        some = s.add("less", [s.constant(0), e.size])
+        size = s.add("where", [some, size, s.constant(0)])
+    return s.made(max(e.bound for e in opened), size)
+
+
+def aligned(
+    s: Sizing, inputs: Sequence[str], axes: Sequence[int], ndim: int
+) -> tuple[list[str], dict[int, str]]:
+    """``inputs`` as an operator takes them that broadcasts along ``axes`` of its ``ndim``, and the
+    sizes of those axes of its result."""
+    inputs, sizes = list(inputs), {}
+    for axis in axes:
+        lined = {k: axis - ndim + len(s.shape(i)) for k, i in enumerate(inputs) if i}
+        lined = {k: at for k, at in lined.items() if at >= 0}
+        extents = {k: s.extent(inputs[k], at) for k, at in lined.items()}
+        if not any(e.size for e in extents.values()):
+            continue
+        whole = joint(s, list(extents.values()))
+        same = [e.bound for e in extents.values() if e.size and e.size == whole.size]
+        if whole.size and same:  # one size with several bounds: all of them hold
+            whole = Extent(min(same), whole.size)
+        for k, e in extents.items():
+            if e.size or not whole.bound:
+                inputs[k] = spread(s, inputs[k], lined[k], whole)
+        if whole.size:
+            sizes[axis] = whole.size
+    return inputs, sizes
+
+
+def spread(s: Sizing, name: str, axis: int, whole: Extent) -> str:
+    """A tensor along an axis of which the result is ``whole``: what lies behind its last place is
+    that place, so that one place serves for all."""
+    have = s.extent(name, axis)
+    if have == whole:
+        return name
+    if not whole.bound or have.size == whole.size:
+        return s.shortened(name, axis, whole.bound)
+    last = s.add("maximum", [s.add("sub", [s.number(have), s.constant(1)]), s.constant(0)])
+    index = s.add("minimum", [s.constant(range(whole.bound)), last])
+    others = {k: size for k, size in s.sizes(name).items() if k != axis}
+    made = s.add("gather", [name, index], axis=axis, wrap=False)
+    return s.declare(made, {**others, **({axis: whole.size} if whole.size else {})})
+
+
+__all__ = ["Extent", "Sizing", "aligned", "joint", "spread"]
