@@ -123,6 +123,12 @@ class Emitter:
             if ins != n.inputs or outs != n.outputs:
                 b.nodes[k] = replace(n, inputs=ins, outputs=outs)
 
+    def copied(self, source: str, copy: str) -> None:
+        """Note of ``copy``, a tensor of the same elements, what is known of ``source``."""
+        for known in _by_name(self):
+            if source in known:
+                known[copy] = known[source]
+
     def keep_labels(self, source: str, copy: str) -> None:
         """Note that ``copy`` holds the numbers of ``source``, whatever they stand for."""
         for known in (self.strings, self.columns):

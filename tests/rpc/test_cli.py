@@ -58,12 +58,6 @@ def interrupted(child, number=signal.SIGINT):
 
 
 @pytest.fixture(scope="module")
-def hub():
-    with LocalHub() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def device(hub, tmp_path_factory):
     """``weft rpc serve`` with the token in a file."""
     file = tmp_path_factory.mktemp("hub") / "token"

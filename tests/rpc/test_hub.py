@@ -31,16 +31,10 @@ from weft.runtime.errors import InputError, RPCError
 from weft.runtime.rpc import hub as hub_module
 from weft.runtime.rpc import protocol
 from weft.runtime.rpc.client import connect
-from weft.runtime.rpc.host import HubServer, LocalHub
+from weft.runtime.rpc.host import HubServer
 from weft.runtime.rpc.stream import Address, StreamLink, until
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with LocalHub() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -32,12 +32,6 @@ from weft.runtime.rpc.stream import Address, StreamLink
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module")
-def hub():
-    with LocalHub() as made:
-        yield made
-
-
 # -- leaks ------------------------------------------------------------------------------------
 
 

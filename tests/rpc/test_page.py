@@ -13,16 +13,9 @@ from weft.runtime.errors import RPCError
 from weft.runtime.executor import Executable
 from weft.runtime.rpc.client import connect
 from weft.runtime.rpc.ends import End
-from weft.runtime.rpc.host import LocalHub
 
 pytestmark = pytest.mark.timeout(240)
 PLACES = ("webgl", "webgpu", "wasm")
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with LocalHub() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

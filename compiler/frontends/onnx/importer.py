@@ -210,9 +210,7 @@ class _Import:
                 b.constant(b.constants[tensor], name)
             else:
                 b.add("identity", [tensor], outputs=[name], source=source)
-            self.emitter.keep_labels(tensor, name)
-            if tensor in self.emitter.sizes:
-                self.emitter.sizes[name] = self.emitter.sizes[tensor]
+            self.emitter.copied(tensor, name)
         self._check_output(name, b.types[name])
         return name
 
