@@ -287,3 +287,18 @@ def test_negative_coordinates_of_what_is_written_count_along_their_own_axes():
     model = model_of(nodes, inputs, {"y": FLOAT}, at=np.array([[0, -1], [-1, -2], [2, 1]]))
     feeds = conditions(3, ("x", x_of(5, 2)), ("values", x_of(3)))
     same_on("llvm", model, *feeds)
+
+
+def test_scales_lie_along_an_axis_of_their_own():
+    """The last axis is open, and as long as there are scales: for the second axis."""
+    nodes = [
+        *MASK,
+        make_node("Compress", ["x", "m"], ["y"], axis=2),
+        make_node("QuantizeLinear", ["y", "scales", "zeros"], ["q"], axis=1),
+        make_node("DequantizeLinear", ["q", "scales", "zeros"], ["z"], axis=1),
+    ]
+    model = model_of(
+        nodes, {"x": (FLOAT, [2, 3, 3]), "c": (FLOAT, [3])}, {"z": FLOAT},
+        scales=np.array([0.5, 0.25, 0.125], np.float32), zeros=np.array([0, 3, 9], np.uint8),
+    )  # fmt: skip
+    same_on("llvm", model, *conditions(3, ("x", x_of(2, 3, 3))))

@@ -6,6 +6,7 @@ size, and says the sizes of the results. What moves elements along such an axis 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,13 @@ def _all_but_axis(a: Attrs, ndim: int) -> Sequence[int]:
 
 def _matrices(a: Attrs, ndim: int) -> Sequence[int]:
     return range(ndim - 2)
+
+
+def _quantized(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[str]:
+    """Scales and zero points are one number, or lie along an axis of their own."""
+    one = math.prod(s.shape(inputs[1])) == 1
+    passing = _first((lambda a, ndim: range(ndim)) if one else _all_but_axis)
+    return passing(s, op, inputs, a)
 
 
 # --- reductions -------------------------------------------------------------------------------
@@ -259,6 +267,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(["layer_norm", "rms_norm"], _first(_before_axis)),
     "batch_norm": _first(lambda a, ndim: [k for k in range(ndim) if k != 1]),
     "gemm": _gemm,
+    **dict.fromkeys(["quantize_linear", "dequantize_linear"], _quantized),
     "lrn": _first(lambda a, ndim: [k for k in range(ndim) if k != 1]),
     "matmul": _matmul,
     "one_hot": _one_hot,
