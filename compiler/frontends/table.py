@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...runtime.errors import ModelError
+from ...runtime.errors import InputError, ModelError
 from ...runtime.files import is_plain
 from ...runtime.forks import load_module
 from ..graph.graph import Graph
@@ -26,13 +26,20 @@ class FrontEnd:
     ``load`` makes the graph: a function of (source, shapes, constants), or ``"module:function"``
     relative to this folder. ``recognises`` is asked about a model: its source as it was given, and
     the first bytes of its file (empty for a folder or an object). ``files`` says, given as ``load``
-    is, which other files a model at a path is read from: a function of the path.
+    is, which other files a model at a path is read from: a function of the path. ``describe`` says
+    what is in a model: a function of (source, choices as keywords) to
+    :class:`~weft.compiler.frontends.describe.Description`. ``choices`` are the keywords of
+    :func:`weft.load` that ``load`` takes beside those, and ``describe``; ``extra`` is the extra
+    of ``pyproject.toml`` that brings the packages which reading needs.
     """
 
     name: str
     load: str | Callable[..., Graph]
     recognises: Callable[[Any, bytes], bool]
     files: str | Callable[[Path], Sequence[Path]] | None = None
+    describe: str | Callable[..., Any] | None = None
+    choices: tuple[str, ...] = ()
+    extra: str = ""
 
 
 _ROWS = (
@@ -58,8 +65,17 @@ def register_frontend(row: FrontEnd) -> None:
     FRONTENDS.update({row.name: row, **old})
 
 
-def frontend_of(source: Any) -> FrontEnd:
-    """The front-end for a model: a path, the bytes of a file, or an object."""
+def frontend_of(source: Any, format: str | None = None) -> FrontEnd:
+    """The front-end for a model: a path, the bytes of a file, or an object; that of ``format``
+    where its content is not asked.
+
+    Raises :class:`InputError` for a format that there is not."""
+    if format is not None:
+        if format not in FRONTENDS:
+            raise InputError(
+                f"there is no format {format!r}.", hint=f"one of {', '.join(FRONTENDS)}"
+            )
+        return FRONTENDS[format]
     head = _head(source)
     return next(row for row in FRONTENDS.values() if row.recognises(source, head))
 
@@ -69,9 +85,14 @@ def loader(row: FrontEnd) -> Callable[..., Graph]:
     return _function(row.load)
 
 
-def files_of(path: Path) -> Sequence[Path]:
+def describer(row: FrontEnd) -> Callable[..., Any] | None:
+    """The function that says what is in a model of a format; None where it has none."""
+    return None if row.describe is None else _function(row.describe)
+
+
+def files_of(path: Path, format: str | None = None) -> Sequence[Path]:
     """The files that the model at ``path`` is read from: itself, and those that it names."""
-    row = frontend_of(path)
+    row = frontend_of(path, format)
     return (path, *(_function(row.files)(path) if row.files else ()))
 
 
@@ -94,4 +115,12 @@ def _head(source: Any) -> bytes:
         return b""
 
 
-__all__ = ["FRONTENDS", "FrontEnd", "files_of", "frontend_of", "loader", "register_frontend"]
+__all__ = [
+    "FRONTENDS",
+    "FrontEnd",
+    "describer",
+    "files_of",
+    "frontend_of",
+    "loader",
+    "register_frontend",
+]

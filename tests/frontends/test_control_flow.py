@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from onnx.helper import make_graph, make_node, make_tensor_value_info
 from support.against_ort import same_on
 from weft.compiler.frontends.onnx import control, rows
-from weft.compiler.frontends.onnx.warn import ModelWarning
+from weft.compiler.frontends.warn import ModelWarning
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import InputError
 from weft.runtime.flow import Loop

@@ -6,7 +6,7 @@ import pytest
 import weft
 from weft.benchmarks.zoo import judge, real
 from weft.compiler.check.tolerances import of_models
-from weft.compiler.frontends.onnx.warn import ModelWarning
+from weft.compiler.frontends.warn import ModelWarning
 from weft.ir.target import Target
 from weft.runtime.devices.probe import probe
 from weft.runtime.errors import InputError

@@ -211,12 +211,12 @@ class _Before:
 
     def __init__(self, walk: Walk):
         self._walk, self._nodes = walk, len(walk.emitter.builder.nodes)
-        self._missing = {k: list(v) for k, v in walk.missing.items()}
+        self._missing = {k: list(v) for k, v in walk.missing.needs.items()}
 
     def restore(self) -> None:
         """Forget what was added since."""
         del self._walk.emitter.builder.nodes[self._nodes :]
-        self._walk.missing = self._missing
+        self._walk.missing.needs = self._missing
 
 
 def _outputs(site: NodeSite, made: Sequence[str] | None) -> Converted:

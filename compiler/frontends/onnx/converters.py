@@ -1,14 +1,12 @@
-"""Which module converts what, and how one converter is run."""
+"""Which module converts what."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
-from ....runtime.errors import GraphError, ModelError
 from ....runtime.forks import load_module
 from ..registered import REGISTERED
-from .context import Converter, NodeContext
+from .context import Converter
 
 # Each module has a literal CONVERTERS: dict[str, Converter], keyed by the operator of its domain
 # ("Conv").
@@ -64,23 +62,3 @@ def converter_of(domain: str, op: str) -> Converter | None:
     none. One that was registered comes before weft's own."""
     own = converters(domain) if domain in _CONTRIB or not domain else {}
     return REGISTERED.get(f"{domain}::{op}") or own.get(op)
-
-
-def run_converter(convert: Converter, context: NodeContext) -> list[str]:
-    """The tensors for the node's outputs, as ``convert`` lists them.
-
-    What Python and numpy raise for bad *values* (an index out of bounds, a mode that is in no
-    table, shapes that do not fit) is the file's fault, as nothing else is unknown to a converter;
-    it becomes a :class:`ModelError` that keeps the exception as its cause. What they raise for
-    bad *code* (TypeError, AttributeError, NameError, AssertionError) is a bug of weft and is not
-    hidden.
-    """
-    try:
-        made: Sequence[str] | str = convert(context)
-    except (ValueError, LookupError, ArithmeticError, MemoryError) as e:
-        raise ModelError(
-            f"weft could not read this node ({type(e).__name__}: {e}).", where=context.where
-        ) from e
-    except RecursionError as e:
-        raise GraphError("the graph is nested too deeply.", where=context.where) from e
-    return [made] if isinstance(made, str) else list(made)

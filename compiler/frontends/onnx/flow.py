@@ -19,11 +19,11 @@ from ....runtime.errors import ModelError, WeftError
 from ...graph.skeleton import BRANCH, LOOP
 from ...types import TensorType
 from ..sized import Sizing, choices
+from ..warn import warn
 from .inside import Inside, add_node
 from .rows import MAX_ROWS, Body, Lines, Row, in_blocks, in_blocks_pays
 from .scope import is_tensor
 from .site import NodeSite
-from .warn import warn
 
 if TYPE_CHECKING:
     from .walk import Walk

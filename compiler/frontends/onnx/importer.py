@@ -13,13 +13,14 @@ from ....runtime.labels import LABELS, labels_text
 from ...graph.graph import Graph, Source
 from ...types import TensorType
 from ..emit import Emitter, Labels
+from ..finish import finished, named_output
 from ..narrow import narrowed
 from ..signature import SymbolicType, UnboundGraph, solve
+from ..warn import ModelWarning, warn
 from .reader import Model, symbolic_type
 from .scope import Scope, all_names, is_tensor, live, ordered, reads
 from .tensors import narrow_type, stored_dtype
 from .walk import Surroundings, Walk
-from .warn import ModelWarning, warn
 
 __all__ = ["ModelWarning", "import_model"]
 
@@ -152,25 +153,7 @@ class _Import:
         walk.report()
         outputs = [self._output(o, scope, walk) for o in wanted]
         self._tell_labels(outputs)
-        outputs += self._sizes(outputs)
-        used = {i for n in b.nodes for i in n.inputs} | set(outputs)
-        b.constants = {k: c for k, c in b.constants.items() if k in used}
-        return b.finish(outputs)
-
-    def _sizes(self, outputs: Sequence[str]) -> list[str]:
-        """Outputs that say how long others are, of which only data knows it."""
-        b, e, made = self.emitter.builder, self.emitter, []
-        for name in outputs:
-            axes = {}
-            for axis, size in e.sizes.get(name, {}).items():
-                axes[axis] = e.fresh(f"{name}.size{axis}")
-                b.add(
-                    "identity", [size], outputs=[axes[axis]], source=Source(self.model.file, name)
-                )
-            if axes:
-                b.cropped[name] = axes
-                made += axes.values()
-        return made
+        return finished(self.emitter, outputs, self.model.file)
 
     def _narrowed(self, name: str) -> str:
         """The tensor for the input ``name``: rounded to the numbers of its type in the model, where
@@ -205,12 +188,7 @@ class _Import:
             )
         self._check_narrow(name, tensor)
         if tensor != name or name not in b.types:
-            source = Source(self.model.file, name, "")
-            if tensor in b.constants:
-                b.constant(b.constants[tensor], name)
-            else:
-                b.add("identity", [tensor], outputs=[name], source=source)
-            self.emitter.copied(tensor, name)
+            named_output(self.emitter, name, tensor, self.model.file)
         self._check_output(name, b.types[name])
         return name
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import heapify, heappop, heappush
 
 from onnx import AttributeProto, GraphProto, NodeProto
 
 from ....runtime.errors import ModelError
+from ..model import topological
 
 UNKNOWN = "\0unknown"  # stands for the results of a node that could not be converted
 NOTHING = "\0nothing"  # an optional that holds no element
@@ -109,30 +109,7 @@ def ordered(nodes: Sequence[NodeProto], where: str) -> list[NodeProto]:
         if len({o for o in n.output if o}) != sum(map(bool, n.output)):
             raise ModelError(f"the node {_label(n)} makes one value twice.", where=where)
     needs = [{maker[r] for r in reads(n) if r in maker} for n in nodes]
-    if all(k > max(need, default=-1) for k, need in enumerate(needs)):
-        return list(nodes)
-    readers: list[list[int]] = [[] for _ in nodes]
-    waiting = [len(need) for need in needs]
-    for k, need in enumerate(needs):
-        for m in need:
-            readers[m].append(k)
-    ready = [k for k, w in enumerate(waiting) if not w]
-    heapify(ready)
-    result: list[NodeProto] = []
-    while ready:
-        k = heappop(ready)
-        result.append(nodes[k])
-        for r in readers[k]:
-            waiting[r] -= 1
-            if not waiting[r]:
-                heappush(ready, r)
-    if len(result) < len(nodes):
-        stuck = [_label(n) for n, w in zip(nodes, waiting) if w]
-        more = f" and {len(stuck) - 5} more" if len(stuck) > 5 else ""
-        raise ModelError(
-            f"the graph is cyclic: {', '.join(stuck[:5])}{more} wait for each other.", where=where
-        )
-    return result
+    return [nodes[k] for k in topological(needs, lambda k: _label(nodes[k]), where)]
 
 
 def _label(node: NodeProto) -> str:

@@ -15,13 +15,15 @@ from onnx import FunctionProto, GraphProto, NodeProto, SparseTensorProto, Tensor
 
 from ....runtime.errors import GraphError, ModelError, UnsupportedError, WeftError
 from ...graph.graph import Source
+from ..context import run_converter
 from ..emit import Emitter
+from ..missing import Missing
 from ..registered import ONNX_DOMAINS
 from . import ops_sized
 from .bodies import Bodies
 from .context import ByDefinition, Converter, NodeContext, UnknownValueError
 from .control import CONTROL
-from .converters import converter_of, run_converter
+from .converters import converter_of
 from .flags import with_plain_flags
 from .functions import (
     FunctionCall,
@@ -72,8 +74,7 @@ class Walk:
             for v in model.proto.graph.value_info
             if v.type.WhichOneof("value") == "tensor_type"
         }
-        self.missing: dict[str, list[str]] = {}  # what weft has not got -> the nodes that need it
-        self.hints: dict[str, str] = {}  # what would help against some of it
+        self.missing = Missing()
         self.inlined = 0
         self.sequences = Sequences()
         self.bodies = Bodies(self)
@@ -96,16 +97,7 @@ class Walk:
 
     def report(self) -> None:
         """Raises :class:`UnsupportedError` with all that was missing, if anything was."""
-        if not self.missing:
-            return
-        lines = []
-        for what, nodes in self.missing.items():
-            names = ", ".join(map(repr, nodes[:8]))
-            more = f" and {len(nodes) - 8} more" if len(nodes) > 8 else ""
-            lines.append(f"  {what}: nodes {names}{more}")
-        text = "the model needs what weft does not support:\n" + "\n".join(lines)
-        hint = "; ".join(dict.fromkeys(self.hints[w] for w in self.missing if w in self.hints))
-        raise UnsupportedError(text, where=self.model.file, hint=hint or None)
+        self.missing.report(self.model.file)
 
     def initializers(self, graph: GraphProto, scope: Scope, *, top: bool = False) -> None:
         """Define the constants of a graph in ``scope``; those of the ``top`` one keep their names.
@@ -349,9 +341,7 @@ class Walk:
 
     def miss(self, what: str, site: NodeSite, hint: str = "") -> None:
         """Note that weft has not got ``what``, which the node needs."""
-        self.missing.setdefault(what, []).append(site.source.node)
-        if hint:
-            self.hints.setdefault(what, hint)
+        self.missing.add(what, site.source.node, hint)
 
     # -- functions
 
