@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Ask another framework what a model's answers are, and keep them beside the tests:
+# tools/judge.sh NAME [arguments]
+#
+# tests/judges/NAME.txt lists the packages of an environment of its own (build/judges/NAME, made
+# once; they are large, and no test needs them), tests/judges/NAME.py is run there. It writes small
+# arrays below tests/frontends/answers/NAME.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+name=${1:?usage: tools/judge.sh NAME [arguments]; NAME is one of $(cd tests/judges && echo *.txt)}
+shift
+home=build/judges/$name
+key=$(sha256sum < "tests/judges/$name.txt")
+if [ "$(cat "$home/key" 2>/dev/null)" != "$key" ]; then
+  echo "==> an environment for $name in $home" >&2
+  rm -rf "$home"
+  "${PYTHON:-python3}" -m venv "$home"
+  "$home/bin/python" -m pip install --quiet --disable-pip-version-check -r "tests/judges/$name.txt"
+  echo "$key" > "$home/key"
+fi
+exec "$home/bin/python" "tests/judges/$name.py" "$@"
