@@ -12,6 +12,7 @@ import numpy as np
 from ...ir.target import HOST, Target
 from ...runtime.errors import InputError, WeftError
 from ..driver import resolved
+from ..frontends.table import frontend_of
 from ..graph.evaluate import evaluate_graph
 from ..graph.graph import Graph
 from ..graph.group import Group
@@ -60,6 +61,12 @@ def by_onnxruntime(
         raise InputError(
             "ONNX Runtime needs the ONNX model, and this is a graph of weft.",
             hint="give the path, or against='interp'",
+        )
+    row = frontend_of(model)
+    if row.name != "onnx":
+        raise InputError(
+            f"ONNX Runtime reads ONNX models, and this one's format is {row.name}.",
+            hint="against='interp'",
         )
     import onnx
 

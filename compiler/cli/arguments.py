@@ -23,7 +23,11 @@ from ...runtime.package import HEAD as PACKAGE_HEAD
 from ...runtime.package import is_head_of_package
 
 ELSEWHERE = ("key", "token", "token_file", "certificate", "rpc_timeout", "wait")
-COMPILATION = ("target", "shape", "opt_level", "accuracy", "no_cache", "records", "renderer")
+READING = ("format", "signature", "outputs")
+COMPILATION = (
+    *READING, "target", "shape", "opt_level", "accuracy", "no_cache", "records", "renderer"
+)  # fmt: skip
+MODEL = "a model: a file or a folder of any format that weft reads (docs/FORMATS.md)"
 IMAGES = ("mean", "std", "size", "layout")
 Condition = Callable[[argparse.Namespace], Any]
 
@@ -134,6 +138,14 @@ def filename(text: str) -> str:
     return text
 
 
+def names(text: str) -> tuple[str, ...]:
+    """``scores,boxes``."""
+    found = tuple(n.strip() for n in text.split(","))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of names such as scores,boxes")
+    return found
+
+
 def floats(text: str) -> tuple[float, ...]:
     """``0.5`` or ``0.485,0.456,0.406``."""
     try:
@@ -239,11 +251,11 @@ def image(text: str) -> tuple[str, object]:
 
 def model_options(p: Parser) -> None:
     """A model, compiled or not, and how to compile it if it is not."""
-    p.add_argument("model", type=filename, help="an ONNX file, or a package made by 'weft compile'")
+    p.add_argument("model", type=filename, help=f"{MODEL}, or a package made by 'weft compile'")
     compile_options(p)
     p.counts_if(
         COMPILATION, lambda a: not is_package(a.model),
-        "a package is compiled already; give the ONNX file",
+        "a package is compiled already; give the model",
     )  # fmt: skip
 
 
@@ -264,6 +276,7 @@ def compile_options(p: Parser, target: str = "what to compile for") -> None:
 
 def graph_options(p: Parser, target: str) -> None:
     """What decides which kernels a model has."""
+    reading_options(p)
     p.add_argument(
         "--target", default=HOST, help=f"{target} (default: {HOST}; 'weft targets' lists them)"
     )
@@ -279,6 +292,22 @@ def graph_options(p: Parser, target: str) -> None:
         "--accuracy", choices=["fast", "strict"], default="fast",
         help="fast: convolutions may be computed by minimal filtering, up to 1e-4 of a layer's "
         "largest result off; strict: never (default: fast)",
+    )  # fmt: skip
+
+
+def reading_options(p: Parser) -> None:
+    """How a model is read, where its content does not say it."""
+    g = p.add_argument_group("reading")
+    g.add_argument(
+        "--format", metavar="NAME", help="the model's format (default: known by its content)"
+    )
+    g.add_argument(
+        "--signature", metavar="NAME",
+        help="which of a model's functions, where it has several (a SavedModel's signatures)",
+    )  # fmt: skip
+    g.add_argument(
+        "--outputs", type=names, metavar="NAME,NAME",
+        help="the values that are wanted, where a file does not say what its outputs are",
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import argparse
 from ...ir.target import HOST
 from ...runtime.errors import InputError
 from .arguments import (
+    MODEL,
     Parser,
     any_target,
     compile_options,
@@ -20,7 +21,7 @@ from .arguments import (
     tolerance,
 )
 from .inputs import ImageOptions, read_inputs
-from .models import check_file, options_of, progress, unbound, wanted
+from .models import check_file, choices_of, options_of, progress, source_of, unbound, wanted
 from .remote import connected, target_there
 
 EXAMPLES = """\
@@ -45,12 +46,12 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         "every tensor between kernels: which is the first that is wrong, and by how much.",
         epilog=EXAMPLES,
     )  # fmt: skip
-    p.add_argument("model", type=filename, help="an ONNX file")
+    p.add_argument("model", type=filename, help=MODEL)
     compile_options(p, "what to judge; webgl runs in a headless Chromium, wasm under Node")
     p.add_argument(
         "--against", choices=["interp", HOST, "onnxruntime"], default="interp",
         help="interp: the operators' numpy references (default); llvm: each operator by itself on "
-        "this processor; onnxruntime: ONNX Runtime on the model as written",
+        "this processor; onnxruntime: ONNX Runtime on an ONNX model as written",
     )  # fmt: skip
     p.add_argument("--seed", type=seed, default=0, help="of the random inputs (default: 0)")
     p.add_argument(
@@ -85,9 +86,9 @@ def check_model(args: argparse.Namespace) -> int:
     if is_package(path):
         raise InputError(
             "a package has lost the tensors between its kernels.", where=str(path),
-            hint="give the ONNX model that it was compiled from",
+            hint="give the model that it was compiled from",
         )  # fmt: skip
-    loaded = load(path, dict(args.shape))
+    loaded = load(path, dict(args.shape), **choices_of(args))
     images = ImageOptions(args.mean, args.std, args.size, args.layout)
     feed = read_inputs(args.input, wanted(loaded), images)
     shapes = dict(args.shape)
@@ -102,6 +103,6 @@ def check_model(args: argparse.Namespace) -> int:
             args.against, feed, args.seed, args.rtol, args.atol, args.in_browser, remote
         )
         with progress() as tell:
-            report = compare(path, options_of(args, tell, shapes), judge)
+            report = compare(source_of(args), options_of(args, tell, shapes), judge)
     print(report)
     return 0 if report.ok else 1

@@ -14,6 +14,7 @@ from ...runtime.errors import InputError, PackageError
 from ...runtime.executor import Executable
 from ...runtime.files import check_output, is_plain
 from .arguments import (
+    MODEL,
     Parser,
     any_target,
     compile_options,
@@ -26,7 +27,7 @@ from .arguments import (
     those,
 )
 from .inputs import read_labels
-from .models import check_file, options_of, read_files
+from .models import check_file, options_of, read_files, source_of
 from .progress import messages_beside, progress
 
 
@@ -34,8 +35,8 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     """The words of the command line."""
     p: Parser = sub.add_parser(
         "compile", help="compile a model into a package", formatter_class=raw,
-        description="Compile an ONNX model into a package that needs no compiler to run, or into\n"
-        "a web page. --target may list several targets: the graph is then read and simplified\n"
+        description="Compile a model into a package that needs no compiler to run, or into a web\n"
+        "page. --target may list several targets: the graph is then read and simplified\n"
         "once, and there is a package for each (model.llvm.weft, model.opencl.weft), or a page\n"
         "that takes the first one that works.",
         epilog="examples:\n  weft compile model.onnx -o model.weft --shape N=1 --report\n"
@@ -45,7 +46,7 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         "  weft compile model.onnx --target 'wasm -threads' --bundle dist/\n"
         "  weft compile model.onnx --target llvm,opencl -o out/model.weft",
     )  # fmt: skip
-    p.add_argument("model", type=filename, help="an ONNX file")
+    p.add_argument("model", type=filename, help=MODEL)
     p.add_argument(
         "-o", "--output", type=filename, metavar="FILE",
         help="the package (default: the model's name with .weft)",
@@ -114,17 +115,17 @@ def compile_model(args: argparse.Namespace) -> int:
     if is_package(path):
         raise InputError("this is compiled already.", where=str(path))
     if args.bundle:
-        return _bundle(args, path)
+        return _bundle(args)
     from ..driver import compile_all
 
-    output = Path(args.output) if args.output else Path(path.name).with_suffix(".weft")
+    output = Path(args.output) if args.output else Path(path.absolute().name).with_suffix(".weft")
     begin = time.perf_counter()
     with progress() as tell:
         options = options_of(args, tell, several=True)
         names = _package_names(output, options.targets)
         for file in names:
             check_output(file, read_files(args), error=PackageError, what="the package")
-        made = compile_all(path, options)
+        made = compile_all(source_of(args), options)
     seconds = time.perf_counter() - begin
     with messages_beside(*names):
         for exe, file in zip(made, names):  # all before a word: whoever reads that may leave
@@ -156,7 +157,7 @@ def _package_names(output: Path, targets: Sequence[Target]) -> list[Path]:
     return [output.with_name(f"{stem}.{name}.weft") for name in names]
 
 
-def _bundle(args: argparse.Namespace, path: Path) -> int:
+def _bundle(args: argparse.Namespace) -> int:
     from ..web.bundle import WebOptions, write_bundle
     from ..web.process import Classes, Image
 
@@ -175,7 +176,8 @@ def _bundle(args: argparse.Namespace, path: Path) -> int:
         elif all(g.has_fallback for g in goals):  # its module is beside them anyway
             spare = dict.fromkeys(g.fallback for g in goals)
             goals += [replace(Target.parse(s), opt_level=goals[0].opt_level) for s in spare]
-        done = write_bundle(path, args.bundle, replace(options, targets=tuple(goals)), web)
+        options = replace(options, targets=tuple(goals))
+        done = write_bundle(source_of(args), args.bundle, options, web)
     print(f"{done}\n  {time.perf_counter() - begin:.1f} s; to see it: weft serve {done.path}")
     return 0
 

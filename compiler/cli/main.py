@@ -1,4 +1,4 @@
-"""The command line: ``weft compile``, ``run``, ``check``, ``tune``, ``bench``, ``rpc`` and so on.
+"""The command line: ``weft compile``, ``run``, ``check``, ``tune``, ``inspect`` and so on.
 
 Exit codes: 0 done, 1 an error of the model, the input or the machine (one line ``error: …`` on
 standard error), 2 a wrong command line, 130 interrupted. Answers go to standard output, progress to
@@ -19,11 +19,12 @@ from ...runtime import knobs
 from ...runtime.errors import WeftError
 from ...runtime.guard import internal
 from ...runtime.version import __version__
-from . import check, compile, machine, rpc, run, serve, tune
+from . import check, compile, inspect, machine, rpc, run, serve, tune
 from .arguments import Parser
 from .streams import plain_streams, say
 
 COMMANDS = (
+    inspect.add_parser,
     compile.add_parser,
     serve.add_parser,
     run.add_parsers,
@@ -35,6 +36,7 @@ COMMANDS = (
 
 EXAMPLES = """\
 examples:
+  weft inspect model.tflite
   weft compile model.onnx -o model.weft --shape N=1
   weft run model.weft --input photo.jpg --top 5 --labels names.txt
   weft run model.onnx --input ids=ids.npy --input mask=mask.npy --output out.npz

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...ir.target import split_targets
 from ...runtime.errors import InputError
 from ...runtime.executor import load as load_package
-from .arguments import is_package
+from .arguments import READING, is_package
 from .inputs import Wanted
 from .progress import progress
 from .remote import target_there
@@ -22,10 +22,26 @@ if TYPE_CHECKING:
 
 
 def check_file(path: str) -> Path:
-    """The path of a model. Raises :class:`InputError` where there is no file."""
-    if not Path(path).is_file():
+    """The path of a model, a file or a folder. Raises :class:`InputError` where there is none."""
+    if not Path(path).exists():
         raise InputError(f"there is no file {path!r}.", hint="give the path of a model")
     return Path(path)
+
+
+def choices_of(args: argparse.Namespace) -> dict[str, Any]:
+    """How ``args`` say that the model is to be read: keywords of ``weft.load``."""
+    return {k: vars(args)[k] for k in READING if vars(args).get(k) is not None}
+
+
+def source_of(args: argparse.Namespace) -> Any:
+    """What a compilation is given as the model: its path, or its graph where ``args`` say how it
+    is read."""
+    path, chosen = check_file(args.model), choices_of(args)
+    if not chosen:
+        return path
+    from ..frontends import load
+
+    return load(path, **chosen)
 
 
 def read_files(args: argparse.Namespace) -> Iterator[str | Path]:
@@ -36,7 +52,7 @@ def read_files(args: argparse.Namespace) -> Iterator[str | Path]:
     elif args.model is not None:
         from ..frontends.table import files_of
 
-        yield from files_of(Path(args.model))
+        yield from files_of(Path(args.model), vars(args).get("format"))
     yield from filter(None, (words.get("labels"), words.get("records")))
     for text in words.get("input", ()):
         yield from (text, text.partition("=")[2])
@@ -94,7 +110,7 @@ def executable(
         args.target = target_there(args, remote)
     with progress() as tell:
         options = options_of(args, tell, shapes)
-        exe = compile_all(path if model is None else model, options)[0]
+        exe = compile_all(source_of(args) if model is None else model, options)[0]
     return exe if remote is None else remote.load(exe)
 
 

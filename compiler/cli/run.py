@@ -26,7 +26,7 @@ from .arguments import (
     those,
 )
 from .inputs import ImageOptions, Wanted, read_inputs, read_labels
-from .models import check_file, executable, read_files, unbound, wanted
+from .models import check_file, choices_of, executable, read_files, unbound, wanted
 from .progress import messages_beside
 from .remote import connected
 
@@ -123,7 +123,7 @@ def run_model(args: argparse.Namespace) -> int:
     else:
         from ..frontends import load
 
-        exe, model = None, load(path, dict(args.shape))
+        exe, model = None, load(path, dict(args.shape), **choices_of(args))
         inputs = wanted(model)
     images = ImageOptions(args.mean, args.std, args.size, args.layout)
     feed = read_inputs(args.input, inputs, images)

@@ -14,6 +14,7 @@ from ...runtime import knobs
 from ...runtime.errors import RecordError, TuneError
 from ...runtime.files import check_output, write_file
 from .arguments import (
+    MODEL,
     Parser,
     any_target,
     duration,
@@ -25,7 +26,7 @@ from .arguments import (
     remote_options,
     seed,
 )  # fmt: skip
-from .models import check_file, options_of, read_files
+from .models import check_file, options_of, read_files, source_of
 from .progress import messages_beside
 from .remote import turns
 from .streams import say
@@ -55,7 +56,7 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         "  weft tune --export records.jsonl\n"
         "  weft tune --merge other.sqlite --merge more.jsonl",
     )  # fmt: skip
-    p.add_argument("model", nargs="?", type=filename, help="an ONNX file")
+    p.add_argument("model", nargs="?", type=filename, help=MODEL)
     graph_options(p, "what is compiled for later: this machine, or less of it, or with --rpc what "
                   "a device runs")  # fmt: skip
     p.add_argument("--kernels", type=positive, metavar="N",
@@ -136,7 +137,7 @@ def _search(args: argparse.Namespace, records: Records) -> None:
     path = check_file(args.model)
     if is_package(path):
         raise TuneError(
-            "a package cannot be tuned.", where=str(path), hint="tune the ONNX file, then compile"
+            "a package cannot be tuned.", where=str(path), hint="tune the model, then compile"
         )
     from ...codegen.llvm import generator as llvm
     from ..kernels.roofline import measure_peaks
@@ -156,7 +157,7 @@ def _search(args: argparse.Namespace, records: Records) -> None:
         settings = TuneSettings(
             args.trials, limit, threads, args.timeout, args.seed, tell, args.kernels
         )  # fmt: skip
-        done = search(path, options, records, settings, executor)
+        done = search(source_of(args), options, records, settings, executor)
     _summary(done, peak)
     if done.history:
         print(f"\n{sparkline(done.history)}")

@@ -21,7 +21,7 @@ from .table import FrontEnd, describer, frontend_of, loader
 if TYPE_CHECKING:
     from .describe import Description
 
-__all__ = ["UnboundGraph", "bind", "describe", "load", "read_graph"]
+__all__ = ["UnboundGraph", "bind", "inspect", "load", "read_graph"]
 
 
 @guarded
@@ -60,7 +60,7 @@ def load(
 
 
 @guarded
-def describe(
+def inspect(
     source: str | Path | bytes | Any,
     *,
     format: str | None = None,

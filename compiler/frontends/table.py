@@ -45,7 +45,13 @@ class FrontEnd:
 _ROWS = (
     # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
     # reader says what is wrong with a file that is none.
-    FrontEnd("onnx", ".onnx:load", lambda source, head: True, ".onnx.files:files_of"),
+    FrontEnd(
+        "onnx",
+        ".onnx:load",
+        lambda source, head: True,
+        ".onnx.files:files_of",
+        ".onnx.inspect:describe",
+    ),
 )
 FRONTENDS: dict[str, FrontEnd] = {row.name: row for row in _ROWS}
 

@@ -37,7 +37,7 @@ def import_model(model: Model, shapes: Mapping, constants: Mapping) -> Graph:
         try:
             signature[value.name] = symbolic_type(value, model.file)
         except UnsupportedError:
-            if value.name in _read(model):
+            if value.name in read_by_outputs(model):
                 raise
             warn(f"{model.file or graph.name}: the input {value.name!r}, which nothing reads and "
                  "whose type weft has not, is left out.")  # fmt: skip
@@ -91,7 +91,7 @@ def _results(model: Model) -> dict[str, SymbolicType]:
     return table
 
 
-def _read(model: Model) -> set[str]:
+def read_by_outputs(model: Model) -> set[str]:
     """The names that the outputs depend on."""
     graph = model.proto.graph
     outputs = {o.name for o in graph.output}
