@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from onnx import SparseTensorProto, TensorProto
 from ....runtime.dtype import BFLOAT16, DType, dtype_of
 from ....runtime.errors import ModelError, UnsupportedError
 from ...types import MAX_ELEMENTS
+from ..beside import confined, read_part
 from ..narrow import EXPONENTS, FLOATS, INTEGERS, Narrow
 
 MAX_DENSE = 1 << 28  # elements that a sparse tensor may have with its zeros
@@ -165,7 +164,13 @@ class TensorReader:
         """The ``size`` bytes of a tensor that lie in another file."""
         entries = {e.key: e.value for e in tensor.external_data}
         location = entries.get("location", "")
-        path = self._confined(location, where)
+        if self.folder is None:
+            raise ModelError(
+                "the model has external data, but was not loaded from a file.",
+                where=where,
+                hint="load it by its path, or with its data inside",
+            )
+        path = confined(self.folders, location, "external data", where)
         try:
             offset = int(entries.get("offset", "0") or 0)
             length = int(entries["length"]) if entries.get("length") else size
@@ -179,72 +184,7 @@ class TensorReader:
                 f"{what}, which takes {size}.",
                 where=where,
             )
-        try:
-            with open(path, "rb", opener=_without_waiting) as f:
-                status = os.fstat(f.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    raise ModelError(f"external data {location!r} is not a file.", where=where)
-                have = status.st_size
-                if offset + length > have:
-                    raise ModelError(
-                        f"{location!r} has {have} bytes, {offset + length} are needed.",
-                        where=where,
-                        hint="the file of external data is truncated or belongs to another model",
-                    )
-                f.seek(offset)
-                data = f.read(length)
-        except OSError as e:
-            raise ModelError(
-                f"external data {location!r} cannot be read: {e.strerror}.", where=where
-            ) from None
-        except MemoryError:
-            raise ModelError(
-                f"external data {location!r}: there is no memory for {length} bytes.", where=where
-            ) from None
-        return data
-
-    def _confined(self, location: str, where: str) -> Path:
-        """The real path of ``location``, which must be a plain file in one of ``folders``.
-
-        ``..`` and absolute paths are refused as text, and links by comparing real paths: a model
-        file is not to be trusted, and following it anywhere would let it read any file.
-        """
-        if self.folder is None:
-            raise ModelError(
-                "the model has external data, but was not loaded from a file.",
-                where=where,
-                hint="load it by its path, or with its data inside",
-            )
-        parts = location.replace("\\", "/").split("/")
-        absolute = location.startswith(("/", "\\")) or (len(location) > 1 and location[1] == ":")
-        if not location or absolute or ".." in parts or "\0" in location:
-            raise ModelError(
-                f"external data {location!r} is not inside the model's folder.",
-                where=where,
-                hint="the location must be a relative path without '..'",
-            )
-        try:
-            found = [(f / location).resolve() for f in self.folders]
-            real = next((p for p in found if p.is_file()), found[0])
-            is_file = real.is_file()
-        except (OSError, RuntimeError, ValueError) as e:  # ValueError: no name in this file system
-            why = getattr(e, "strerror", None) or e
-            short = location if len(location) < 80 else f"{location[:77]}..."
-            raise ModelError(
-                f"external data {short!r} cannot be found: {why}.", where=where
-            ) from None
-        if not any(real.is_relative_to(f) for f in self.folders):
-            raise ModelError(
-                f"external data {location!r} is a link out of the model's folder.", where=where
-            )
-        if not is_file:
-            raise ModelError(f"external data {location!r} is not a file.", where=where)
-        return real
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """An opener that does not wait for the other end of what has become a pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+        return read_part(path, f"external data {location!r}", offset, length, where)
 
 
 def _stored_elements(tensor: TensorProto) -> int:
