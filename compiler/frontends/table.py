@@ -42,7 +42,24 @@ class FrontEnd:
     extra: str = ""
 
 
+def _asked(named: str) -> Callable[[Any, bytes], bool]:
+    """A function of another module, which recognises a format and is imported when one asks."""
+
+    def recognises(source: Any, head: bytes) -> bool:
+        return _function(named)(source, head)
+
+    return recognises
+
+
 _ROWS = (
+    FrontEnd(
+        "coreml",
+        ".coreml.importer:load",
+        _asked(".coreml.package:recognises"),
+        ".coreml.package:files_of",
+        ".coreml.importer:describe",
+        choices=("signature",),
+    ),
     # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
     # reader says what is wrong with a file that is none.
     FrontEnd(
