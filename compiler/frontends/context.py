@@ -107,6 +107,15 @@ class Context:
             )
         return value
 
+    def unbounded(self, i: int) -> NoReturn:
+        """Raise :class:`UnknownValueError`: input ``i`` is a size without a bound."""
+        try:
+            self.const(i)
+        except UnknownValueError as e:
+            more = "; or bound it in the model, as Clip and Min do"
+            raise UnknownValueError(e.message, where=e.where, hint=f"{e.hint}{more}") from None
+        raise AssertionError(f"input {i} of {self.where} is known")
+
     def is_open(self, i: int) -> bool:
         """Whether only data knows the size of input ``i``."""
         return self.input(i) in self._emitter.sizes

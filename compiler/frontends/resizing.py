@@ -33,6 +33,7 @@ from fractions import Fraction
 
 import numpy as np
 
+MAX_TABLE = 1 << 24  # elements of a table of positions or weights
 TIE = 1e-6  # how far from the middle between two elements a float32 position still is a tie
 _EXACT = 1 << 53  # integers up to here are float64
 

@@ -226,10 +226,9 @@ def test_what_a_caller_may_know_is_asked_for_and_what_has_no_rule_is_named():
         weft.compile(model)
     assert "constants=" in str(told.value)
     nodes = [*MASK, make_node("Compress", ["x", "m"], ["y"], axis=1),
-             make_node("Resize", ["y", "", "", "sizes"], ["z"])]  # fmt: skip
-    model = model_of(nodes, {"x": (FLOAT, [2, 4]), "c": (FLOAT, [4])}, {"z": FLOAT},
-                     sizes=np.array([2, 8]))  # fmt: skip
-    with pytest.raises(WeftError, match=r"Resize.*whose size only data knows"):
+             make_node("Trilu", ["y"], ["z"])]  # fmt: skip
+    model = model_of(nodes, {"x": (FLOAT, [2, 4]), "c": (FLOAT, [4])}, {"z": FLOAT})
+    with pytest.raises(WeftError, match=r"Trilu.*whose size only data knows"):
         weft.compile(model)
 
 

@@ -179,9 +179,26 @@ class Random:
         shape = self.op("Shape", [x])
         self.op("Expand", [self.const(np.float32(0.25)), shape], self.tensors[x])
 
+    def resize(self) -> None:
+        x = self.any()
+        shape, axis = self.tensors[x], self.axis(x)
+        scale = float(self.rng.choice([0.6, 1.5, 2.0]))
+        scales = np.ones(len(shape), np.float32)
+        scales[axis] = scale
+        how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        if len(shape) > 1 and self.rng.integers(2):
+            how = {"mode": "linear"}
+        if isinstance(shape[axis], int):
+            size = int(np.float32(shape[axis]) * np.float32(scale))
+        else:
+            size = self.fresh("n")
+        self.op("Resize", [x, "", self.const(scales)], [*shape[:axis], size, *shape[axis + 1 :]],
+                **how)  # fmt: skip
+
 
 STEPS = ("compress", "non_zero", "elements", "softmax", "scan", "reduce", "concat", "slice",
-         "matmul", "reshape", "top_k", "pad", "tile", "expand")  # fmt: skip
+         "matmul", "reshape", "top_k", "pad", "tile", "expand",
+         "resize")  # fmt: skip
 MOST = 3  # axes
 
 

@@ -16,7 +16,7 @@ _MODULES: tuple[str, ...] = (
     "ops_shape",
     "ops_gather",
     "ops_image",
-    "ops_resize",
+    "ops_resize_sized",
     "ops_rnn",
     "ops_math",
     "ops_reduce",

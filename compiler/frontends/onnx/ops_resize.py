@@ -1,6 +1,8 @@
 """Resize and Upsample: as tables of positions that are made here, at compile time.
 
 What the positions are, and which rule is followed where others differ, :mod:`..resizing` says.
+Where only data knows sizes or scales, ``ops_resize_sized.py`` converts the node, and begins here
+where it does not.
 """
 
 from __future__ import annotations
@@ -14,11 +16,10 @@ import numpy as np
 from ...ops.image import UNROLLED_TAPS
 from .. import resizing
 from ..resizing import Axis
-from .context import Converter, NodeContext
+from .context import NodeContext
 from .ops_conv import required
 from .ops_shape import axis_of
 
-MAX_TABLE = 1 << 24  # elements of a table of positions or weights
 FINENESS = 4096  # steps per unit that a value is rounded to before it is truncated to an integer
 
 
@@ -82,7 +83,7 @@ def _by_scales(
 
 
 def _check_extents(n: NodeContext, outs: Sequence[int]) -> None:
-    if any(o < 0 or o > MAX_TABLE for o in outs):
+    if any(o < 0 or o > resizing.MAX_TABLE for o in outs):
         n.error(f"the result would have the extents {list(outs)}.")
 
 
@@ -107,7 +108,11 @@ def _pick(n: NodeContext, name: str, picks: dict[int, np.ndarray]) -> str:
     for axis, index in picks.items():
         size = n.typeof(name).shape[axis]
         factor = len(index) // size if size else 1
-        if factor * size == len(index) and (index == np.arange(len(index)) // factor).all():
+        if (
+            factor
+            and factor * size == len(index)
+            and (index == np.arange(len(index)) // factor).all()
+        ):
             factors[axis] = factor
         else:
             rest[axis] = index
@@ -125,13 +130,34 @@ def _pick(n: NodeContext, name: str, picks: dict[int, np.ndarray]) -> str:
     )
 
 
-def _resize(n: NodeContext) -> str:
+def rule_of(n: NodeContext) -> str:
+    """The coordinate_transformation_mode of a Resize."""
     rule = n.attr("coordinate_transformation_mode", "half_pixel") if n.opset >= 11 else "asymmetric"
     if rule not in resizing.RULES:
         n.unsupported(f"the coordinate_transformation_mode is {rule!r}")
-    axes = _axes(n, rule)
+    return rule
+
+
+def rounding_of(n: NodeContext) -> str:
+    """The nearest_mode of a Resize; empty where its operator set does not say it."""
     rounding = n.attr("nearest_mode", "round_prefer_floor") if n.opset >= 11 else ""
-    return _resized(n, n.attr("mode", "nearest"), rule, axes, rounding)
+    if rounding and rounding not in resizing.ROUNDINGS:
+        n.unsupported(f"the nearest_mode is {rounding!r}")
+    return rounding
+
+
+def mode_of(n: NodeContext) -> str:
+    """The mode of a Resize or an Upsample: nearest, linear or cubic."""
+    mode = n.attr("mode", "nearest")
+    if mode not in ("nearest", "linear", "cubic", "bilinear"):
+        n.unsupported(f"the mode is {mode!r}")
+    return "linear" if mode == "bilinear" else mode
+
+
+def resize(n: NodeContext) -> str:
+    """A Resize of which all is known."""
+    rule = rule_of(n)
+    return _resized(n, mode_of(n), rule, _axes(n, rule), rounding_of(n))
 
 
 def _resized(n: NodeContext, mode: str, rule: str, axes: dict[int, Axis], rounding: str) -> str:
@@ -145,14 +171,10 @@ def _resized(n: NodeContext, mode: str, rule: str, axes: dict[int, Axis], roundi
         picks = {}
         for k, a in axes.items():
             mine = rounding or ("ceil" if a.scale < 1 else "floor")
-            if mine not in resizing.ROUNDINGS:
-                n.unsupported(f"the nearest_mode is {mine!r}")
             picks[k] = resizing.nearest(a, rule, mine)
         name = _pick(n, name, picks)
-    elif mode in ("linear", "cubic"):
-        name = _interpolated(n, mode, axes, at)
     else:
-        n.unsupported(f"the mode is {mode!r}")
+        name = _interpolated(n, mode, axes, at)
     if rule != "tf_crop_and_resize":
         return name
     fill = n.constant(np.array(n.attr("extrapolation_value", 0.0)).astype(x.dtype.numpy))
@@ -164,31 +186,20 @@ def _resized(n: NodeContext, mode: str, rule: str, axes: dict[int, Axis], roundi
     return name
 
 
-def _interpolated(
-    n: NodeContext, mode: str, axes: dict[int, Axis], at: dict[int, np.ndarray]
-) -> str:
-    """The first input, linear or cubic between its elements.
+def as_floats(n: NodeContext) -> str:
+    """The first input, as what is interpolated."""
+    x = required(n, 0)
+    return n.inputs[0] if x.dtype.is_float else n.add("cast", n.inputs[:1], to="float32")
+
+
+def as_before(n: NodeContext, name: str, mode: str, antialias: bool) -> str:
+    """What was interpolated, in the type of the first input.
 
     Integers are what ONNX Runtime makes of them: truncated in plain linear mode, else rounded, as
     in ONNX's reference; both saturate. A value that only float32's rounding keeps from being whole
     is whole, so that a plane of one colour stays one.
     """
-    x, name = required(n, 0), n.inputs[0]
-    kernel, reach = resizing.linear_kernel, 1
-    if mode == "cubic":
-        kernel, reach = resizing.cubic_kernel(n.attr("cubic_coeff_a", -0.75)), 2
-    antialias, exclude = bool(n.attr("antialias", 0)), bool(n.attr("exclude_outside", 0))
-    if not x.dtype.is_float:
-        name = n.add("cast", [name], to="float32")
-    for k, a in axes.items():
-        taps = resizing.tap_count(a, reach, antialias)
-        if taps * a.out > MAX_TABLE:
-            n.unsupported(f"resizing {a.size} to {a.out} elements takes {taps} taps each")
-        index, weight = resizing.weighted(
-            a, at[k], kernel, reach, antialias=antialias, exclude=exclude
-        )
-        op = "resample" if taps <= UNROLLED_TAPS else "resample_sum"
-        name = n.add(op, [name, n.constant(index), n.constant(weight)], axis=k)
+    x = required(n, 0)
     if x.dtype.is_float:
         return name
     if mode == "linear" and not antialias:
@@ -199,7 +210,29 @@ def _interpolated(
     return n.add("cast", [name], to=str(x.dtype))
 
 
-def _upsample(n: NodeContext) -> str:
+def _interpolated(
+    n: NodeContext, mode: str, axes: dict[int, Axis], at: dict[int, np.ndarray]
+) -> str:
+    """The first input, linear or cubic between its elements."""
+    name = as_floats(n)
+    kernel, reach = resizing.linear_kernel, 1
+    if mode == "cubic":
+        kernel, reach = resizing.cubic_kernel(n.attr("cubic_coeff_a", -0.75)), 2
+    antialias, exclude = bool(n.attr("antialias", 0)), bool(n.attr("exclude_outside", 0))
+    for k, a in axes.items():
+        taps = resizing.tap_count(a, reach, antialias)
+        if taps * a.out > resizing.MAX_TABLE:
+            n.unsupported(f"resizing {a.size} to {a.out} elements takes {taps} taps each")
+        index, weight = resizing.weighted(
+            a, at[k], kernel, reach, antialias=antialias, exclude=exclude
+        )
+        op = "resample" if taps <= UNROLLED_TAPS else "resample_sum"
+        name = n.add(op, [name, n.constant(index), n.constant(weight)], axis=k)
+    return as_before(n, name, mode, antialias)
+
+
+def upsample(n: NodeContext) -> str:
+    """An Upsample of which all is known."""
     x = required(n, 0)
     if n.opset < 7:
         given = 1, 1, n.attr("height_scale"), n.attr("width_scale")
@@ -212,11 +245,4 @@ def _upsample(n: NodeContext) -> str:
     _check_extents(n, outs)
     axes = {k: Axis(d, o, s) for k, (d, o, s) in enumerate(zip(x.shape, outs, scales))}
     axes = _changed(axes, "asymmetric")
-    mode = n.attr("mode", "nearest")
-    return _resized(n, "linear" if mode == "bilinear" else mode, "asymmetric", axes, "")
-
-
-CONVERTERS: dict[str, Converter] = {
-    "Resize": _resize,
-    "Upsample": _upsample,
-}
+    return _resized(n, mode_of(n), "asymmetric", axes, "")

@@ -57,7 +57,7 @@ def _bounded(n: NodeContext, i: int, unbounded: int = 0) -> list[Number]:
     if found is None:
         n.error(f"its input {i} is absent.")
     if sum(e.range[1] == math.inf for e in found) > unbounded:
-        n.const(i)  # raises, and says what to bind
+        n.unbounded(i)
     return found
 
 

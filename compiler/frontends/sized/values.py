@@ -63,6 +63,17 @@ class Values:
         """What an element, or every one, of a tensor is at least and at most."""
         return self._interval(name, index, 0)
 
+    def origin(self, name: str, index: int) -> tuple[str, int]:
+        """The tensor, and the place in it, that an element of any type was moved from."""
+        b = self._emitter.builder
+        for _ in range(_DEPTH):
+            node = None if name in b.constants else self._maker(name)
+            place = self._place(node, b.types[name].shape, index) if node else None
+            if place is None:
+                break
+            name, index = place
+        return name, index
+
     # -- where elements come from
 
     def _maker(self, name: str) -> Node | None:
@@ -171,6 +182,10 @@ class Values:
             if e.tensor != name:
                 low, high = self._interval(e.tensor, e.index, depth + 1)
                 return low + e.offset, high + e.offset
+        elif index is not None:
+            name, index = self.origin(name, index)
+            if name in b.constants:
+                return self._interval(name, index, depth + 1)
         dtype = b.types[name].dtype
         known = (0, 1) if dtype.is_bool else ANY
         if dtype.is_int and dtype.bits <= 16:
@@ -197,6 +212,8 @@ class Values:
             found = 0, max(types[node.inputs[0]].shape[node.attrs["axis"]] - 1, 0)
             if node.op == "top_k" and name == node.outputs[0]:
                 found = of(0, True)
+        elif node.op == "div" and types[name].dtype.is_float:
+            found = _ratio([of(0), of(1)])
         elif node.op in _ELEMENTWISE:
             found = _ELEMENTWISE[node.op]([of(k) for k in range(len(node.inputs))])
         elif node.op == "clip":
@@ -247,17 +264,18 @@ def _times(x: float, y: float) -> float:
     return 0 if x == 0 or y == 0 else x * y
 
 
-def _divided(given: Sequence[Interval]) -> Interval:
+def _ratio(given: Sequence[Interval]) -> Interval:
     (a, b), (c, d) = given
     if c <= 0:
         return ANY
     values = [x / y if abs(y) != math.inf else 0 for x in (a, b) if abs(x) != math.inf
               for y in (c, d)]  # fmt: skip
     low = -math.inf if a == -math.inf else min(values)
-    high = math.inf if b == math.inf else max(values)
-    return math.floor(low) if low != -math.inf else low, (
-        math.ceil(high) if high != math.inf else high
-    )
+    return low, math.inf if b == math.inf else max(values)
+
+
+def _divided(given: Sequence[Interval]) -> Interval:
+    return _rounded([_ratio(given)])
 
 
 def _rounded(given: Sequence[Interval]) -> Interval:
