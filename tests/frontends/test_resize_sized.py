@@ -81,7 +81,7 @@ def constant_twin(case, pair, opset=19):
     return weft.compile(proto)(X)
 
 
-@pytest.mark.parametrize("rule", [r for r in RULES])
+@pytest.mark.parametrize("rule", list(RULES))
 def test_every_rule_is_that_of_constant_sizes(rule):
     """Also at ties, where ONNX Runtime's rounded ratio misses them."""
     base = {"coordinate_transformation_mode": rule}
@@ -110,8 +110,8 @@ def test_a_region_that_data_say():
     nodes = [node("Resize", "x r _ s", "y", **how)]
     inputs = [value("x", X.shape), value("r", [8])]
     proto = model(nodes, inputs, [value("y")], {"s": np.array([1, 2, 4, 7])})
-    feeds = [{"x": X, "r": np.float32([0, 0, *low, 1, 1, *high])}
-             for low, high in (((0, 0), (1, 1)), ((0.1, -0.2), (0.8, 1.3)), ((1, 0.5), (0, 0.5)))]  # fmt: skip
+    regions = ((0, 0), (1, 1)), ((0.1, -0.2), (0.8, 1.3)), ((1, 0.5), (0, 0.5))
+    feeds = [{"x": X, "r": np.float32([0, 0, *a, 1, 1, *b])} for a, b in regions]
     same_on("llvm", proto, *feeds, atol=5e-6)
 
 

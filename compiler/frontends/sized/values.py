@@ -169,6 +169,8 @@ class Values:
 
     def _interval(self, name: str, index: int | None, depth: int) -> Interval:
         b = self._emitter.builder
+        if index is not None and not b.types[name].dtype.is_int:
+            name, index = self.origin(name, index)
         if name in b.constants:
             value = b.constants[name].reshape(-1)
             value = value if index is None else value[index : index + 1]
@@ -182,10 +184,6 @@ class Values:
             if e.tensor != name:
                 low, high = self._interval(e.tensor, e.index, depth + 1)
                 return low + e.offset, high + e.offset
-        elif index is not None:
-            name, index = self.origin(name, index)
-            if name in b.constants:
-                return self._interval(name, index, depth + 1)
         dtype = b.types[name].dtype
         known = (0, 1) if dtype.is_bool else ANY
         if dtype.is_int and dtype.bits <= 16:
