@@ -3,7 +3,8 @@
 # tools/judge.sh NAME [arguments]
 #
 # tests/judges/NAME.txt lists the packages of an environment of its own (build/judges/NAME, made
-# once; they are large, and no test needs them), tests/judges/NAME.py is run there. It writes small
+# once; they are large, and no test needs them), tests/judges/NAME.py is run there, without its own
+# folder among those that Python imports from: it may have the name of the framework. It writes small
 # arrays below tests/frontends/answers/NAME.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,4 +19,4 @@ if [ "$(cat "$home/key" 2>/dev/null)" != "$key" ]; then
   "$home/bin/python" -m pip install --quiet --disable-pip-version-check -r "tests/judges/$name.txt"
   echo "$key" > "$home/key"
 fi
-exec "$home/bin/python" "tests/judges/$name.py" "$@"
+exec "$home/bin/python" -P "tests/judges/$name.py" "$@"

@@ -60,6 +60,13 @@ _ROWS = (
         ".coreml.importer:describe",
         choices=("signature",),
     ),
+    FrontEnd(
+        "mxnet",
+        ".mxnet:load",
+        _asked(".mxnet.files:recognises"),
+        ".mxnet.files:files_of",
+        ".mxnet:describe",
+    ),
     # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
     # reader says what is wrong with a file that is none.
     FrontEnd(

@@ -1,0 +1,14 @@
+"""All converters of MXNet's operators."""
+
+from __future__ import annotations
+
+from . import ops_conv, ops_math, ops_nn, ops_reduce, ops_shape
+from .table import Table
+
+CONVERTERS: Table = {
+    **ops_conv.CONVERTERS,
+    **ops_math.CONVERTERS,
+    **ops_nn.CONVERTERS,
+    **ops_reduce.CONVERTERS,
+    **ops_shape.CONVERTERS,
+}
