@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ...ir.expr import Expr, binary, cast, to_expr
 from ...runtime.dtype import BOOL, FLOAT64, dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import broadcasts
 from .common import (
     Fn,
     broadcast_shapes,
@@ -69,6 +71,7 @@ def _binary(
         return [value.astype(bool if result == "bool" else x.dtype, copy=False)]
 
     schema = {k: Attr(type(v), v) for k, v in defaults.items()}
+    facts = replace(facts, carries=broadcasts)
     return OpDef(name, Kind.BROADCAST, infer, build, reference, schema, 2, 2, facts)
 
 
@@ -190,7 +193,17 @@ OPS: tuple[OpDef, ...] = (
     _binary("pow", _pow, _np_pow, facts=Facts(cheap=False)),
     _binary("minimum", minimum, np.minimum, facts=_COMMUTES),
     _binary("maximum", maximum, np.maximum, facts=_COMMUTES),
-    OpDef("prelu", Kind.BROADCAST, _prelu_infer, _PRELU.compute, _PRELU.reference, {}, 2, 2),
+    OpDef(
+        "prelu",
+        Kind.BROADCAST,
+        _prelu_infer,
+        _PRELU.compute,
+        _PRELU.reference,
+        {},
+        2,
+        2,
+        facts=_PRELU.facts,
+    ),
     _compare("equal", equal, np.equal, "any", facts=_COMMUTES),
     _compare("not_equal", not_equal, np.not_equal, "any", facts=_COMMUTES),
     _compare("less", lambda x, y: x < y, np.less),
@@ -213,6 +226,7 @@ OPS: tuple[OpDef, ...] = (
         {},
         3,
         3,
+        facts=Facts(carries=broadcasts),
         doc="where(condition, x, y): x where the condition holds, else y",
     ),
 )

@@ -9,6 +9,7 @@ from ...ir.expr import cast as convert
 from ...runtime.dtype import dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import carries
 from .common import convert_array, make, some
 from .facts import Facts
 from .opdef import Attr, Kind, OpDef
@@ -63,7 +64,7 @@ OPS: tuple[OpDef, ...] = (
         _cast,
         _np_cast,
         _TO,
-        facts=Facts(cheap=True, channel_wise=True),
+        facts=Facts(cheap=True, channel_wise=True, carries=carries()),
         doc="As ir.expr.Cast: float to integer truncates and saturates, NaN becomes 0.",
     ),
     OpDef(
@@ -73,6 +74,6 @@ OPS: tuple[OpDef, ...] = (
         _bitcast,
         _np_bitcast,
         _TO,
-        facts=Facts(cheap=True),
+        facts=Facts(cheap=True, carries=carries()),
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ...ir.builders import equal, if_then_else, maximum, minimum
 from ...ir.expr import Expr, cast, to_expr
 from ...runtime.dtype import BOOL, dtype_of
 from ..types import TensorType
+from .axes import carries
 from .common import Fn, check_domain, convert_array, make, some, widen, widen_array
 from .facts import NO_FACTS, Facts
 from .opdef import Attr, Kind, OpDef
@@ -54,6 +56,7 @@ def _unary(
         return [y.astype(bool if to else x.dtype, copy=False)]
 
     schema = {k: Attr(type(v), v) for k, v in defaults.items()}
+    facts = replace(facts, carries=carries())
     return OpDef(name, Kind.ELEMENTWISE, infer, build, reference, schema, facts=facts, doc=doc)
 
 
@@ -252,7 +255,7 @@ OPS: tuple[OpDef, ...] = (
         _clip,
         _np_clip,
         {"min": Attr(object, None, "None: no bound"), "max": Attr(object, None)},
-        facts=_SETTLES,
+        facts=replace(_SETTLES, carries=carries()),
         doc="min(max(x, min), max): where the bounds cross, max wins",
     ),
 )

@@ -17,6 +17,7 @@ who asks           what
 ``results``        ``Contraction.channel_axis``
 ``flatten``        ``Contraction.pointwise``
 ``memory``         ``reinterprets``
+``transposes``     ``carries``
 =================  =================================================================
 """
 
@@ -28,6 +29,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from .axes import Carries
 
 Attrs = Mapping[str, Any]
 Shape = Sequence[int]
@@ -77,6 +80,11 @@ def not_pointwise(w: Shape, attrs: Attrs) -> bool:
     return False
 
 
+def no_depth(w: Shape, attrs: Attrs) -> int | None:
+    """``Contraction.depth`` of an operator that sums over more than the last axis of the data."""
+    return None
+
+
 def one_group(attrs: Attrs) -> int:
     """``Contraction.groups`` of an operator where each result needs all channels."""
     return 1
@@ -93,6 +101,8 @@ class Contraction:
     channel_axis : the axis of the result that counts them: 1 for [N, C, …], else -1. With 1, data
         and result may have their channels in blocks.
     stream : in which order weights are read.
+    depth : (shape of the weights, attributes) -> their axis that counts what the last axis of the
+        data counts; None where another axis of the data, or several, are summed over.
     pointwise : (shape of the weights, attributes) -> whether each place of a result [N, C, …] needs
         the data at the same place alone, whatever the places are called.
     groups : into how many parts channels are split that have nothing to do with each other.
@@ -103,6 +113,7 @@ class Contraction:
     columns: Callable[[Shape, Attrs], int | None]
     channel_axis: int = -1
     stream: Stream = Stream.PLACE
+    depth: Callable[[Shape, Attrs], int | None] = no_depth
     pointwise: Callable[[Shape, Attrs], bool] = not_pointwise
     groups: Callable[[Attrs], int] = one_group
     products: Callable[[Shape, Shape, Shape, int], float] = product_count
@@ -148,6 +159,7 @@ class Facts:
     affine : (constant inputs 1, 2, … as float64, attributes) -> (scale, shift) of one element or
         one for each index of axis 1, when the result is ``input 0 * scale + shift``.
     contraction : the roles of operands in sums of products.
+    carries : how axes of operands and results belong together; None: in no way that is known.
     """
 
     cheap: bool | None = None
@@ -163,6 +175,7 @@ class Facts:
     reduced: Callable[[Attrs], Sequence[int] | None] = all_axes
     affine: Callable[[Sequence[np.ndarray], Attrs], tuple[np.ndarray, np.ndarray]] | None = None
     contraction: Contraction | None = None
+    carries: Carries | None = None
 
 
 NO_FACTS = Facts()

@@ -16,6 +16,8 @@ from ...ir.tensor import Tensor
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import carries, gathers
+from .facts import Facts
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, stage
 
@@ -261,6 +263,7 @@ OPS: tuple[OpDef, ...] = (
         attrs={**_AXIS, "wrap": WRAP},
         min_inputs=2,
         max_inputs=2,
+        facts=Facts(carries=gathers),
         doc="numpy.take: the indices' shape takes the place of the axis.",
     ),
     OpDef(
@@ -272,6 +275,7 @@ OPS: tuple[OpDef, ...] = (
         attrs={**_AXIS, "wrap": WRAP},
         min_inputs=2,
         max_inputs=2,
+        facts=Facts(carries=carries(along=("axis",))),
         doc="numpy.take_along_axis, with indices that may be smaller than the data.",
     ),
     OpDef(
@@ -308,6 +312,7 @@ OPS: tuple[OpDef, ...] = (
         attrs={"batch_axis": Attr(int), "time_axis": Attr(int)},
         min_inputs=2,
         max_inputs=2,
+        facts=Facts(carries=carries(along=("batch_axis", "time_axis"), first=1)),
         doc="The first lens[b] steps of every sequence in reverse order, the rest as it is.",
     ),
 )

@@ -11,6 +11,7 @@ from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import FLOAT32, INT32
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import carries
 from .facts import Facts
 from .gather import check_axis, wrapped_index
 from .opdef import Attr, Attrs, Kind, OpDef, Types
@@ -303,7 +304,7 @@ OPS: tuple[OpDef, ...] = (
         attrs={"axis": Attr(int, doc="not negative")},
         min_inputs=3,
         max_inputs=3,
-        facts=Facts(channel_wise=True),
+        facts=Facts(channel_wise=True, carries=carries(along=("axis",), first=1)),
         doc="result[o] = sum over t of x[index[o, t]] * weight[o, t] along the axis, few taps t; "
         "indices are clamped.",
     ),
@@ -316,6 +317,7 @@ OPS: tuple[OpDef, ...] = (
         attrs={"axis": Attr(int, doc="not negative")},
         min_inputs=3,
         max_inputs=3,
+        facts=Facts(carries=carries(along=("axis",), first=1)),
         doc="As resample, for any number of taps.",
     ),
     OpDef(
@@ -325,7 +327,7 @@ OPS: tuple[OpDef, ...] = (
         _upsample_compute,
         _upsample_reference,
         attrs={"factors": Attr(tuple, doc="how often each element is repeated along every axis")},
-        facts=Facts(channel_wise=True),
+        facts=Facts(channel_wise=True, carries=carries(each=("factors",))),
     ),
     OpDef(
         "col2im",

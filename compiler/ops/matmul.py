@@ -12,6 +12,7 @@ from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT32, dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import multiplies
 from .common import (
     Fn,
     broadcast_shapes,
@@ -250,10 +251,14 @@ def _gemm_rescale(w, bias, a, scale, shift):
 _MATMUL = Contraction(
     columns=lambda w, a: len(w) - 1 if len(w) >= 2 else None,
     stream=Stream.PANELS,
+    depth=lambda w, a: len(w) - 2 if len(w) >= 2 else None,
     rescale=_matmul_rescale,
 )
 _GEMM = Contraction(
-    columns=lambda w, a: 0 if a["trans_b"] else 1, stream=Stream.PANELS, rescale=_gemm_rescale
+    columns=lambda w, a: 0 if a["trans_b"] else 1,
+    stream=Stream.PANELS,
+    depth=lambda w, a: None if a["trans_a"] else 1 if a["trans_b"] else 0,
+    rescale=_gemm_rescale,
 )
 
 OPS: tuple[OpDef, ...] = (
@@ -266,7 +271,7 @@ OPS: tuple[OpDef, ...] = (
         {},
         2,
         2,
-        Facts(contraction=_MATMUL),
+        Facts(contraction=_MATMUL, carries=multiplies),
     ),
     OpDef(
         "gemm",
@@ -285,5 +290,15 @@ OPS: tuple[OpDef, ...] = (
         facts=Facts(contraction=_GEMM),
         doc="alpha * A @ B + beta * C, A and B transposed on demand, C broadcast to the result",
     ),
-    OpDef("matmul_integer", Kind.COMPLEX, _mmi_infer, _mmi, _np_mmi, {}, 2, 4),
+    OpDef(
+        "matmul_integer",
+        Kind.COMPLEX,
+        _mmi_infer,
+        _mmi,
+        _np_mmi,
+        {},
+        2,
+        4,
+        Facts(carries=multiplies),
+    ),
 )

@@ -19,6 +19,7 @@ from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import DType, dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import carries, normalises_tail
 from .common import (
     broadcast_shapes,
     check_domain,
@@ -375,25 +376,36 @@ _LRN = {
     "beta": Attr(float, 0.75),
     "bias": Attr(float, 1.0),
 }
+_PLACES = carries(first=1, fixed=(0, 1))
 
 OPS: tuple[OpDef, ...] = (
     OpDef(
         "batch_norm", Kind.BROADCAST, _bn_infer, _batch_norm, _np_batch_norm, _EPS, 5, 5,
-        facts=Facts(channel_wise=True, affine=_bn_affine),
+        facts=Facts(channel_wise=True, affine=_bn_affine, carries=carries(first=1, fixed=(1,))),
         doc="Inputs x, scale, bias, mean, variance; channels are axis 1.",
     ),
     OpDef(
         "layer_norm", Kind.OPAQUE, _tail_infer("layer_norm"), _layer_norm, _np_layer_norm,
-        _TAIL, 2, 3, doc="Inputs x, scale, bias (optional).",
+        _TAIL, 2, 3, Facts(carries=normalises_tail), doc="Inputs x, scale, bias (optional).",
     ),
     OpDef(
-        "rms_norm", Kind.OPAQUE, _tail_infer("rms_norm"), _rms_norm, _np_rms_norm, _TAIL, 2, 2
+        "rms_norm", Kind.OPAQUE, _tail_infer("rms_norm"), _rms_norm, _np_rms_norm, _TAIL, 2, 2,
+        Facts(carries=normalises_tail),
     ),
     OpDef(
         "instance_norm", Kind.OPAQUE, _instance_infer, _instance_norm, _np_instance_norm, _EPS,
-        3, 3, Facts(channel_wise=True),
+        3, 3, Facts(channel_wise=True, carries=_PLACES),
     ),
-    OpDef("group_norm", Kind.OPAQUE, _group_infer, _group_norm, _np_group_norm, _GROUPS, 3, 3),
-    OpDef("mean_variance_norm", Kind.OPAQUE, _mvn_infer, _mvn, _np_mvn, _MVN),
-    OpDef("lrn", Kind.OPAQUE, _lrn_infer, _lrn, _np_lrn, _LRN, facts=Facts(channel_wise=True)),
+    OpDef(
+        "group_norm", Kind.OPAQUE, _group_infer, _group_norm, _np_group_norm, _GROUPS, 3, 3,
+        Facts(carries=_PLACES),
+    ),
+    OpDef(
+        "mean_variance_norm", Kind.OPAQUE, _mvn_infer, _mvn, _np_mvn, _MVN,
+        facts=Facts(carries=carries(along=("axes",))),
+    ),
+    OpDef(
+        "lrn", Kind.OPAQUE, _lrn_infer, _lrn, _np_lrn, _LRN,
+        facts=Facts(channel_wise=True, carries=carries(fixed=(1,))),
+    ),
 )  # fmt: skip

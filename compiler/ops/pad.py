@@ -9,6 +9,7 @@ from ...ir.expr import ZERO, Expr, const
 from ...ir.tensor import Tensor
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import carries
 from .facts import Facts
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, padded, stage
@@ -140,7 +141,7 @@ OPS: tuple[OpDef, ...] = (
             "value": Attr(object, 0, "what the mode 'constant' writes, without a second input"),
         },
         max_inputs=2,
-        facts=Facts(channel_wise=True),
+        facts=Facts(channel_wise=True, carries=carries(each=("pads",), first=1)),
         doc="x with more elements around; a second input is the scalar to pad with.",
     ),
 )

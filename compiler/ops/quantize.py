@@ -18,6 +18,8 @@ from ...ir.tensor import Tensor
 from ...runtime.dtype import FLOAT32, INT32, UINT8, DType, dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import Attrs as AxisAttrs
+from .axes import Carried, Shape, carries
 from .common import (
     check_domain,
     convert_array,
@@ -27,6 +29,7 @@ from .common import (
     some,
     wide,
 )
+from .facts import Facts
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .reduce import reduce_over
 from .small_float import format_of, np_rounded, rounded
@@ -222,6 +225,14 @@ def _np_dynamic(arrays, a):
     ]
 
 
+def _carries(shapes: Sequence[Shape | None], made: Sequence[Shape], a: AxisAttrs) -> Carried | None:
+    """Scales of blocks have the axes of the data; others are read as they are."""
+    rank = len(made[0])
+    blocks = a["block_size"] and rank and len(some(shapes[1])) == rank and made[0] != (1,)
+    rule = carries(along=("axis",) if rank else (), first=None if blocks else 1)
+    return rule(shapes, made, a)
+
+
 _AXIS = {
     "axis": Attr(int, 1, "of scales that are more than one number"),
     "block_size": Attr(int, 0, "elements along axis that share a scale; 0: one scale per index"),
@@ -235,12 +246,13 @@ OPS: tuple[OpDef, ...] = (
             "to": Attr(str, "uint8", "dtype of the result"),
             "format": Attr(str, "", "of small floats, as of round_float, held as float32"),
             "saturate": Attr(bool, True, "as of round_float"),
-        }, 2, 3,
+        }, 2, 3, Facts(carries=_carries),
         doc="Inputs x, scale, zero point (optional). Computed in float32; halves round to even.",
     ),
     OpDef(
         "dequantize_linear", Kind.BROADCAST, _dq_infer, _dequantize, _np_dequantize,
         {**_AXIS, "to": Attr(str, "", "dtype of the result; empty: the scale's")}, 2, 3,
+        Facts(carries=_carries),
     ),
     OpDef(
         "dynamic_quantize_linear", Kind.OPAQUE, _dynamic_infer, _dynamic, _np_dynamic,

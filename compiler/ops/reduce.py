@@ -20,6 +20,7 @@ from ...ir.tensor import Tensor, reduce_axis
 from ...runtime.dtype import INT64, DType, dtype_of
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import carries
 from .common import (
     Fn,
     check_domain,
@@ -43,6 +44,7 @@ _AXES = {
     "axes": Attr(tuple, None, "None: all axes"),
     "keepdims": Attr(bool, True, "reduced axes stay with extent 1"),
 }
+_CARRIES = carries(reduced="axes")
 
 
 def reduced_shape(shape: Sequence[int], axes: Sequence[int], keepdims: bool) -> tuple[int, ...]:
@@ -122,7 +124,7 @@ def _reduction(
             y = np.asarray(y if np_finish is None else np_finish(y, n))
         return [convert_array(y, to)]
 
-    facts = Facts(reduced=lambda a: a["axes"])
+    facts = Facts(reduced=lambda a: a["axes"], carries=_CARRIES)
     return OpDef(name, Kind.REDUCTION, infer, build, reference, _AXES, facts=facts)
 
 
@@ -254,7 +256,8 @@ def _arg(name: str, extremum: Fn, np_arg: Fn) -> OpDef:
         "keepdims": Attr(bool, True),
         "select_last_index": Attr(bool, False, "of equal ones the last"),
     }
-    return OpDef(name, Kind.OPAQUE, infer, build, reference, schema)
+    facts = Facts(carries=carries(reduced="axis"))
+    return OpDef(name, Kind.OPAQUE, infer, build, reference, schema, facts=facts)
 
 
 def _square(x):
@@ -295,7 +298,15 @@ OPS: tuple[OpDef, ...] = (
         np_finish=lambda x, n: np.log(x),
         acc=floating,
     ),
-    OpDef("reduce_log_sum_exp", Kind.OPAQUE, _lse_infer, _lse, _np_lse, _AXES),
+    OpDef(
+        "reduce_log_sum_exp",
+        Kind.OPAQUE,
+        _lse_infer,
+        _lse,
+        _np_lse,
+        _AXES,
+        facts=Facts(carries=_CARRIES),
+    ),
     _arg("arg_max", reducers.max, np.argmax),
     _arg("arg_min", reducers.min, np.argmin),
 )

@@ -12,6 +12,7 @@ from ...ir import reducers
 from ...ir.expr import Expr, cast
 from ...ir.tensor import reduce_axis
 from ...runtime.dtype import dtype_of
+from .axes import carries
 from .common import (
     Fn,
     check_domain,
@@ -22,6 +23,7 @@ from .common import (
     some,
     wide,
 )
+from .facts import Facts
 from .opdef import Attr, Kind, OpDef
 
 _SHORT = 64  # up to this extent every result is reduced by itself
@@ -104,7 +106,8 @@ def _scan(name: str, reducer: Fn, combine: Fn, np_scan: Fn, identity: int) -> Op
         "exclusive": Attr(bool, False, "without the element itself"),
         "reverse": Attr(bool, False, "from the last element"),
     }
-    return OpDef(name, Kind.OPAQUE, infer, build, reference, schema)
+    facts = Facts(carries=carries(along=("axis",)))
+    return OpDef(name, Kind.OPAQUE, infer, build, reference, schema, facts=facts)
 
 
 OPS: tuple[OpDef, ...] = (

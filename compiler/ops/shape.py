@@ -13,6 +13,7 @@ from ...ir.tensor import Tensor
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import carries, expands, regroups
 from .facts import Facts, attribute
 from .opdef import Attr, Attrs, Kind, OpDef, Types
 from .windows import extents, stage
@@ -326,7 +327,7 @@ OPS: tuple[OpDef, ...] = (
         _reshape_compute,
         _reshape_reference,
         attrs={"shape": Attr(tuple, doc="the new shape, every extent given")},
-        facts=Facts(reinterprets=True),
+        facts=Facts(reinterprets=True, carries=regroups),
         doc="The same elements in row-major order under another shape.",
     ),
     OpDef(
@@ -345,7 +346,7 @@ OPS: tuple[OpDef, ...] = (
         _concat_reference,
         attrs={"axis": Attr(int, doc="not negative")},
         max_inputs=None,
-        facts=Facts(joins=lambda a: a["axis"]),
+        facts=Facts(joins=lambda a: a["axis"], carries=carries(along=("axis",))),
     ),
     OpDef(
         "slice",
@@ -358,7 +359,11 @@ OPS: tuple[OpDef, ...] = (
             "shape": Attr(tuple, doc="extents of the result"),
             "steps": Attr(tuple, None, "distance along every axis, may be negative; None: ones"),
         },
-        facts=Facts(channel_wise=True, steps=attribute("steps")),
+        facts=Facts(
+            channel_wise=True,
+            steps=attribute("steps"),
+            carries=carries(each=("starts", "shape", "steps")),
+        ),
         doc="result[i] = x[start + i * step] along every axis.",
     ),
     OpDef(
@@ -384,6 +389,7 @@ OPS: tuple[OpDef, ...] = (
         _expand_compute,
         _expand_reference,
         attrs={"shape": Attr(tuple, doc="the new shape; axes of extent 1 are stretched")},
+        facts=Facts(carries=expands),
     ),
     OpDef(
         "tile",
@@ -392,5 +398,6 @@ OPS: tuple[OpDef, ...] = (
         _tile_compute,
         _tile_reference,
         attrs={"repeats": Attr(tuple, doc="how often along every axis")},
+        facts=Facts(carries=carries(each=("repeats",))),
     ),
 )

@@ -12,6 +12,7 @@ from ...ir.builders import equal, if_then_else
 from ...ir.expr import Expr, cast, to_expr
 from ...ir.tensor import Tensor
 from ...runtime.dtype import dtype_of
+from .axes import carries
 from .common import (
     check_domain,
     convert_array,
@@ -22,6 +23,7 @@ from .common import (
     some,
     wide,
 )
+from .facts import Facts
 from .opdef import Attr, Kind, OpDef
 from .reduce import index_of, reduce_over
 
@@ -52,7 +54,8 @@ def _along_axis(name: str, build, np_fn) -> OpDef:
             y = np_fn(x.astype(np.float64), a["axis"]) if x.size else x
         return [convert_array(y, dtype_of(x.dtype))]
 
-    return OpDef(name, Kind.OPAQUE, infer, te_compute, reference, _AXIS)
+    facts = Facts(carries=carries(along=("axis",)))
+    return OpDef(name, Kind.OPAQUE, infer, te_compute, reference, _AXIS, facts=facts)
 
 
 def _softmax(x: Tensor, axis: int, out) -> Tensor:

@@ -16,7 +16,9 @@ from ...ir.tensor import reduce_axis
 from ...runtime.dtype import INT32, INT64
 from ...runtime.errors import GraphError
 from ..types import TensorType
+from .axes import carries
 from .common import check_domain, make, normalize_axis, some, widen, widen_array
+from .facts import Facts
 from .opdef import Attr, Kind, OpDef
 
 
@@ -86,5 +88,6 @@ OPS: tuple[OpDef, ...] = (
         _top_k,
         _np_top_k,
         {"k": Attr(int), "axis": Attr(int, -1), "largest": Attr(bool, True)},
+        facts=Facts(carries=carries(along=("axis",))),
     ),
 )

@@ -33,6 +33,7 @@ from .results import detach_results
 from .share import share_slices
 from .simplify import simplify
 from .strided import gather_strided
+from .transposes import move_transposes
 
 
 class GraphPass(NamedTuple):
@@ -85,7 +86,10 @@ def _half_floats(target: Target, options: CompileOptions) -> bool:
 PASSES: tuple[GraphPass, ...] = (
     # Simplification comes before the weights are changed, so that a removed identity does not stand
     # between a convolution and its scale; a second round merges what that leaves.
+    # Transposes go while those that only move axes of one element can be told from reshapes.
     _shared(fold_constants),
+    _shared(eliminate_dead),
+    _shared(move_transposes),
     _shared(simplify),
     _shared(eliminate_dead),
     _shared(fold_batch_norm),
