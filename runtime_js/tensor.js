@@ -21,6 +21,15 @@ import { InputError } from './errors.js';
  */
 
 /**
+ * What a tensor is, as a person reads it: `int64[≤300, 3]`.
+ *
+ * @param {Omit<TensorSpec, 'name'>} spec
+ */
+export function typeText({ dtype, shape, bounded = [] }) {
+  return `${dtype}[${shape.map((n, k) => (bounded.includes(k) ? `≤${n}` : `${n}`)).join(', ')}]`;
+}
+
+/**
  * What `run` takes for an input: a Tensor; a typed array of the input's dtype, with as many elements
  * as the input has, in row-major order; a number; or nested lists of numbers.
  *

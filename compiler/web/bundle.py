@@ -299,8 +299,12 @@ def prepare(
 
 
 def _signature(graph: Graph, name: str) -> dict[str, Any]:
+    """``bounded`` are the axes along which the shape is what there is at most."""
     t = graph.types[name]
-    return {"name": name, "dtype": str(t.dtype), "shape": list(t.shape)}
+    spec = {"name": name, "dtype": str(t.dtype), "shape": list(t.shape)}
+    if name in graph.cropped:
+        spec["bounded"] = sorted(graph.cropped[name])
+    return spec
 
 
 def _count(exe: Executable) -> int:

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { typeText } from '../tensor.js';
 import { $, make } from './view.js';
 
 /** @typedef {import('../tensor.js').TensorSpec} TensorSpec */
@@ -43,7 +44,7 @@ export function wireNumbers(inputs, onRun) {
     }
     return make(
       'div',
-      make('label', make('span', `${spec.name} `, make('span.quiet.mono', text(spec))), field),
+      make('label', make('span', `${spec.name} `, make('span.quiet.mono', typeText(spec))), field),
       make('div.row.buttons', ...tools),
     );
   });
@@ -82,7 +83,7 @@ export function read(written, spec) {
   }
   const words = trimmed.split(/[\s,;[\]]+/).filter((w) => w);
   if (words.length !== count) {
-    throw wrong(`it has ${count} elements (${text(spec)}), ${words.length} were written.`);
+    throw wrong(`it has ${count} elements (${typeText(spec)}), ${words.length} were written.`);
   }
   return words.map((w) => {
     if (spec.dtype === 'bool' && /^(true|false|0|1)$/.test(w)) return w === 'true' || w === '1';
@@ -119,9 +120,4 @@ function elements(spec) {
 /** @param {TensorSpec} spec */
 function textual(spec) {
   return /^u?int/.test(spec.dtype);
-}
-
-/** @param {TensorSpec} spec */
-function text(spec) {
-  return `${spec.dtype}[${spec.shape.join(', ')}]`;
 }

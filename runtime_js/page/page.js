@@ -10,6 +10,7 @@
 
 import { DEVICES } from '../devices/table.js';
 import { load } from '../index.js';
+import { typeText } from '../tensor.js';
 import { wireImages } from './images.js';
 import { wireNumbers } from './numbers.js';
 import {
@@ -58,7 +59,7 @@ function fail(error, retry = null) {
 
 /** What can be said of the model before it is loaded. @param {any} manifest */
 function showCard(manifest) {
-  const spec = (/** @type {any} */ s) => `${s.name}: ${s.dtype}[${s.shape.join(', ')}]`;
+  const spec = (/** @type {any} */ s) => `${s.name}: ${typeText(s)}`;
   about = manifest.meta ?? {};
   const bytes = new Map(Object.entries(manifest.files ?? {}));
   const params = [...bytes].filter(([name]) => name.startsWith('params-'));

@@ -49,7 +49,9 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("sized") / "bundle"
     made = weft.bundle(model(), path, ["webgpu", "webgl", "wasm"])
     listed = made.manifest["meta"]["model"]["outputs"]
-    assert [o["name"] for o in listed] == ["y0", "y1", "where", "shape"]
+    assert [(o["name"], o.get("bounded", [])) for o in listed] == [
+        ("y0", [0]), ("y1", [1]), ("where", [1]), ("shape", []),
+    ]  # fmt: skip
     return path
 
 
@@ -64,3 +66,10 @@ def test_results_of_a_page_have_their_true_size(page, site, folder, backend, shi
       return model.outputs.map(({ name, shape, bounded }) => [name, shape, bounded ?? []]);
     }""") == [["y0", [4, 5, 3], [0]], ["y1", [4, 5, 3], [1]], ["where", [3, 60], [1]],
               ["shape", [3], []]]  # fmt: skip
+
+
+def test_the_page_says_what_is_a_bound(visit, served, folder):
+    visit.open(f"{served(folder)}?backend=wasm")
+    card = visit.page.inner_text("#card")
+    assert "where: int64[3, ≤60]" in card and "y0: float32[≤4, 5, 3]" in card
+    assert "shape: int64[3]" in card and "x: float32[4, 5, 3]" in card
