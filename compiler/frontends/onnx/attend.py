@@ -12,7 +12,7 @@ import numpy as np
 
 from .compose import cast, concat, expand, number, op, reshape, scaled, swapped, transpose
 from .context import NodeContext
-from .ops_shape import cut
+from .ops_cut import cut
 
 
 def lowest(n: NodeContext, like: str) -> float:

@@ -14,6 +14,8 @@ _MODULES: tuple[str, ...] = (
     "ops_core",
     "ops_conv",
     "ops_shape",
+    "ops_cut",
+    "ops_made",
     "ops_gather",
     "ops_image",
     "ops_resize_sized",

@@ -12,7 +12,7 @@ from .attend import Scores, causal, heads, key_padding, merged, summed, with_pas
 from .compose import cast, concat, expect, op, reshape, row, shape_of, typed
 from .context import Converter, NodeContext
 from .ops_conv import per_axis
-from .ops_shape import cut
+from .ops_cut import cut
 
 _FILTER = -10000.0  # the default of mask_filter_value
 

@@ -13,8 +13,8 @@ import numpy as np
 from .attend import Scores, blocked, grouped, heads, lowest, merged, placed, rotated, summed
 from .compose import cast, concat, expand, expect, number, op, reshape, row, shape_of
 from .context import Converter, NodeContext
+from .ops_cut import cut
 from .ops_math import scalar
-from .ops_shape import cut
 
 _NEUTRAL = {  # attributes of GroupQueryAttention that are refused at any other value
     "sliding_window_cache": 0,

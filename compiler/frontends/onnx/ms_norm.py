@@ -8,8 +8,8 @@ import numpy as np
 
 from .compose import cast, expect, number, op, reshape, row, shape_of, transpose, typed
 from .context import Converter, NodeContext
+from .ops_cut import cut
 from .ops_nn import layer_statistics, rms_statistic
-from .ops_shape import cut
 
 
 def _skip_norm(simplified: bool) -> Converter:

@@ -24,9 +24,10 @@ from .compose import (
     typed,
 )
 from .context import Converter, NodeContext
+from .integers import axis_of
 from .ops_conv import pool_window
+from .ops_cut import cut
 from .ops_quantize import dequantize, quantize
-from .ops_shape import axis_of, cut
 
 
 def _real(n: NodeContext, i: int) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from .compose import cast, op, reshape, row, shape_of, transpose
 from .context import Converter, NodeContext
+from .ops_cut import cut
 from .ops_rnn import Direction, Recurrent, lstm
-from .ops_shape import cut
 
 
 class _Quantized(Direction):

@@ -10,7 +10,7 @@ import numpy as np
 from .attend import Scores, grouped, heads, lowest, merged, placed, summed, with_past
 from .compose import cast, expand, number, op, reshape, shape_of, typed
 from .context import ByDefinition, Converter, NodeContext
-from .ops_shape import axis_of
+from .integers import axis_of
 from .tensors import onnx_dtype
 
 

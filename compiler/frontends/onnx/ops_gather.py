@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .context import Converter, NodeContext
+from .integers import axis_of
 from .ops_conv import required
-from .ops_shape import axis_of
 
 
 def _axis(n: NodeContext, default: int = 0) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .compose import cast, concat, expand, number, op, reshape, row
 from .context import Converter, NodeContext
-from .ops_shape import cut
+from .ops_cut import cut
 
 MAX_EXTENT = 64  # unrolled; about ten operators for each row
 

@@ -19,7 +19,7 @@ import numpy as np
 from ....runtime.dtype import DType
 from .compose import cast, op, reshape, shape_of, typed
 from .context import Converter, NodeContext
-from .ops_shape import MAX_MADE
+from .ops_made import MAX_MADE
 from .tensors import onnx_dtype
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))

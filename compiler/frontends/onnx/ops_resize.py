@@ -17,8 +17,8 @@ from ...ops.image import UNROLLED_TAPS
 from .. import resizing
 from ..resizing import Axis
 from .context import NodeContext
+from .integers import axis_of
 from .ops_conv import required
-from .ops_shape import axis_of
 
 FINENESS = 4096  # steps per unit that a value is rounded to before it is truncated to an integer
 

@@ -12,9 +12,9 @@ from ..sized import Extent, Sizing, arguments
 from ..sized.arguments import Number
 from ..sized.resized import Manner, Stretch, resized
 from .context import Converter, NodeContext
+from .integers import axis_of
 from .ops_conv import required
 from .ops_resize import as_before, as_floats, mode_of, resize, rounding_of, rule_of, upsample
-from .ops_shape import axis_of
 
 _SLACK = 1 + 1e-6  # of a bound on what float32 rounds
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .context import Converter, NodeContext
 from .ops_conv import required
-from .ops_shape import cut
+from .ops_cut import cut
 
 MAX_STEPS = 1 << 14  # unrolled: compiling takes some milliseconds for each step
 

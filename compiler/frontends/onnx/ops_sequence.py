@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from .context import Converter, NodeContext
+from .integers import axis_of
 from .ops_conv import required
+from .ops_cut import cut
 from .ops_math import scalar
-from .ops_shape import axis_of, cut
 from .scope import NOTHING
 
 MAX_LENGTH = 1 << 14  # elements of one sequence: each is a tensor of the graph

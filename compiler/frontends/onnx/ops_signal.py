@@ -14,8 +14,9 @@ import numpy as np
 
 from .compose import cast, concat, op, reshape, scaled, shape_of, transpose
 from .context import Converter, NodeContext
+from .integers import axis_of
+from .ops_cut import cut
 from .ops_math import scalar
-from .ops_shape import axis_of, cut
 from .tensors import onnx_dtype
 
 DIRECT = 512  # up to here one matrix is better than two and what lies between them

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ..sized.compaction import chosen, coordinates
 from ..sized.sizing import Extent, Sizing
 from .context import Converter, NodeContext
+from .integers import axis_of
 from .ops_conv import required
-from .ops_shape import axis_of
 
 MAX_COMPARED = 1 << 26  # elements of slices, each compared with each
 

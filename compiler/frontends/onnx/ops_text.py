@@ -8,7 +8,7 @@ import numpy as np
 
 from .context import Converter, NodeContext
 from .ops_conv import required
-from .ops_shape import cut
+from .ops_cut import cut
 
 
 def _grams(n: NodeContext) -> dict[int, tuple[list[int], np.ndarray]]:
