@@ -53,6 +53,13 @@ def _asked(named: str) -> Callable[[Any, bytes], bool]:
 
 _ROWS = (
     FrontEnd(
+        "caffe2",
+        ".caffe2:load",
+        _asked(".caffe2.files:recognises"),
+        ".caffe2.files:files_of",
+        ".caffe2:describe",
+    ),
+    FrontEnd(
         "coreml",
         ".coreml.importer:load",
         _asked(".coreml.package:recognises"),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import weft
 from support import mxnet_files
+from support.front_ends import mutated, outputs_of
 from weft.compiler.frontends import inspect
 from weft.compiler.frontends.table import frontend_of
-from weft.compiler.graph.evaluate import evaluate_graph
 from weft.runtime.errors import ModelError, UnsupportedError, WeftError
 
 ANSWERS = Path(__file__).parent / "answers" / "mxnet"
@@ -42,11 +42,6 @@ def value(name, spec):
     shape, low, high, dtype = spec if stated else [spec, -1, 1, "float32"]
     made = mxnet_files.seeded(name, shape, low, high)
     return np.floor(made).astype(dtype[3:]) if dtype.startswith("as ") else made.astype(dtype)
-
-
-def outputs_of(graph, given):
-    made = {**given, **graph.constants, **evaluate_graph(graph, given)}
-    return [made[o] for o in graph.outputs]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -271,21 +266,3 @@ def test_mutated_files_raise_errors_of_ours(tmp_path):
         except WeftError:
             refused += 1
     assert refused > 600
-
-
-def mutated(rng, data):
-    data = bytearray(data)
-    for _ in range(int(rng.integers(1, 4))):
-        at = int(rng.integers(len(data)))
-        kind = rng.integers(4)
-        if kind == 0:
-            data[at] = int(rng.integers(256))
-        elif kind == 1:
-            del data[at : at + int(rng.integers(1, 9))]
-        elif kind == 2:
-            data[at:at] = rng.bytes(int(rng.integers(1, 9)))
-        else:
-            data[at] ^= 1 << int(rng.integers(8))
-        if not data:
-            break
-    return bytes(data)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ...types import TensorType
 from ..context import REQUIRED
-from ..flat import FlatContext
+from ..plain import PlainContext
 from .attributes import NONE, flag, integer, integers, numbers
 
 
-class MxContext(FlatContext):
+class MxContext(PlainContext):
     """One node of a symbol while it is converted."""
 
     def has(self, name: str) -> bool:
@@ -62,51 +59,9 @@ class MxContext(FlatContext):
             self.error(f"{name} is {found}; {count} numbers are needed.")
         return found
 
-    @property
-    def x(self) -> str:
-        """The first input."""
-        if not self.inputs:
-            self.error("it has no inputs.")
-        return self.inputs[0]
-
-    def typed(self, i: int = 0) -> TensorType:
-        """The type of input ``i``, which must be there."""
-        t = self.type(i)
-        if t is None:
-            self.error(f"its input {i} is absent.")
-        return t
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the first input."""
-        return self.typed().shape
-
     def axis(self, name: str, default: Any = REQUIRED, ndim: int | None = None) -> int:
         """An axis of the first input, counted from its front."""
         return self.placed(self.integer(name, default), ndim)
-
-    def placed(self, axis: int, ndim: int | None = None) -> int:
-        """``axis``, which may be negative, counted from the front."""
-        ndim = len(self.shape) if ndim is None else ndim
-        if not -ndim <= axis < ndim:
-            self.error(f"the axis {axis} is out of range for {ndim} axes.")
-        return axis % ndim
-
-    def like(self, value: float, tensor: str = "") -> str:
-        """A scalar of the element type of ``tensor``, the first input if it is not named."""
-        return self.constant(np.asarray(value).astype(self.typeof(tensor or self.x).dtype.numpy))
-
-    def cast(self, tensor: str, to: str) -> str:
-        """``tensor`` with elements of another type."""
-        if str(self.typeof(tensor).dtype) == to:
-            return tensor
-        return self.add("cast", [tensor], to=to)
-
-    def reshape(self, tensor: str, shape: tuple[int, ...]) -> str:
-        """``tensor`` with another shape of as many elements."""
-        return tensor if self.typeof(tensor).shape == shape else self.add(
-            "reshape", [tensor], shape=shape
-        )  # fmt: skip
 
 
 __all__ = ["MxContext"]

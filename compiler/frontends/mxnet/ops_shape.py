@@ -115,25 +115,10 @@ def _slice(n: MxContext) -> str:
     )
 
 
-def part(n: MxContext, tensor: str, axis: int, start: int, count: int) -> str:
-    """``count`` elements of ``tensor`` from ``start`` along ``axis``."""
-    shape = n.typeof(tensor).shape
-    if not 0 <= start <= start + count <= shape[axis]:
-        n.error(f"elements {start} to {start + count} are not all on axis {axis} of {shape}.")
-    if count == shape[axis]:
-        return tensor
-    return n.add(
-        "slice",
-        [tensor],
-        starts=tuple(start if k == axis else 0 for k in range(len(shape))),
-        shape=tuple(count if k == axis else d for k, d in enumerate(shape)),
-    )
-
-
 def _slice_axis(n: MxContext) -> str:
     axis = n.axis("axis")
     taken = range(n.shape[axis])[slice(n.integer("begin", None), n.integer("end", None))]
-    return part(n, n.x, axis, taken.start, len(taken))
+    return n.part(n.x, axis, taken.start, len(taken))
 
 
 def _slice_like(n: MxContext) -> str:
@@ -141,7 +126,7 @@ def _slice_like(n: MxContext) -> str:
     axes = n.integers("axes", ()) or range(len(n.shape))
     for a in axes:
         axis = n.placed(a)
-        y = part(n, y, axis, 0, like[axis])
+        y = n.part(y, axis, 0, like[axis])
     return y
 
 
@@ -152,7 +137,7 @@ def _crop(n: MxContext) -> str:
     for k, axis in enumerate((2, 3)):
         middle = (n.shape[axis] - size[k]) // 2
         start = middle if n.flag("center_crop") else offset[k]
-        y = part(n, y, axis, start, size[k])
+        y = n.part(y, axis, start, size[k])
     return y
 
 
@@ -177,7 +162,7 @@ def _split_v2(n: MxContext) -> Sequence[str]:
 def _parts(n: MxContext, axis: int, starts: Sequence[int], squeeze: bool) -> list[str]:
     ends, made = [*starts[1:], n.shape[axis]], []
     for begin, end in list(zip(starts, ends))[: n.n_outputs]:
-        y = part(n, n.x, axis, begin, end - begin)
+        y = n.part(n.x, axis, begin, end - begin)
         shape = n.typeof(y).shape
         made.append(n.reshape(y, shape[:axis] + shape[axis + 1 :]) if squeeze else y)
     return made
@@ -345,7 +330,7 @@ def _arange_like(n: MxContext) -> str:
     count = math.prod(n.shape) if axis is None else n.shape[n.placed(axis)]
     start, step, times = n.number("start", 0.0), n.number("step", 1.0), n.integer("repeat", 1)
     y = _counted(n, start, step, -(-count // max(times, 1)), str(n.typed().dtype))
-    y = part(n, y, 0, 0, count)
+    y = n.part(y, 0, 0, count)
     return n.reshape(y, n.shape) if axis is None else y
 
 
