@@ -38,6 +38,7 @@ _MODULES: tuple[str, ...] = (
     "softmax",
     "attention",
     "quantize",
+    "fixed_point",
     "small_float",
     "scan",
     "topk",

@@ -85,11 +85,34 @@ def _saturate(value: Expr, to: DType) -> Expr:
     return cast(if_then_else(te.isnan(value), low, inside), to)
 
 
+TIES = ("even", "away")  # where halves go: to the even neighbour, or away from 0
+
+
+def _rounded(value: Expr, ties: str) -> Expr:
+    """The nearest whole number. Adding 1/2 and truncating would not do: it rounds, too."""
+    near = te.round_even(value)
+    if ties == "even":
+        return near
+    up = equal(value - near, 0.5) & (value > 0.0)
+    down = equal(value - near, -0.5) & (value < 0.0)
+    return if_then_else(up, near + 1.0, if_then_else(down, near - 1.0, near))
+
+
+def _np_rounded(value: np.ndarray, ties: str) -> np.ndarray:
+    near = np.rint(value)
+    if ties == "even":
+        return near
+    tie = np.abs(value - near) == 0.5
+    return np.where(tie, np.trunc(value) + np.sign(value), near).astype(value.dtype)
+
+
 # -- quantize_linear: saturate(round(x / scale) + zero_point), of small floats without the round
 
 
 def _q_infer(types, a):
     t, to = _params_checked("quantize_linear", types, a), dtype_of(a["to"])
+    if a["ties"] not in TIES:
+        raise GraphError(f"quantize_linear: ties are one of {', '.join(TIES)}, not {a['ties']!r}.")
     if a["format"]:
         format_of(a["format"])
         if to != FLOAT32:
@@ -108,7 +131,7 @@ def _quantize(inputs, a, out):
 
     def body(*i):
         value = cast(x[i], FLOAT32) / cast(_param(scale, i, a), FLOAT32)
-        value = value if a["format"] else te.round_even(value)
+        value = value if a["format"] else _rounded(value, a["ties"])
         if zero is not None:
             value = value + cast(_param(zero, i, a), FLOAT32)
         if a["format"]:
@@ -123,7 +146,7 @@ def _np_quantize(arrays, a):
     to = dtype_of(a["to"])
     with np.errstate(all="ignore"):
         y = x.astype(np.float32) / _np_param(scale, x, a).astype(np.float32)
-        y = y if a["format"] else np.rint(y)
+        y = y if a["format"] else _np_rounded(y, a["ties"])
         if len(arrays) > 2 and arrays[2] is not None:
             y = y + _np_param(arrays[2], x, a).astype(np.float32)
     if a["format"]:
@@ -246,8 +269,9 @@ OPS: tuple[OpDef, ...] = (
             "to": Attr(str, "uint8", "dtype of the result"),
             "format": Attr(str, "", "of small floats, as of round_float, held as float32"),
             "saturate": Attr(bool, True, "as of round_float"),
+            "ties": Attr(str, "even", "where halves go: even, or away from 0"),
         }, 2, 3, Facts(carries=_carries),
-        doc="Inputs x, scale, zero point (optional). Computed in float32; halves round to even.",
+        doc="Inputs x, scale, zero point (optional). Computed in float32.",
     ),
     OpDef(
         "dequantize_linear", Kind.BROADCAST, _dq_infer, _dequantize, _np_dequantize,

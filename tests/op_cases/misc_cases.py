@@ -40,6 +40,11 @@ _EQUATIONS = (
 
 _PRODUCT = {"equation": "ij,jk->ik"}
 
+_SUMS = np.array(  # where roundings differ: ties, signs, ends
+    [[0, 1, -1, 2, -2], [3, -3, 5, -5, 1 << 27], [-(1 << 27), 12345678, -87654321, 511, -513]],
+    np.int32,
+)
+
 CASES = [
     *(
         Case(
@@ -54,6 +59,31 @@ CASES = [
     Case("quantize_linear", [rand(9, dtype="float16"), rand(dtype="float16", low=0.1)], int_atol=1),
     Case("quantize_linear", [rand(9, dtype="int32"), rand(low=0.5)], {"to": "int8"}, int_atol=1),
     Case("quantize_linear", [_NAN, rand(low=0.5)], note="special"),
+    Case(
+        "quantize_linear",
+        [np.arange(-9, 10, dtype=np.float32) / 2, np.float32(1), np.int8(0)],
+        {"to": "int8", "ties": "away"},
+        note="halves",
+    ),
+    *(  # multiplier and shift: one of each, or one an index of the axis
+        Case(
+            "fixed_point_multiply",
+            [_SUMS, np.array(m, np.int32), np.array(s, np.int32)],
+            {"axis": 1},
+            note=note,
+        )
+        for note, m, s in (
+            ("one", 1518500250, -7),
+            ("left", 1073741824, 3),
+            ("all", 0x7FFFFFFF, -31),
+            ("each", [1 << 30, 0x7FFFFFFF, 1518500250, 0, 1 << 30], [-1, 0, -9, 0, -31]),
+        )
+    ),
+    Case(
+        "fixed_point_multiply",
+        [_SUMS.astype(np.int64) * 30000, np.int32(1518500250), np.int32(-20)],
+        note="int64",
+    ),
     *(
         Case(
             "quantize_linear",
