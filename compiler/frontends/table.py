@@ -74,6 +74,13 @@ _ROWS = (
         ".mxnet.files:files_of",
         ".mxnet:describe",
     ),
+    FrontEnd(
+        "tflite",
+        ".tflite:load",
+        lambda source, head: head[4:8] == b"TFL3",
+        describe=".tflite:describe",
+        choices=("signature",),
+    ),
     # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
     # reader says what is wrong with a file that is none.
     FrontEnd(
