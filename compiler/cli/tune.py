@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
         "  weft tune model.onnx --trials 500 --records model.sqlite --plot progress.svg\n"
         "  weft tune model.onnx --target webgl --rpc ws://127.0.0.1:9190 --key phones --time 1h\n"
         "  weft tune model.onnx --dask tcp://192.168.1.7:8786\n"
+        "  weft tune model.onnx --target webgpu --rpc LINK --dask tcp://192.168.1.7:8786\n"
         "  weft tune --list\n"
         "  weft tune --export records.jsonl\n"
         "  weft tune --merge other.sqlite --merge more.jsonl",
@@ -73,7 +74,8 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     p.add_argument("--plot", type=filename, metavar="FILE.svg",
                    help="write the progress as an image")  # fmt: skip
     p.add_argument("--dask", metavar="ADDRESS",
-                   help="measure on a Dask cluster, by its scheduler: tcp://HOST:8786")  # fmt: skip
+                   help="measure on a Dask cluster, by its scheduler: tcp://HOST:8786; with --rpc "
+                   "build there what the devices measure")  # fmt: skip
     g = p.add_argument_group("records")
     g.add_argument("--list", action="store_true", help="show the best record of each kernel")
     g.add_argument(
@@ -85,9 +87,6 @@ def add_parser(sub: argparse._SubParsersAction, raw: type) -> None:
     p.add_argument("--devices", type=positive, default=64, metavar="N",
                    help="use so many devices of the key at most (default: all that are free)",
                    )  # fmt: skip
-    p.counts_if(
-        ("rpc",), lambda a: not a.dask, "a search is on a cluster or on devices of a hub, not both"
-    )
     p.counts_if(("devices",), lambda a: a.rpc, "it is about devices elsewhere and needs --rpc URL")
     p.counts_if(SEARCH, lambda a: a.model, "it is for a search and needs a model")
     p.set_defaults(run=tune_model)
@@ -168,26 +167,27 @@ def _search(args: argparse.Namespace, records: Records) -> None:
 
 @contextmanager
 def _executor(args: argparse.Namespace) -> Iterator[Executor]:
-    """Where candidates are measured: here, on a cluster, on devices of a hub."""
-    if args.dask:
-        from ..tune.cluster import DaskExecutor
+    """Where candidates are built and measured: here, on a cluster, on devices of a hub."""
+    with ExitStack() as stack:
+        cluster = None
+        if args.dask:
+            from ..tune.cluster import DaskExecutor
 
-        with DaskExecutor(args.dask) as cluster:
+            cluster = stack.enter_context(DaskExecutor(args.dask))
+        if args.rpc is not None:
+            from ..tune.remote import RemoteExecutor
+
+            turn = turns(args, args.rpc_timeout or args.timeout)
+            remote = stack.enter_context(RemoteExecutor(turn, args.devices, args.wait, cluster))
+            yield remote
+            for name in remote.refused:
+                say(f"not used, since it is of another kind: {name}")
+        elif cluster is not None:
             yield cluster
-        return
-    if args.rpc is None:
-        from ..tune.executor import LocalExecutor
+        else:
+            from ..tune.executor import LocalExecutor
 
-        with LocalExecutor() as local:
-            yield local
-        return
-    from ..tune.remote import RemoteExecutor
-
-    turn = turns(args, args.rpc_timeout or args.timeout)
-    with RemoteExecutor(turn, args.devices, args.wait) as remote:
-        yield remote
-        for name in remote.refused:
-            say(f"not used, since it is of another kind: {name}")
+            yield stack.enter_context(LocalExecutor())
 
 
 def _summary(done, peak: float) -> None:

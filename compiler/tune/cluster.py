@@ -95,6 +95,7 @@ class DaskExecutor:
             raise TuneError(
                 f"a Dask cluster times kernels for processors, none for {goal.kind}.",
                 where=self.address,
+                hint="devices of a hub can, and the cluster builds for them: --rpc with --dask",
             )
         needs = Needs.to_run(goal)
         bad = [(a, why) for a, it in sorted(self._about().items()) if (why := needs.unmet(it))]

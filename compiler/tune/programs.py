@@ -26,6 +26,7 @@ from ...runtime.runner import RunnerFactory
 from ..kernels.build import build
 from ..schedules.auto import auto_schedule
 from ..schedules.choices import Config, config_text
+from .built import Built
 from .measure import Measurement, close_enough, in_turns, sample
 from .task import AnyTask
 
@@ -69,13 +70,46 @@ class _Judge:
     wanted: Sequence[np.ndarray]
 
 
-class Workbench:
-    """What is kept between the batches of a search. Safe to use from several threads."""
+Build = Callable[[AnyTask, Sequence[Config]], Sequence[Built]]
 
-    def __init__(self) -> None:
-        self._built: OrderedDict[tuple[str, str, str], Executable] = OrderedDict()
+
+class NotBuilt(WeftError):
+    """There is no program of a candidate; ``state`` says what became of it, as in a record."""
+
+    state = "failed"
+
+    @classmethod
+    def of(cls, made: Built) -> NotBuilt:
+        """What a builder says that has no package."""
+        error = cls(made.message)
+        error.state = made.state
+        return error
+
+
+class Workbench:
+    """What is kept between the batches of a search. Safe to use from several threads. ``build``
+    makes candidates elsewhere; without it they are built here."""
+
+    def __init__(self, build: Build | None = None) -> None:
+        self._build = build
+        self._built: OrderedDict[tuple[str, str, str], Executable | NotBuilt] = OrderedDict()
         self._judges: OrderedDict[tuple[str, str], _Judge] = OrderedDict()
         self._lock = forks.renewed(self, "_lock")
+
+    def prepare(self, task: AnyTask, configs: Sequence[Config]) -> None:
+        """Have candidates built elsewhere, together, with what judges them; nothing happens where
+        they are built here. Those that cannot be built say so when they are measured."""
+        if self._build is None:
+            return
+        wanted = {self._key(task, c): c for c in configs}
+        with self._lock:
+            if (task.key, str(task.target)) not in self._judges:
+                wanted[self._key(task, {})] = {}
+            missing = {k: c for k, c in wanted.items() if k not in self._built}
+        if not missing:
+            return
+        for key, made in zip(missing, self._build(task, list(missing.values()))):
+            self._keep(key, _unpacked(made))
 
     def measure(self, task: AnyTask, configs: Sequence[Config], place: Place) -> list[Measurement]:
         """Build candidates, check that each computes what the default schedule does there, and time
@@ -93,6 +127,8 @@ class Workbench:
                     ready = _Ready(k, place.load(self._executable(task, config)), given)
                     runs[k] = ready
                     right = _agree(task, ready.run(), judge.wanted)
+                except NotBuilt as e:
+                    results[k] = Measurement(e.state, None, str(e))
                 except WeftError as e:
                     results[k] = Measurement("failed", None, str(e))
                 else:
@@ -134,19 +170,39 @@ class Workbench:
                 self._judges.popitem(last=False)
         return found
 
+    def _key(self, task: AnyTask, config: Config) -> tuple[str, str, str]:
+        return task.key, str(task.target), config_text(config)
+
     def _executable(self, task: AnyTask, config: Config) -> Executable:
-        key = (task.key, str(task.target), config_text(config))
+        key = self._key(task, config)
         with self._lock:
             found = self._built.get(key)
             if found is not None:
                 self._built.move_to_end(key)
-                return found
-        made = task.build(config)
+        if found is None:
+            found = self._keep(key, self._made(task, config))
+        if isinstance(found, NotBuilt):
+            raise found
+        return found
+
+    def _made(self, task: AnyTask, config: Config) -> Executable | NotBuilt:
+        if self._build is None:
+            return task.build(config)
+        (made,) = self._build(task, [config])
+        return _unpacked(made)
+
+    def _keep(
+        self, key: tuple[str, str, str], made: Executable | NotBuilt
+    ) -> Executable | NotBuilt:
         with self._lock:
             self._built[key] = made
             while len(self._built) > KEPT:
                 self._built.popitem(last=False)
         return made
+
+
+def _unpacked(made: Built) -> Executable | NotBuilt:
+    return made.executable() if made.package else NotBuilt.of(made)
 
 
 class _Failed(Exception):
@@ -229,4 +285,13 @@ def renderer(text: str) -> str:
     return re.sub(r"^web(gl2?|gpu), ", "", text, flags=re.IGNORECASE)
 
 
-__all__ = ["Lost", "Place", "Workbench", "device_name", "measure_programs", "renderer"]
+__all__ = [
+    "Build",
+    "Lost",
+    "NotBuilt",
+    "Place",
+    "Workbench",
+    "device_name",
+    "measure_programs",
+    "renderer",
+]

@@ -1,4 +1,5 @@
-"""Candidates that are built here and measured on devices of a hub: in browsers, on boards.
+"""Candidates that are built here, or on a cluster, and measured on devices of a hub: in browsers,
+on boards.
 
 A connection is a device of the search's own until it ends. What is known of a candidate comes from
 the device alone: it compiles its code, its results are compared with the default schedule's there,
@@ -8,6 +9,7 @@ its clock is read. Several devices under one key share the work; they have to be
 from __future__ import annotations
 
 import queue
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -20,6 +22,7 @@ from ...runtime.errors import RPCError, TuneError
 from ...runtime.rpc.client import Remote
 from ..schedules.choices import Config
 from .built import Built, build_all
+from .executor import Executor
 from .measure import Measurement
 from .programs import Lost, Place, Workbench, renderer
 from .task import AnyTask
@@ -37,19 +40,26 @@ class RemoteExecutor:
         its messages is that of a candidate's compilation and of its runs.
     devices : how many to use at most, of those that are free when the search begins.
     wait : seconds to wait for the first one, and for one that comes back.
+    builder : what builds candidates, as a cluster does; this process where None. While a device
+        measures one, others are built. It stays open.
 
     Raises :class:`~weft.runtime.errors.RPCError` as ``connect`` does for the first one.
     """
 
     def __init__(
-        self, connect: Callable[[float], Remote], devices: int = 64, wait: float = 600.0
-    ):  # fmt: skip
+        self,
+        connect: Callable[[float], Remote],
+        devices: int = 64,
+        wait: float = 600.0,
+        builder: Executor | None = None,
+    ):
         self._connect, self._wait, self._most = connect, wait, devices
+        self._builder, self._limit = builder, threading.local()
         self._first = connect(wait)
         self._all: set[Remote] = {self._first}
         self._free: queue.Queue[Remote] = queue.Queue()
         self._kind = self._device = ""
-        self._workbench = Workbench()
+        self._workbench = Workbench(self._build if builder is not None else None)
         self._lock = forks.renewed(self, "_lock")
         self._cancelled = 0
         self.refused: tuple[str, ...] = ()  # devices of the key that are of another kind
@@ -62,8 +72,9 @@ class RemoteExecutor:
 
     @property
     def slots(self) -> int:
-        """How many devices there are."""
-        return max(1, len(self._all))
+        """How many devices there are, and how many more candidates are built meanwhile."""
+        ahead = self._builder.slots if self._builder is not None else 0
+        return max(1, len(self._all)) + ahead
 
     def resolve(self, target: Target) -> Target:
         """As :meth:`Executor.resolve`. For what pages run, ``target`` as it stands, which is what
@@ -121,6 +132,8 @@ class RemoteExecutor:
         that a device does not answer to is given up; when a device goes away, another one (or the
         same, once it is back) takes what it had, and who is there when that happens again is to
         blame."""
+        self._limit.seconds = timeout
+        self._workbench.prepare(task, configs)  # before a device is taken
         results: dict[int, Measurement] = {}
         left, losses = list(range(len(configs))), Counter[int | None]()
         while left:
@@ -163,8 +176,14 @@ class RemoteExecutor:
             raise Lost(None, RPCError.of("peer gone", why))
 
     def build(self, task: AnyTask, configs: Sequence[Config], timeout: float) -> list[Built]:
-        """As :meth:`Executor.build`, in this process."""
-        return build_all(task, configs)
+        """As :meth:`Executor.build`: by the builder, else in this process."""
+        if self._builder is None:
+            return build_all(task, configs)
+        return self._builder.build(task, configs, timeout)
+
+    def _build(self, task: AnyTask, configs: Sequence[Config]) -> list[Built]:
+        """For the workbench, within the time of the batch that this thread measures."""
+        return self.build(task, configs, self._limit.seconds)
 
     def _take(self) -> Remote:
         """A device that is free; raises :class:`TuneError` when none is left."""
@@ -206,6 +225,8 @@ class RemoteExecutor:
     def cancel(self) -> None:
         """As :meth:`Executor.cancel`."""
         self._cancelled += 1
+        if self._builder is not None:
+            self._builder.cancel()
         for remote in tuple(self._all):
             remote.close()
 

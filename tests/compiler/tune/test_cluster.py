@@ -17,6 +17,7 @@ import pytest
 import weft
 from support import tune_hooks
 from support.command_line import out, save
+from support.hubs import Server
 from weft.benchmarks.zoo.builder import Net
 from weft.codegen import resolve
 from weft.compiler.cli.main import main
@@ -26,9 +27,12 @@ from weft.compiler.tune import cluster, search, tuner
 from weft.compiler.tune.cluster import DaskExecutor
 from weft.compiler.tune.on_worker import Needs, about
 from weft.compiler.tune.records import Records
+from weft.compiler.tune.remote import RemoteExecutor
 from weft.compiler.tune.search import Space
-from weft.compiler.tune.task import tasks_of
+from weft.compiler.tune.task import Task, tasks_of
 from weft.runtime.errors import TuneError
+from weft.runtime.rpc.client import connect
+from weft.runtime.rpc.host import LocalHub
 
 pytest.importorskip("lightgbm", reason="the extra 'tune' is not installed")
 dask = pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
@@ -283,3 +287,48 @@ def test_what_a_worker_must_be():
     board = str(resolve("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"))
     assert "-mcpu=cortex-a72" in needs.unmet(replace(here, target=board))
     assert "--threads 1" in replace(needs, threads=2).unmet(replace(here, threads=1))
+
+
+# -- built on a cluster, measured on devices of a hub ----------------------------------------------
+
+
+@pytest.fixture
+def hub():
+    with LocalHub() as made, Server(made.link, "board"):
+        yield made
+
+
+def test_a_cluster_builds_for_devices_of_a_hub(address, hub, capsys, monkeypatch, tmp_path):
+    """The process that searches builds nothing."""
+
+    def build(self, config):
+        raise AssertionError("it was built here")
+
+    monkeypatch.setattr(Task, "build", build)
+    monkeypatch.chdir(tmp_path)
+    n = Net("conv")
+    save(n.build(n.op("Relu", n.conv(n.input("image", [1, 8, 9, 9]), 16, 5)), names=["y"]))
+    where = ["--rpc", hub.url, "--token", hub.token, "--key", "board", "--dask", address]
+    words = ["tune", "model.onnx", "--trials", "4", "--threads", "1", "--records", "r.sqlite"]
+    assert main([*words, *where]) == 0
+    assert "4 of 4 measured" in out(capsys)
+    found = Records(Path("r.sqlite"))
+    assert [r.state for r in found] == ["ok"] * 4 and sum(r.winner for r in found) == 1
+    found.close()
+
+
+def test_what_the_cluster_cannot_build_is_told_of_the_candidate(address, hub):
+
+    def turn(wait):
+        return connect(hub.url, token=hub.token, key="board", wait=wait)
+
+    with DaskExecutor(address) as cluster, RemoteExecutor(turn, builder=cluster) as executor:
+        goal = executor.resolve(weft.Target.parse("llvm"))
+        assert executor.slots == 1 + cluster.slots
+        (task, *_) = tasks_of(model(), goal)
+        space = Space(task, random.Random(0))
+        good = next(c for c in iter(space.random, None) if c.trace != space.default.trace).config
+        states = executor.measure(task, [{}, good], 1, 300)
+        assert [m.state for m in states] == ["ok", "ok"]
+        late = executor.measure(task, [{**good, "nobody asks": 1}], 1, 0.0)
+        assert [m.state for m in late] == ["timeout"] and "no answer" in late[0].message
