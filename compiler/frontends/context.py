@@ -162,6 +162,17 @@ class Context:
         """A constant tensor. Check the size of what a file asks for before making ``array``."""
         return self._emitter.constant(np.asarray(array), self._hint)
 
+    def as_strings(self, indices: str, strings: Sequence[str]) -> str:
+        """``indices``, int64, as a tensor of ``strings``; of no other node's."""
+        self._emitter.strings[indices] = tuple(strings)
+        return indices
+
+    def as_maps(self, values: str, keys: Sequence[str | int]) -> str:
+        """``values`` as a sequence of maps: a row for each, a column for each of ``keys``."""
+        copy = self.add("identity", [values])
+        self._emitter.columns[copy] = tuple(keys)
+        return copy
+
     def warn(self, text: str) -> None:
         """Warn of what weft makes of the node."""
         warn(f"{self.where}: {text}", 3)

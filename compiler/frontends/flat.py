@@ -12,7 +12,7 @@ from ..graph.graph import Graph, Source
 from ..types import TensorType
 from .context import REQUIRED, Context, run_converter
 from .emit import Emitter
-from .finish import finished, named_output
+from .finish import finished, named_output, tell_labels
 from .missing import Missing
 from .model import FileModel, FileNode, live, ordered
 from .signature import UnboundGraph, solve
@@ -185,6 +185,7 @@ def _imported(
     for name, tensor in found.items():
         if name not in b.types:
             named_output(emitter, name, renamed.get(tensor, tensor), model.file)
+    tell_labels(emitter, list(model.outputs), model.file)
     return finished(emitter, list(model.outputs), model.file)
 
 

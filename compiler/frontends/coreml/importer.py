@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from ....runtime.errors import ModelError, UnsupportedError
+from ....runtime.errors import InputError, ModelError, UnsupportedError
 from ...graph.graph import Graph
 from ..describe import Description, described
 from ..flat import FlatContext, FlatConverter, import_model
 from ..messages import parse
 from ..model import FileModel
 from ..signature import by_name
+from .layer_context import LayerContext
 from .mil import CONVERTERS as OPERATIONS
 from .mil_context import MilContext
+from .network import network_model
+from .nn import CONVERTERS as LAYERS
 from .package import open_model
 from .program import function_names, program_model
 from .proto import Model
 from .values import Values
 
+OURS = "weft."  # before the names of nodes that readers add
 NEWEST = 10  # the specification that we know; later ones may mean something else
 PROGRAM, NETWORKS = "mlProgram", ("neuralNetwork", "neuralNetworkClassifier",
                                   "neuralNetworkRegressor")  # fmt: skip
@@ -46,18 +51,20 @@ def load(
 ) -> Graph:
     """See :func:`weft.compiler.frontends.load`; ``signature`` is a function of an ML program."""
     model = opened(source)
-    found, _ = read_model(model, signature)
-    context: type[FlatContext] = MilContext
-    return import_model(
-        found, table_of(model), by_name("shapes", shapes), by_name("constants", constants), context
-    )
+    asked = by_name("shapes", shapes)
+    found, _ = read_model(model, signature, shapes=asked)
+    context: type[FlatContext] = MilContext if model.kind == PROGRAM else LayerContext
+    return import_model(found, table_of(model), asked, by_name("constants", constants), context)
 
 
 def describe(source: str | Path | bytes, *, signature: str | None = None) -> Description:
     """See :func:`weft.compiler.frontends.describe`."""
     model = opened(source)
     found, functions = read_model(model, signature, wide=False)
-    return described(found, table_of(model), functions)
+    about = described(found, table_of(model), functions)
+    for own in [op for op in about.operators if op.startswith(OURS)]:
+        del about.operators[own]
+    return about
 
 
 def opened(source: Any) -> Opened:
@@ -88,16 +95,23 @@ def opened(source: Any) -> Opened:
 
 
 def read_model(
-    model: Opened, signature: str | None = None, wide: bool = True
+    model: Opened,
+    signature: str | None = None,
+    wide: bool = True,
+    shapes: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[FileModel, Sequence[str]]:
     """What the file says of one function, and which functions there are."""
+    if model.kind != PROGRAM:
+        if signature is not None:
+            raise InputError("a neural network has no functions.", hint="leave signature out")
+        return network_model(model.proto, model.kind, model.file, shapes), ()
     values = Values(model.folder, model.file)
     return program_model(model.proto, values, signature, wide), function_names(model.proto)
 
 
 def table_of(model: Opened) -> Mapping[str, FlatConverter]:
     """The converters for a model of its kind."""
-    return OPERATIONS
+    return OPERATIONS if model.kind == PROGRAM else LAYERS
 
 
 __all__ = ["describe", "load"]

@@ -76,6 +76,7 @@ Convolution3D
   86 isDeconvolution bool
   87 outputShape uint64*
 InnerProduct
+  22 int8DynamicQuantize bool
   1 inputChannels uint64
   2 outputChannels uint64
   10 hasBias bool
@@ -277,6 +278,7 @@ BiDirectionalLSTM
 Transpose
   1 axes uint64*
 BatchedMatMul
+  10 int8DynamicQuantize bool
   1 transposeA bool
   2 transposeB bool
   5 weightMatrixFirstDimension uint64

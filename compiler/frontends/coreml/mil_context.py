@@ -9,12 +9,10 @@ import numpy as np
 
 from ...types import TensorType
 from ..context import REQUIRED
-from ..flat import FlatContext
-
-MAX_MADE = 1 << 24  # elements of a constant that an operation may ask for out of nothing
+from .context import CoreContext
 
 
-class MilContext(FlatContext):
+class MilContext(CoreContext):
     """One operation; ``x`` is its most common argument.
 
     Arguments are tensors (:meth:`arg`, :meth:`args`), values that must be known at compile time
@@ -45,12 +43,6 @@ class MilContext(FlatContext):
     def axis(self, key: str = "axis", default: Any = REQUIRED, of: str = "x") -> int:
         """An axis of a tensor, counted from the front."""
         return self.counted(int(self.number(key, default)), len(self.typed(of).shape))
-
-    def counted(self, axis: int, rank: int) -> int:
-        """``axis`` counted from the front."""
-        if not -rank <= axis < rank:
-            self.error(f"the axis {axis} is out of range for {rank} axes.")
-        return axis % rank
 
     def value(self, key: str) -> np.ndarray | None:
         """The value of an argument, which must be known at compile time; None where it is absent.
@@ -96,40 +88,6 @@ class MilContext(FlatContext):
             self.error(f"its argument {key!r} is missing.")
         return default
 
-    # -- results
-
-    def like(self, value: Any, tensor: str) -> str:
-        """A constant of the element type of ``tensor``."""
-        return self.constant(np.asarray(value).astype(self.typeof(tensor).dtype.numpy))
-
-    def reshaped(self, tensor: str, shape: Sequence[int]) -> str:
-        """``tensor`` in another shape, every extent given."""
-        shape = tuple(int(d) for d in shape)
-        if shape == self.typeof(tensor).shape:
-            return tensor
-        return self.add("reshape", [tensor], shape=shape)
-
-    def moved(self, tensor: str, perm: Sequence[int]) -> str:
-        """``tensor`` with its axes in another order."""
-        if list(perm) == list(range(len(perm))):
-            return tensor
-        return self.add("transpose", [tensor], perm=tuple(perm))
-
-    def cast(self, tensor: str, dtype: str) -> str:
-        """``tensor`` in another element type."""
-        if str(self.typeof(tensor).dtype) == dtype:
-            return tensor
-        return self.add("cast", [tensor], to=dtype)
-
-    def made(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """A shape that the model asks for, if it is one and not absurdly large."""
-        if min(shape, default=0) < 0:
-            self.error(f"the shape {list(shape)} has a negative extent.")
-        if np.prod([float(d) for d in shape]) > MAX_MADE:
-            self.unsupported(f"a tensor {list(shape)} out of nothing has more than {MAX_MADE} "
-                             "elements")  # fmt: skip
-        return tuple(int(d) for d in shape)
-
 
 def _single(n: MilContext, key: str, value: np.ndarray | None) -> Any:
     if value is None or value.size != 1:
@@ -139,4 +97,4 @@ def _single(n: MilContext, key: str, value: np.ndarray | None) -> Any:
 
 MilConverter = Callable[[MilContext], "Sequence[str] | str"]
 
-__all__ = ["MAX_MADE", "MilContext", "MilConverter"]
+__all__ = ["MilContext", "MilConverter"]

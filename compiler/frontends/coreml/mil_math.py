@@ -8,6 +8,7 @@ import numpy as np
 
 from .mil_context import MilContext, MilConverter
 from .program import NARROW, WIDEN
+from .shared import gelu, line, per_channel
 
 TINY = 1e-45  # the least float32: MIL's default of what is added before a logarithm
 # MIL's names of element types to weft's; float16 is held as float32.
@@ -109,11 +110,6 @@ def _logical_not(n: MilContext) -> str:
 # --- activations ------------------------------------------------------------------------------
 
 
-def line(n: MilContext, x: str, alpha: float, beta: float) -> str:
-    """``alpha * x + beta``."""
-    return n.add("add", [n.add("mul", [x, n.like(alpha, x)]), n.like(beta, x)])
-
-
 def _linear_activation(n: MilContext) -> str:
     return line(n, n.arg("x"), n.number("alpha"), n.number("beta"))
 
@@ -139,21 +135,6 @@ def _thresholded_relu(n: MilContext) -> str:
     x = n.arg("x")
     alpha = n.like(n.number("alpha"), x)
     return n.add("where", [n.add("greater_or_equal", [x, alpha]), x, n.like(0, x)])
-
-
-def gelu(n: MilContext, x: str, mode: str) -> str:
-    """One of Core ML's three kinds of GELU."""
-    if mode == "SIGMOID_APPROXIMATION":
-        return n.add("swish", [x], alpha=1.702)
-    if mode not in ("EXACT", "TANH_APPROXIMATION"):
-        n.error(f"there is no mode {mode!r} of gelu.")
-    return n.add("gelu", [x], approximate="none" if mode == "EXACT" else "tanh")
-
-
-def per_channel(n: MilContext, tensor: str, rank: int, axis: int = 1) -> str:
-    """A scalar or a vector so that it lies along an axis of a tensor of ``rank``."""
-    size = n.typeof(tensor).size
-    return n.reshaped(tensor, (size, *(1,) * (rank - 1 - axis)) if size > 1 else ())
 
 
 def _prelu(n: MilContext) -> str:

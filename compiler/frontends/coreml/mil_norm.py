@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .mil_context import MilContext, MilConverter
+from .shared import l2_normalized
 
 
 def _affine(n: MilContext, key: str, size: int, default: float) -> str:
@@ -47,14 +48,6 @@ def _layer_norm(n: MilContext) -> str:
     epsilon = float(n.number("epsilon", 1e-5))
     y = n.add("layer_norm", inputs, axis=len(rest), epsilon=epsilon)
     return n.moved(y, [order.index(k) for k in range(rank)])
-
-
-def l2_normalized(n: MilContext, x: str, epsilon: float) -> str:
-    """``x`` over the root of the sum of its squares along its last three axes."""
-    rank = len(n.typeof(x).shape)
-    axes = tuple(range(max(rank - 3, 0), rank))
-    total = n.add("reduce_sum_square", [x], axes=axes, keepdims=True)
-    return n.add("div", [x, n.add("sqrt", [n.add("add", [total, n.like(epsilon, x)])])])
 
 
 def _l2_norm(n: MilContext) -> str:
@@ -133,4 +126,3 @@ CONVERTERS: dict[str, MilConverter] = {
     "reduce_sum_square": _reduce("reduce_sum_square"),
     "topk": _topk,
 }
-__all__ = ["CONVERTERS", "l2_normalized"]

@@ -8,26 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .mil_context import MilContext, MilConverter
-
-
-def resolved(n: MilContext, x: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape to reshape ``x`` to: 0 keeps an axis, one -1 is what is left."""
-    have = n.typeof(x)
-    found = list(shape)
-    for k, d in enumerate(found):
-        if d == 0 and have.size:
-            if k >= len(have.shape):
-                n.error(f"extent {k} of {found} keeps an axis that {have} does not have.")
-            found[k] = have.shape[k]
-    free = [k for k, d in enumerate(found) if d == -1]
-    if len(free) > 1 or min(found, default=0) < -1:
-        n.error(f"{found} leaves more than one extent open, or has negative ones.")
-    if free:
-        rest = math.prod(d for d in found if d != -1)
-        if rest == 0 or have.size % rest:
-            n.error(f"{have} with {have.size} elements cannot become {found}.")
-        found[free[0]] = have.size // rest
-    return tuple(found)
+from .moves import filled, parts, ranges, resolved, sliced, squeezed, stacked, windows
 
 
 def _reshape(n: MilContext) -> str:
@@ -54,18 +35,6 @@ def _expand_dims(n: MilContext) -> str:
     return n.add("reshape", [x], shape=tuple(1 if k in new else next(old) for k in range(rank)))
 
 
-def squeezed(n: MilContext, x: str, axes: Sequence[int] | None) -> str:
-    """``x`` without axes of one element; None: without all of them."""
-    shape = n.typeof(x).shape
-    if axes is None:
-        drop = {k for k, d in enumerate(shape) if d == 1}
-    else:
-        drop = {n.counted(a, len(shape)) for a in axes}
-    if any(shape[k] != 1 for k in drop):
-        n.error(f"an axis of {sorted(drop)} of {n.typeof(x)} is not 1 and cannot be dropped.")
-    return n.add("reshape", [x], shape=tuple(d for k, d in enumerate(shape) if k not in drop))
-
-
 def _transpose(n: MilContext) -> str:
     rank = len(n.typed().shape)
     perm = [n.counted(p, rank) for p in n.ints("perm")]
@@ -90,44 +59,12 @@ def _reverse_sequence(n: MilContext) -> str:
 # --- slices -----------------------------------------------------------------------------------
 
 
-def ranges(
-    n: MilContext, shape: Sequence[int], begin: Sequence[int], end: Sequence[int]
-) -> list[range]:
-    """The elements that a slice by index takes along each axis, as numpy does; a squeezed axis has
-    one."""
-    rank = len(shape)
-    strides = n.ints("stride", None) or (1,) * rank
-    masks = {k: n.ints(k, None) or (0,) * rank for k in ("begin_mask", "end_mask", "squeeze_mask")}
-    lists = (begin, end, strides, *masks.values())
-    if any(len(v) != rank for v in lists) or 0 in strides:
-        n.error(f"a slice of {list(shape)} takes {rank} numbers each, and no step of 0.")
-    found = []
-    for k, d in enumerate(shape):
-        if masks["squeeze_mask"][k]:
-            at = 0 if masks["begin_mask"][k] else begin[k]
-            at = at + d if at < 0 else at
-            if not 0 <= at < d:
-                n.error(f"element {at} of an axis of {d} is asked for.")
-            found.append(range(at, at + 1))
-            continue
-        part = slice(
-            None if masks["begin_mask"][k] else begin[k],
-            None if masks["end_mask"][k] else end[k],
-            strides[k],
-        )
-        found.append(range(*part.indices(d)))
-    return found
+_MASKS = ("begin_mask", "end_mask", "squeeze_mask")
 
 
-def sliced(n: MilContext, x: str, taken: Sequence[range]) -> str:
-    """The elements of ``x`` at these places along each axis."""
-    return n.add(
-        "slice",
-        [x],
-        starts=tuple(r.start if len(r) else 0 for r in taken),
-        shape=tuple(map(len, taken)),
-        steps=tuple(r.step for r in taken),
-    )
+def _ranges(n: MilContext, shape: Sequence[int]) -> list[range]:
+    strides, *masks = (n.ints(k, None) or () for k in ("stride", *_MASKS))
+    return ranges(n, shape, n.ints("begin"), n.ints("end"), strides, masks)
 
 
 def _slice_by_index(n: MilContext) -> str:
@@ -135,7 +72,7 @@ def _slice_by_index(n: MilContext) -> str:
     squeeze = n.ints("squeeze_mask", None) or ()
     if n.args("begin") and n.value_of(n.arg("begin")) is None:
         return _slice_computed(n, x, squeeze)
-    y = sliced(n, x, ranges(n, n.typeof(x).shape, n.ints("begin"), n.ints("end")))
+    y = sliced(n, x, _ranges(n, n.typeof(x).shape))
     shape = n.typeof(y).shape
     return n.reshaped(y, [d for k, d in enumerate(shape) if k >= len(squeeze) or not squeeze[k]])
 
@@ -175,7 +112,7 @@ def _slice_by_size(n: MilContext) -> str:
 def _slice_update(n: MilContext) -> str:
     """``x`` with other elements where the slice is."""
     x, update, shape = n.arg("x"), n.arg("update"), n.typed().shape
-    taken = ranges(n, shape, n.ints("begin"), n.ints("end"))
+    taken = _ranges(n, shape)
     update = n.reshaped(update, [len(r) for r in taken])
     for axis, places in reversed(list(enumerate(taken))):
         if places == range(shape[axis]):
@@ -204,27 +141,6 @@ def _concat(n: MilContext) -> str:
     lifted = [n.reshaped(v, (*shape[: axis + 1], 1, *shape[axis + 1 :])) for v in values]
     joined = n.add("concat", lifted, axis=axis + 1)
     return n.reshaped(joined, (*shape[:axis], shape[axis] * len(values), *shape[axis + 1 :]))
-
-
-def stacked(n: MilContext, values: Sequence[str], axis: int) -> str:
-    """Tensors of one shape along a new axis."""
-    shape = n.typeof(values[0]).shape
-    axis = n.counted(axis, len(shape) + 1)
-    lifted = [n.add("reshape", [v], shape=(*shape[:axis], 1, *shape[axis:])) for v in values]
-    return n.add("concat", lifted, axis=axis)
-
-
-def parts(n: MilContext, x: str, axis: int, sizes: Sequence[int]) -> list[str]:
-    """``x`` cut along an axis."""
-    shape, at, made = n.typeof(x).shape, 0, []
-    if sum(sizes) != shape[axis] or min(sizes, default=0) < 0:
-        n.error(f"parts of {list(sizes)} do not make up an axis of {shape[axis]}.")
-    for size in sizes:
-        whole = [range(d) for d in shape]
-        whole[axis] = range(at, at + size)
-        made.append(sliced(n, x, whole))
-        at += size
-    return made
 
 
 def _split(n: MilContext) -> list[str]:
@@ -268,11 +184,6 @@ def _crop(n: MilContext) -> str:
 
 def _tile(n: MilContext) -> str:
     return n.add("tile", [n.arg("x")], repeats=n.ints("reps"))
-
-
-def filled(n: MilContext, value: str, shape: Sequence[int]) -> str:
-    """A scalar in every element of a shape."""
-    return n.add("expand", [n.reshaped(value, ())], shape=n.made(shape))
 
 
 def _fill(n: MilContext) -> str:
@@ -332,16 +243,6 @@ def _batch_to_space(n: MilContext) -> str:
     (top, bottom), (left, right) = ((int(v) for v in row) for row in crops)
     return sliced(n, x, [range(b // (p * q)), range(c), range(top, h * p - bottom),
                          range(left, w * q - right)])  # fmt: skip
-
-
-def windows(n: MilContext, x: str, axis: int, size: int, step: int) -> str:
-    """Windows along an axis: [..., L, ...] to [..., windows, size, ...]."""
-    extent = n.typeof(x).shape[axis]
-    if size < 1 or step < 1 or size > extent:
-        n.error(f"windows of {size} in steps of {step} do not fit an axis of {extent}.")
-    first = np.arange((extent - size) // step + 1, dtype=np.int32) * step
-    at = first[:, None] + np.arange(size, dtype=np.int32)
-    return n.add("gather", [x, n.constant(at)], axis=axis, wrap=False)
 
 
 def _sliding_windows(n: MilContext) -> str:

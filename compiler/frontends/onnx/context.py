@@ -133,17 +133,6 @@ class NodeContext(Context):
         """A sequence of tensors, as an output of the node."""
         return self._sequences.make(elements)
 
-    def as_strings(self, indices: str, strings: Sequence[str]) -> str:
-        """``indices``, int64, as a tensor of ``strings``; of no other node's."""
-        self._emitter.strings[indices] = tuple(strings)
-        return indices
-
-    def as_maps(self, values: str, keys: Sequence[str | int]) -> str:
-        """``values`` as a sequence of maps: a row for each, a column for each of ``keys``."""
-        copy = self.add("identity", [values])
-        self._emitter.columns[copy] = tuple(keys)
-        return copy
-
 
 Converter = Callable[[NodeContext], "Sequence[str] | str"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ....runtime.errors import ModelError, UnsupportedError
-from ....runtime.labels import LABELS, labels_text
+from ....runtime.labels import LABELS
 from ...graph.graph import Graph, Source
 from ...types import TensorType
-from ..emit import Emitter, Labels
-from ..finish import finished, named_output
+from ..emit import Emitter
+from ..finish import finished, named_output, tell_labels
 from ..narrow import narrowed
 from ..signature import SymbolicType, UnboundGraph, solve
 from ..warn import ModelWarning, warn
@@ -152,7 +152,7 @@ class _Import:
         walk.body(graph.node, wanted, Surroundings(scope, self.model.opsets))
         walk.report()
         outputs = [self._output(o, scope, walk) for o in wanted]
-        self._tell_labels(outputs)
+        tell_labels(self.emitter, outputs, self.model.file)
         return finished(self.emitter, outputs, self.model.file)
 
     def _narrowed(self, name: str) -> str:
@@ -191,23 +191,6 @@ class _Import:
             named_output(self.emitter, name, tensor, self.model.file)
         self._check_output(name, b.types[name])
         return name
-
-    def _tell_labels(self, outputs: Sequence[str]) -> None:
-        """Warn of outputs that are no tensors in the model, and note what their numbers mean."""
-        found: dict[str, Labels] = {}
-        file = self.model.file or self.emitter.builder.name
-        for o in outputs:
-            if o in self.emitter.strings:
-                found[o] = self.emitter.strings[o]
-                warn(f"{file}: the output {o!r} is of strings, which weft has not: it holds "
-                     f"indices of labels, int64; see Executable.labels[{o!r}].")  # fmt: skip
-            elif o in self.emitter.columns:
-                found[o] = self.emitter.columns[o]
-                warn(f"{file}: the output {o!r} is a sequence of maps, which weft has not: it is "
-                     "a tensor with a row for each map and a column for each key; the keys are in "
-                     f"Executable.labels[{o!r}].")  # fmt: skip
-        if found:
-            self.emitter.builder.meta[LABELS] = labels_text(found)
 
     def _check_narrow(self, name: str, tensor: str) -> None:
         """As :meth:`_check_output`, of types that are held in others."""
