@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from .model import FileModel, FileNode, live, ordered
 from .signature import UnboundGraph, solve
 
 UNKNOWN = "\0unknown"  # stands for the results of a node that could not be converted
+MAX_DEPTH = 64  # of graphs inside of graphs
+MAX_WALKED = 200_000  # nodes that a model may become, those of a body each time that it is walked
 
 
 class FlatContext(Context):
@@ -50,6 +53,19 @@ class FlatContext(Context):
 FlatConverter = Callable[[Any], "Sequence[str] | str"]  # of the front-end's own context
 
 
+@dataclass
+class Shared:
+    """What the walk over a model shares with those over graphs inside of it: ``root`` is the
+    model; ``objects`` are values that are no tensors, by the names that stand for them (see
+    :meth:`FlatWalk.hold`)."""
+
+    root: FileModel
+    objects: dict[str, Any] = field(default_factory=dict)
+    constants: dict[tuple[int, int], dict[str, str]] = field(default_factory=dict)
+    walked: int = 0
+    depth: int = 0
+
+
 class FlatWalk:
     """One walk over the nodes of a model with static input types; it adds to ``emitter``.
 
@@ -65,7 +81,9 @@ class FlatWalk:
         context: type[FlatContext] = FlatContext,
         takers: Collection[str] = (),
         missing: Missing | None = None,
+        shared: Shared | None = None,
     ):
+        self.shared = Shared(model) if shared is None else shared
         self.model, self.emitter, self.table = model, emitter, table
         self.context, self.takers = context, takers
         self.missing = Missing() if missing is None else missing
@@ -77,6 +95,12 @@ class FlatWalk:
         wanted = list(self.model.outputs.values())
         nodes = live(ordered(self.model.nodes, self.model.file), wanted)
         used = frozenset(wanted).union(*(n.inputs for n in nodes))
+        self.shared.walked += len(nodes)
+        if self.shared.walked > MAX_WALKED:
+            raise UnsupportedError(
+                f"its loops and functions become more than {MAX_WALKED} nodes.",
+                where=self.model.file,
+            )
         for node in nodes:
             made = self._node(node, [bool(o) and o in used for o in node.outputs])
             for name, tensor in zip(node.outputs, made):
@@ -90,6 +114,43 @@ class FlatWalk:
                 raise ModelError(f"the value {value!r} is not defined.", where=where)
             self.tensors[value] = self.emitter.constant(self.model.constants[value], value)
         return self.tensors[value]
+
+    def inside(
+        self, model: FileModel, given: Sequence[str], emitter: Emitter | None = None
+    ) -> list[str] | None:
+        """The outputs of a graph in a node for the tensors ``given``, made by ``emitter``, else
+        where this walk adds; None where something in it could not be converted."""
+        if UNKNOWN in given:
+            return None
+        if len(given) != len(model.inputs):
+            raise ModelError(
+                f"{model.name!r} takes {len(model.inputs)} values, {len(given)} are given.",
+                where=self.model.file,
+            )
+        if self.shared.depth >= MAX_DEPTH:
+            raise ModelError("graphs are nested too deeply.", where=self.model.file)
+        walk = type(self)(
+            model, emitter or self.emitter, self.table, self.context, self.takers, self.missing,
+            self.shared,
+        )  # fmt: skip
+        key = id(walk.emitter), id(model)
+        walk.tensors.update(self.shared.constants.get(key, {}))
+        walk.tensors.update(zip(model.inputs, given))
+        self.shared.depth += 1
+        try:
+            walk.run()
+        finally:
+            self.shared.depth -= 1
+        known = {k: t for k, t in walk.tensors.items() if k in model.constants}
+        self.shared.constants[key] = known
+        found = [walk.tensor(v, model.file) for v in model.outputs.values()]
+        return None if UNKNOWN in found else found
+
+    def hold(self, value: Any) -> str:
+        """A name that stands for a value that is no tensor, where converters return tensors."""
+        name = f"\0object {len(self.shared.objects)}"
+        self.shared.objects[name] = value
+        return name
 
     def _node(self, node: FileNode, wanted: Sequence[bool]) -> Sequence[str]:
         source = Source(self.model.file, node.name, node.op)
@@ -174,6 +235,8 @@ def _imported(
     found = {name: walk.tensor(value, model.file) for name, value in model.outputs.items()}
     renamed: dict[str, str] = {}
     for name, tensor in found.items():
+        if tensor in walk.shared.objects:
+            raise UnsupportedError(f"the output {name!r} is no tensor.", where=model.file)
         if name in b.types and tensor != name:
             raise UnsupportedError(
                 f"the output {name!r} has the name of an input, and is another tensor.",

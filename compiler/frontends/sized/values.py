@@ -108,11 +108,14 @@ class Values:
         b, first = self._emitter.builder, node.inputs[0] if node.inputs else ""
         if node.op in _SAME or (node.op == "cast" and b.types[first].dtype.is_int):
             return first, index
-        if len(shape) == 1 and node.op == "concat":
+        if node.op == "concat":
+            axis = node.attrs["axis"]
+            at = [int(k) for k in np.unravel_index(index, shape)]
             for part in node.inputs:
-                if index < b.types[part].size:
-                    return part, index
-                index -= b.types[part].size
+                inner = b.types[part].shape
+                if at[axis] < inner[axis]:
+                    return part, int(np.ravel_multi_index(at, inner))
+                at[axis] -= inner[axis]
         if len(shape) == 1 and node.op == "slice":
             step = node.attrs["steps"][0] if node.attrs["steps"] else 1
             return first, node.attrs["starts"][0] + index * step

@@ -1,0 +1,41 @@
+"""Trained graph models of TensorFlow.js, against what TensorFlow.js makes of them."""
+
+import numpy as np
+import pytest
+import weft
+from PIL import Image
+from support import tf_models
+from weft.benchmarks.zoo import packages
+from weft.compiler.graph.evaluate import evaluate_graph
+
+ANSWERS = tf_models.TESTS / "frontends" / "answers" / "tfjs_graph"
+
+
+def asked(case):
+    """What the judge was shown: noise, and a photograph where there is one."""
+    found = {"noise": case.noise()}
+    if case.photo:
+        pixels = np.asarray(Image.open(packages.path(case.photo)).convert("RGB"))
+        found["photo"] = case.picture(pixels)
+    return found
+
+
+def agree(case, results, answers, what, most=1e-4):
+    """Every output is the judge's: its shape, its largest element, its elements relative to it."""
+    for k, a in enumerate(results):
+        want = answers[f"{what}_{k}"].astype(np.float64)
+        assert list(a.shape) == answers[f"{what}_{k}_shape"].tolist()
+        assert a.size == 0 or a.argmax() == answers[f"{what}_{k}_top"]
+        got = tf_models.sampled(a).astype(np.float64)
+        off = np.abs(got - want).max(initial=0) / max(np.abs(want).max(initial=0), 1e-12)
+        assert off <= most, f"{case.name}, {what}, output {case.outputs[k]}: {off:.2e}"
+
+
+@pytest.mark.parametrize("case", tf_models.TFJS, ids=lambda c: c.name)
+def test_answers_are_those_of_tensorflow_js(case):
+    packages.path(case.file)
+    shapes = {name: shape for name, (shape, _) in case.inputs.items()}
+    graph = weft.load(case.ready(), shapes, outputs=case.outputs)
+    answers = np.load(ANSWERS / f"{case.name}.npz")
+    for what, inputs in asked(case).items():
+        agree(case, list(evaluate_graph(graph, inputs).values()), answers, what)
