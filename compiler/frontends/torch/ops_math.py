@@ -1,0 +1,706 @@
+"""Element-wise operators: functions of one tensor, arithmetic, comparison, logic, choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ....runtime.dtype import DType, dtype_of
+from .context import Number, Row, Tensor, TorchContext, aten
+from .program import ScalarType
+
+_BOOL = dtype_of("bool")
+
+# -- of one tensor
+
+_REAL = {  # integers become float32
+    "acos": "acos", "acosh": "acosh", "asin": "asin", "asinh": "asinh", "atan": "atan",
+    "atanh": "atanh", "cos": "cos", "cosh": "cosh", "erf": "erf", "exp": "exp", "log": "log",
+    "reciprocal": "reciprocal", "sigmoid": "sigmoid", "sin": "sin", "sinh": "sinh",
+    "special_erf": "erf", "special_expit": "sigmoid", "sqrt": "sqrt", "tan": "tan", "tanh": "tanh",
+}  # fmt: skip
+_ALIASES = {"arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
+            "arctan": "atan", "arctanh": "atanh"}  # fmt: skip
+_SAME = {  # of the type that they are given
+    "abs": "abs", "absolute": "abs", "neg": "neg", "negative": "neg", "sign": "sign",
+    "sgn": "sign", "relu": "relu", "positive": "identity",
+}  # fmt: skip
+_WHOLE = {"ceil": "ceil", "floor": "floor", "round": "round"}  # integers stay as they are
+_ACTIVATIONS = {"silu": "swish", "mish": "mish", "hardswish": "hard_swish", "softsign": "softsign"}
+
+
+def _real(op: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor) -> str:
+        return n.op(op, n.cast(self, n.real(self)))
+
+    return convert
+
+
+def _same(op: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor) -> str:
+        d = n.dtype(self)
+        if d.is_bool:
+            return self if op in ("abs", "relu", "identity", "sign") else n.op(op, self)
+        return self if op == "identity" else n.op(op, self)
+
+    return convert
+
+
+def _whole(op: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor) -> str:
+        return n.op(op, self) if n.dtype(self).is_float else self
+
+    return convert
+
+
+def _round_decimals(n: TorchContext, self: Tensor, *, decimals: int = 0) -> str:
+    if not decimals:
+        return _whole("round")(n, self)
+    by = n.number(10.0 ** abs(decimals), self)
+    first, last = ("mul", "div") if decimals > 0 else ("div", "mul")
+    return n.op(last, n.op("round", n.op(first, self, by)), by)
+
+
+def _trunc(n: TorchContext, self: Tensor) -> str:
+    if not n.dtype(self).is_float:
+        return self
+    negative = n.op("less", self, n.number(0, self))
+    return n.op("where", negative, n.op("ceil", self), n.op("floor", self))
+
+
+def _frac(n: TorchContext, self: Tensor) -> str:
+    return n.op("sub", self, _trunc(n, self))
+
+
+def _rsqrt(n: TorchContext, self: Tensor) -> str:
+    return n.op("reciprocal", n.op("sqrt", n.cast(self, n.real(self))))
+
+
+def _square(n: TorchContext, self: Tensor) -> str:
+    return n.op("mul", self, self)
+
+
+def _exp2(n: TorchContext, self: Tensor) -> str:
+    x = n.cast(self, n.real(self))
+    return n.op("pow", n.number(2, x), x)
+
+
+def _expm1(n: TorchContext, self: Tensor) -> str:
+    """Of both sides by weft's elu, which is exact near 0: x > 0 is -expm1(-x) * e^x there."""
+    x = n.cast(self, n.real(self))
+    up = n.op("neg", n.op("elu", n.op("neg", x)))
+    grown = n.op("mul", up, n.op("exp", x))
+    big = n.op("sub", n.op("exp", x), n.number(1, x))
+    near = n.op("less", x, n.number(0.5, x))
+    above = n.op("where", near, grown, big)
+    return n.op("where", n.op("less", x, n.number(0, x)), n.op("elu", x), above)
+
+
+def _log1p(n: TorchContext, self: Tensor) -> str:
+    """Kahan's: x * log(u) / (u - 1) with u = 1 + x, which is exact near 0."""
+    x = n.cast(self, n.real(self))
+    u = n.op("add", x, n.number(1, x))
+    d = n.op("sub", u, n.number(1, u))
+    none = n.op("equal", d, n.number(0, d))
+    exact = n.op("div", n.op("mul", x, n.op("log", u)), n.op("where", none, n.number(1, d), d))
+    infinite = n.op("is_inf", x, negative=False)
+    return n.op("where", none, x, n.op("where", infinite, x, exact))
+
+
+def _log_base(base: float) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor) -> str:
+        x = n.cast(self, n.real(self))
+        return n.op("mul", n.op("log", x), n.number(1 / math.log(base), x))
+
+    return convert
+
+
+def _erfc(n: TorchContext, self: Tensor) -> str:
+    x = n.cast(self, n.real(self))
+    return n.op("sub", n.number(1, x), n.op("erf", x))
+
+
+def _sinc(n: TorchContext, self: Tensor) -> str:
+    x = n.cast(self, n.real(self))
+    x = n.op("mul", x, n.number(math.pi, x))
+    zero = n.op("equal", x, n.number(0, x))
+    safe = n.op("where", zero, n.number(1, x), x)
+    return n.op("where", zero, n.number(1, x), n.op("div", n.op("sin", safe), safe))
+
+
+def _logit(n: TorchContext, self: Tensor, eps: float | None = None) -> str:
+    x = n.cast(self, n.real(self))
+    if eps is not None:
+        x = n.op("clip", x, min=eps, max=1 - eps)
+    return n.op("log", n.op("div", x, n.op("sub", n.number(1, x), x)))
+
+
+def _degrees(factor: float) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor) -> str:
+        x = n.cast(self, n.real(self))
+        return n.op("mul", x, n.number(factor, x))
+
+    return convert
+
+
+def _relu6(n: TorchContext, self: Tensor) -> str:
+    return n.op("clip", self, min=0, max=6)
+
+
+def _hardtanh(n: TorchContext, self: Tensor, min_val: Number = -1, max_val: Number = 1) -> str:
+    return n.op("clip", self, min=min_val, max=max_val)
+
+
+def _hardsigmoid(n: TorchContext, self: Tensor) -> str:
+    return n.op("hard_sigmoid", self, alpha=1 / 6, beta=0.5)
+
+
+def _gelu(n: TorchContext, self: Tensor, *, approximate: str = "none") -> str:
+    if approximate not in ("none", "tanh"):
+        n.error(f"there is no approximation {approximate!r}.")
+    return n.op("gelu", self, approximate=approximate)
+
+
+def _elu(
+    n: TorchContext, self: Tensor, alpha: Number = 1, scale: Number = 1, input_scale: Number = 1
+) -> str:
+    negative = n.op("mul", self, n.number(input_scale, self)) if input_scale != 1 else self
+    if scale == 1 and input_scale == 1:
+        return n.op("elu", self, alpha=float(alpha))
+    if input_scale == 1:
+        return n.op("selu", self, alpha=float(alpha), gamma=float(scale))
+    below = n.op("mul", n.op("elu", negative), n.number(alpha * scale, self))
+    above = n.op("mul", self, n.number(scale, self))
+    return n.op("where", n.op("less_or_equal", self, n.number(0, self)), below, above)
+
+
+def _selu(n: TorchContext, self: Tensor) -> str:
+    return n.op("selu", self)
+
+
+def _celu(n: TorchContext, self: Tensor, alpha: Number = 1.0) -> str:
+    return n.op("celu", self, alpha=float(alpha))
+
+
+def _leaky_relu(n: TorchContext, self: Tensor, negative_slope: Number = 0.01) -> str:
+    return n.op("leaky_relu", self, alpha=float(negative_slope))
+
+
+def _prelu(n: TorchContext, self: Tensor, weight: Tensor) -> str:
+    """One slope, or one for each channel: axis 1."""
+    count, rank = n.typeof(weight).size, n.rank(self)
+    shape = (1,) * max(rank, 1) if count == 1 or rank < 2 else (count, *(1,) * (rank - 2))
+    return n.op("prelu", self, n.reshape(weight, shape if rank else ()))
+
+
+def _prelu_kernel(n: TorchContext, self: Tensor, weight: Tensor) -> str:
+    return n.op("prelu", self, weight)
+
+
+def _softplus(n: TorchContext, self: Tensor, beta: Number = 1, threshold: Number = 20) -> str:
+    scaled = n.op("mul", self, n.number(beta, self)) if beta != 1 else self
+    soft = n.op("softplus", scaled)
+    soft = n.op("div", soft, n.number(beta, self)) if beta != 1 else soft
+    return n.op("where", n.op("greater", scaled, n.number(threshold, self)), self, soft)
+
+
+def _log_sigmoid(n: TorchContext, self: Tensor) -> str:
+    return n.op("neg", n.op("softplus", n.op("neg", self)))
+
+
+def _threshold(n: TorchContext, self: Tensor, threshold: Number, value: Number) -> str:
+    above = n.op("greater", self, n.number(threshold, self))
+    return n.op("where", above, self, n.number(value, self))
+
+
+def _hardshrink(n: TorchContext, self: Tensor, lambd: Number = 0.5) -> str:
+    return n.op("shrink", self, lambd=float(lambd), bias=0.0)
+
+
+def _softshrink(n: TorchContext, self: Tensor, lambd: Number = 0.5) -> str:
+    return n.op("shrink", self, lambd=float(lambd), bias=float(lambd))
+
+
+def _tanhshrink(n: TorchContext, self: Tensor) -> str:
+    return n.op("sub", self, n.op("tanh", self))
+
+
+def _glu(n: TorchContext, self: Tensor, dim: int = -1) -> str:
+    axis = n.axis(dim, n.rank(self))
+    half = n.shape(self)[axis] // 2
+    a, b = n.cut(self, axis, 0, half), n.cut(self, axis, half, half)
+    return n.op("mul", a, n.op("sigmoid", b))
+
+
+def _nan_to_num(
+    n: TorchContext, self: Tensor, nan: float | None = None, posinf: float | None = None,
+    neginf: float | None = None,
+) -> str:  # fmt: skip
+    d = n.dtype(self)
+    if not d.is_float:
+        return self
+    x = n.op("where", n.op("is_nan", self), n.number(nan or 0.0, self), self)
+    for value, default, side in ((posinf, d.max, "positive"), (neginf, d.min, "negative")):
+        other = {"positive": "negative", "negative": "positive"}[side]
+        at = n.op("is_inf", x, **{other: False})
+        x = n.op("where", at, n.number(default if value is None else value, x), x)
+    return x
+
+
+# -- arithmetic
+
+
+def _arithmetic(op: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
+        return arithmetic(n, op, self, other)
+
+    return convert
+
+
+def arithmetic(n: TorchContext, op: str, a: str | Number, b: str | Number) -> str:
+    """``op`` of two operands in the type that they are promoted to."""
+    d = n.promoted(a, b)
+    if d.is_bool:
+        logic = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and"}
+        if op not in logic:
+            n.error(f"{op} is not defined on bool.")
+        return n.op(logic[op], n.operand(a, d), n.operand(b, d))
+    return n.op(op, n.operand(a, d), n.operand(b, d))
+
+
+def _times(n: TorchContext, x: str | Number, alpha: Number, like: DType) -> str | Number:
+    if alpha == 1:
+        return x
+    return arithmetic(n, "mul", n.operand(x, like), alpha) if isinstance(x, str) else x * alpha
+
+
+def _add(
+    n: TorchContext, self: Tensor | Number, other: Tensor | Number, alpha: Number = 1
+) -> str:  # fmt: skip
+    return arithmetic(n, "add", self, _times(n, other, alpha, n.promoted(self, other)))
+
+
+def _sub(
+    n: TorchContext, self: Tensor | Number, other: Tensor | Number, alpha: Number = 1
+) -> str:  # fmt: skip
+    return arithmetic(n, "sub", self, _times(n, other, alpha, n.promoted(self, other)))
+
+
+def _rsub(n: TorchContext, self: Tensor, other: Tensor | Number, alpha: Number = 1) -> str:
+    return arithmetic(n, "sub", other, _times(n, self, alpha, n.promoted(self, other)))
+
+
+def _div(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
+    d = n.real(self, other)
+    return n.op("div", n.operand(self, d), n.operand(other, d))
+
+
+def _div_mode(
+    n: TorchContext, self: Tensor, other: Tensor | Number, *, rounding_mode: str | None
+) -> str:
+    if rounding_mode is None:
+        return _div(n, self, other)
+    if rounding_mode == "floor":
+        return _floor_divide(n, self, other)
+    if rounding_mode != "trunc":
+        n.error(f"there is no rounding {rounding_mode!r}.")
+    d = n.promoted(self, other)
+    made = n.op("div", n.operand(self, d), n.operand(other, d))
+    return _trunc(n, made)
+
+
+def _floor_divide(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
+    """As Python: the remainder has the sign of the divisor, and is taken away before."""
+    d = n.promoted(self, other)
+    a, b = n.operand(self, d), n.operand(other, d)
+    rest = n.op("mod", a, b)
+    made = n.op("div", n.op("sub", a, rest), b)
+    if not d.is_float:
+        return made
+    zero = n.op("equal", b, n.number(0, b))
+    return n.op("where", zero, n.op("div", a, b), n.op("round", made))
+
+
+def _remainder(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
+    d = n.promoted(self, other)
+    return n.op("mod", n.operand(self, d), n.operand(other, d))
+
+
+def _fmod(n: TorchContext, self: Tensor, other: Tensor | Number) -> str:
+    d = n.promoted(self, other)
+    return n.op("mod", n.operand(self, d), n.operand(other, d), fmod=True)
+
+
+_POWERS: dict[float, Callable[[TorchContext, str], str]] = {
+    0.5: lambda n, x: n.op("sqrt", x),
+    1: lambda n, x: x,
+    2: lambda n, x: n.op("mul", x, x),
+    3: lambda n, x: n.op("mul", n.op("mul", x, x), x),
+    -0.5: lambda n, x: n.op("reciprocal", n.op("sqrt", x)),
+    -1: lambda n, x: n.op("reciprocal", x),
+    -2: lambda n, x: n.op("reciprocal", n.op("mul", x, x)),
+}
+
+
+def _pow(n: TorchContext, self: Tensor | Number, exponent: Tensor | Number) -> str:
+    d = n.promoted(self, exponent)
+    x = n.operand(self, d)
+    if not isinstance(exponent, str):
+        simple = _POWERS.get(exponent)
+        if simple is not None and (d.is_float or (exponent in (1, 2, 3) and not d.is_bool)):
+            return simple(n, x)
+    return n.op("pow", x, n.operand(exponent, d))
+
+
+def _atan2(n: TorchContext, self: Tensor, other: Tensor) -> str:
+    """By the half-plane: the arc tangent of the quotient, and a half turn to the left of 0."""
+    d = n.real(self, other)
+    y, x = n.operand(self, d), n.operand(other, d)
+    zero, pi = n.number(0, d), n.number(math.pi, d)
+    # The sign of y, also that of -0: 1/y is -inf then.
+    below = n.op("or", n.op("less", y, zero), n.op("less", n.op("reciprocal", y), zero))
+    left = n.op("or", n.op("less", x, zero), n.op("less", n.op("reciprocal", x), zero))
+    both = n.op("and", n.op("is_inf", x), n.op("is_inf", y))
+    # Quotients of what has no quotient: 0/0 is 0, inf/inf is 1.
+    none = n.op("and", n.op("equal", x, zero), n.op("equal", y, zero))
+    ax, ay = n.op("abs", x), n.op("abs", y)
+    q = n.op("where", none, zero, n.op("where", both, n.number(1, d), n.op("div", ay, ax)))
+    angle = n.op("atan", q)
+    angle = n.op("where", left, n.op("sub", pi, angle), angle)
+    return n.op("where", below, n.op("neg", angle), angle)
+
+
+def _hypot(n: TorchContext, self: Tensor, other: Tensor) -> str:
+    return n.op("sqrt", n.op("add", n.op("mul", self, self), n.op("mul", other, other)))
+
+
+def _copysign(n: TorchContext, self: Tensor, other: Tensor | Number) -> str:
+    d = n.real(self, other)
+    x, y = n.op("abs", n.operand(self, d)), n.operand(other, d)
+    zero = n.number(0, d)
+    below = n.op("or", n.op("less", y, zero), n.op("less", n.op("reciprocal", y), zero))
+    return n.op("where", below, n.op("neg", x), x)
+
+
+def _xlogy(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
+    d = n.real(self, other)
+    x, y = n.operand(self, d), n.operand(other, d)
+    zero = n.op("equal", x, n.number(0, d))
+    rest = n.op("where", zero, n.number(0, d), n.op("mul", x, n.op("log", y)))
+    return n.op("where", n.op("is_nan", y), y, rest)
+
+
+def _logaddexp(n: TorchContext, self: Tensor, other: Tensor) -> str:
+    top = n.op("maximum", self, other)
+    gap = n.op("neg", n.op("abs", n.op("sub", self, other)))
+    gap = n.op("where", n.op("equal", self, other), n.number(0, self), gap)
+    return n.op("add", top, _log1p(n, n.op("exp", gap)))
+
+
+def _lerp(n: TorchContext, self: Tensor, end: Tensor, weight: Tensor | Number) -> str:
+    w = n.operand(weight, n.dtype(self))
+    return n.op("add", self, n.op("mul", w, n.op("sub", end, self)))
+
+
+def _addcmul(
+    n: TorchContext, self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1
+) -> str:
+    return _add(n, self, arithmetic(n, "mul", tensor1, tensor2), value)
+
+
+def _addcdiv(
+    n: TorchContext, self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1
+) -> str:
+    return _add(n, self, _div(n, tensor1, tensor2), value)
+
+
+# -- comparison and logic
+
+
+def _compare(op: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
+        d = n.promoted(self, other)
+        a, b = n.operand(self, d), n.operand(other, d)
+        if d.is_bool and op not in ("equal", "not_equal"):
+            a, b = n.cast(a, "int32"), n.cast(b, "int32")
+        if d.is_bool and op == "not_equal":
+            return n.op("xor", a, b)
+        return n.op(op, a, b)
+
+    return convert
+
+
+def _logic(op: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor, other: Tensor) -> str:
+        return n.op(op, truth(n, self), truth(n, other))
+
+    return convert
+
+
+def truth(n: TorchContext, x: str) -> str:
+    """Whether elements are not 0."""
+    if n.dtype(x).is_bool:
+        return x
+    return n.op("not_equal", x, n.number(0, x))
+
+
+def _logical_not(n: TorchContext, self: Tensor) -> str:
+    return n.op("not", truth(n, self))
+
+
+def _bitwise(op: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
+        d = n.promoted(self, other)
+        name = op if d.is_bool else f"bitwise_{op}"
+        return n.op(name, n.operand(self, d), n.operand(other, d))
+
+    return convert
+
+
+def _bitwise_not(n: TorchContext, self: Tensor) -> str:
+    return n.op("not" if n.dtype(self).is_bool else "bitwise_not", self)
+
+
+def _shift(direction: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
+        d = n.promoted(self, other)
+        return n.op("bit_shift", n.operand(self, d), n.operand(other, d), direction=direction)
+
+    return convert
+
+
+def _is_nan(n: TorchContext, self: Tensor) -> str:
+    return n.op("is_nan", self) if n.dtype(self).is_float else _never(n, self)
+
+
+def _is_inf(n: TorchContext, self: Tensor) -> str:
+    return n.op("is_inf", self) if n.dtype(self).is_float else _never(n, self)
+
+
+def _never(n: TorchContext, x: str) -> str:
+    return n.expand(n.number(False, _BOOL), n.shape(x))
+
+
+def _is_finite(n: TorchContext, self: Tensor) -> str:
+    return n.op("not", n.op("or", _is_nan(n, self), _is_inf(n, self)))
+
+
+def _signbit(n: TorchContext, self: Tensor) -> str:
+    below = n.op("less", self, n.number(0, self))
+    if not n.dtype(self).is_float:
+        return below
+    return n.op("or", below, n.op("less", n.op("reciprocal", self), n.number(0, self)))
+
+
+def _heaviside(n: TorchContext, self: Tensor, values: Tensor) -> str:
+    at = n.op("equal", self, n.number(0, self))
+    step = n.cast(n.op("greater", self, n.number(0, self)), n.dtype(self))
+    return n.op("where", at, n.cast(values, n.dtype(self)), step)
+
+
+# -- choice and bounds
+
+
+def _where(
+    n: TorchContext, condition: Tensor, self: Tensor | Number, other: Tensor | Number
+) -> str:
+    d = n.promoted(self, other)
+    return n.op("where", truth(n, condition), n.operand(self, d), n.operand(other, d))
+
+
+def _masked_fill(n: TorchContext, self: Tensor, mask: Tensor, value: Tensor | Number) -> str:
+    return n.op("where", truth(n, mask), n.operand(value, n.dtype(self)), self)
+
+
+def _clamp(
+    n: TorchContext, self: Tensor, min: Tensor | Number | None = None,
+    max: Tensor | Number | None = None,
+) -> str:  # fmt: skip
+    bounds = [b for b in (min, max) if b is not None]
+    d = n.promoted(self, *bounds)
+    x = n.operand(self, d)
+    if any(isinstance(b, str) for b in bounds):
+        x = x if min is None else n.op("maximum", x, n.operand(min, d))
+        return x if max is None else n.op("minimum", x, n.operand(max, d))
+    low, high = (None if b is None else _bound(b, d) for b in (min, max))
+    return n.op("clip", x, min=low, max=high) if bounds else x
+
+
+def _bound(value: Number | str, d: DType) -> Number:
+    assert not isinstance(value, str)
+    return float(value) if d.is_float else int(np.clip(value, d.min, d.max))
+
+
+def _clamp_min(n: TorchContext, self: Tensor, min: Tensor | Number) -> str:
+    return _clamp(n, self, min)
+
+
+def _clamp_max(n: TorchContext, self: Tensor, max: Tensor | Number) -> str:
+    return _clamp(n, self, None, max)
+
+
+def _fmax(op: str) -> Callable[..., str]:
+    def convert(n: TorchContext, self: Tensor, other: Tensor) -> str:
+        d = n.promoted(self, other)
+        a, b = n.operand(self, d), n.operand(other, d)
+        if not d.is_float:
+            return n.op(op, a, b)
+        rest = n.op("where", n.op("is_nan", b), a, n.op(op, a, b))
+        return n.op("where", n.op("is_nan", a), b, rest)
+
+    return convert
+
+
+# -- types
+
+
+def _to_copy(n: TorchContext, self: Tensor, *, dtype: ScalarType | None = None) -> str:
+    return cast_to(n, self, n.scalar_type(dtype, n.dtype(self)))
+
+
+def cast_to(n: TorchContext, x: str, to: DType) -> str:
+    """``x`` as ``to``; truth values are what is not 0, and fractions are cut off."""
+    if to.is_bool and not n.dtype(x).is_bool:
+        return truth(n, x)
+    return n.cast(x, to)
+
+
+def _to_dtype(
+    n: TorchContext, self: Tensor, dtype: ScalarType | None = None, non_blocking: bool = False,
+    copy: bool = False,
+) -> str:  # fmt: skip
+    return _to_copy(n, self, dtype=dtype)
+
+
+def _to_device(
+    n: TorchContext, self: Tensor, device: Any = None, dtype: ScalarType | None = None,
+    non_blocking: bool = False, copy: bool = False,
+) -> str:  # fmt: skip
+    return _to_copy(n, self, dtype=dtype)
+
+
+def _to_other(n: TorchContext, self: Tensor, other: Tensor, non_blocking: bool = False,
+              copy: bool = False) -> str:  # fmt: skip
+    return cast_to(n, self, n.dtype(other))
+
+
+def _prims_convert(n: TorchContext, a: Tensor, dtype: ScalarType) -> str:
+    return cast_to(n, a, n.scalar_type(dtype, n.dtype(a)))
+
+
+def _view_dtype(n: TorchContext, self: Tensor, dtype: ScalarType) -> str:
+    return n.op("bitcast", self, to=str(n.scalar_type(dtype, n.dtype(self))))
+
+
+def _default(table: dict[str, str], make: Callable[[str], Callable[..., str]]) -> dict[str, Row]:
+    return {k: r for name, op in table.items() for k, r in aten(f"{name}.default", make(op)).items()}
+
+
+
+CONVERTERS: dict[str, Row] = {
+    **_default(_REAL, _real),
+    **_default(_ALIASES, _real),
+    **_default(_SAME, _same),
+    **_default(_WHOLE, _whole),
+    **_default(_ACTIVATIONS, _same),
+    **aten("round.decimals", _round_decimals),
+    **aten("trunc.default fix.default", _trunc),
+    **aten("frac.default", _frac),
+    **aten("rsqrt.default", _rsqrt),
+    **aten("square.default", _square),
+    **aten("exp2.default special_exp2.default", _exp2),
+    **aten("expm1.default special_expm1.default", _expm1),
+    **aten("log1p.default special_log1p.default", _log1p),
+    **aten("log2.default", _log_base(2)),
+    **aten("log10.default", _log_base(10)),
+    **aten("erfc.default special_erfc.default", _erfc),
+    **aten("sinc.default special_sinc.default", _sinc),
+    **aten("logit.default special_logit.default", _logit),
+    **aten("deg2rad.default", _degrees(math.pi / 180)),
+    **aten("rad2deg.default", _degrees(180 / math.pi)),
+    **aten("relu6.default", _relu6),
+    **aten("hardtanh.default", _hardtanh),
+    **aten("hardsigmoid.default", _hardsigmoid),
+    **aten("gelu.default", _gelu),
+    **aten("elu.default", _elu),
+    **aten("selu.default", _selu),
+    **aten("celu.default", _celu),
+    **aten("leaky_relu.default", _leaky_relu),
+    **aten("prelu.default", _prelu),
+    **aten("_prelu_kernel.default", _prelu_kernel),
+    **aten("softplus.default", _softplus),
+    **aten("log_sigmoid.default", _log_sigmoid),
+    **aten("threshold.default", _threshold),
+    **aten("hardshrink.default", _hardshrink),
+    **aten("softshrink.default", _softshrink),
+    **aten("tanhshrink.default", _tanhshrink),
+    **aten("glu.default", _glu),
+    **aten("nan_to_num.default", _nan_to_num),
+    **aten("add.Tensor add.Scalar", _add),
+    **aten("sub.Tensor sub.Scalar subtract.Tensor subtract.Scalar", _sub),
+    **aten("rsub.Tensor rsub.Scalar", _rsub),
+    **aten("mul.Tensor mul.Scalar multiply.Tensor multiply.Scalar", _arithmetic("mul")),
+    **aten("maximum.default max.other", _arithmetic("maximum")),
+    **aten("minimum.default min.other", _arithmetic("minimum")),
+    **aten("div.Tensor div.Scalar true_divide.Tensor true_divide.Scalar divide.Tensor "
+           "divide.Scalar", _div),
+    **aten("div.Tensor_mode div.Scalar_mode divide.Tensor_mode divide.Scalar_mode", _div_mode),
+    **aten("floor_divide.default floor_divide.Scalar", _floor_divide),
+    **aten("remainder.Tensor remainder.Scalar remainder.Scalar_Tensor", _remainder),
+    **aten("fmod.Tensor fmod.Scalar", _fmod),
+    **aten("pow.Tensor_Scalar pow.Tensor_Tensor pow.Scalar", _pow),
+    **aten("atan2.default arctan2.default", _atan2),
+    **aten("hypot.default", _hypot),
+    **aten("copysign.Tensor copysign.Scalar", _copysign),
+    **aten("xlogy.Tensor xlogy.Scalar_Other xlogy.Scalar_Self special_xlogy.default "
+           "special_xlogy.other_scalar special_xlogy.self_scalar", _xlogy),
+    **aten("logaddexp.default", _logaddexp),
+    **aten("lerp.Scalar lerp.Tensor", _lerp),
+    **aten("addcmul.default", _addcmul),
+    **aten("addcdiv.default", _addcdiv),
+    **aten("eq.Tensor eq.Scalar", _compare("equal")),
+    **aten("ne.Tensor ne.Scalar not_equal.Tensor not_equal.Scalar", _compare("not_equal")),
+    **aten("lt.Tensor lt.Scalar less.Tensor less.Scalar", _compare("less")),
+    **aten("le.Tensor le.Scalar less_equal.Tensor less_equal.Scalar", _compare("less_or_equal")),
+    **aten("gt.Tensor gt.Scalar greater.Tensor greater.Scalar", _compare("greater")),
+    **aten("ge.Tensor ge.Scalar greater_equal.Tensor greater_equal.Scalar",
+           _compare("greater_or_equal")),
+    **aten("logical_and.default", _logic("and")),
+    **aten("logical_or.default", _logic("or")),
+    **aten("logical_xor.default", _logic("xor")),
+    **aten("logical_not.default", _logical_not),
+    **aten("bitwise_and.Tensor bitwise_and.Scalar bitwise_and.Scalar_Tensor __and__.Tensor "
+           "__and__.Scalar", _bitwise("and")),
+    **aten("bitwise_or.Tensor bitwise_or.Scalar bitwise_or.Scalar_Tensor __or__.Tensor "
+           "__or__.Scalar", _bitwise("or")),
+    **aten("bitwise_xor.Tensor bitwise_xor.Scalar bitwise_xor.Scalar_Tensor __xor__.Tensor "
+           "__xor__.Scalar", _bitwise("xor")),
+    **aten("bitwise_not.default", _bitwise_not),
+    **aten("bitwise_left_shift.Tensor bitwise_left_shift.Tensor_Scalar "
+           "bitwise_left_shift.Scalar_Tensor __lshift__.Tensor __lshift__.Scalar", _shift("left")),
+    **aten("bitwise_right_shift.Tensor bitwise_right_shift.Tensor_Scalar "
+           "bitwise_right_shift.Scalar_Tensor __rshift__.Tensor __rshift__.Scalar",
+           _shift("right")),
+    **aten("isnan.default", _is_nan),
+    **aten("isinf.default", _is_inf),
+    **aten("isfinite.default", _is_finite),
+    **aten("signbit.default", _signbit),
+    **aten("heaviside.default", _heaviside),
+    **aten("where.self where.ScalarOther where.ScalarSelf where.Scalar", _where),
+    **aten("masked_fill.Scalar masked_fill.Tensor", _masked_fill),
+    **aten("clamp.default clamp.Tensor clip.default clip.Tensor", _clamp),
+    **aten("clamp_min.default clamp_min.Tensor", _clamp_min),
+    **aten("clamp_max.default clamp_max.Tensor", _clamp_max),
+    **aten("fmax.default", _fmax("maximum")),
+    **aten("fmin.default", _fmax("minimum")),
+    **aten("_to_copy.default", _to_copy),
+    **aten("to.dtype", _to_dtype),
+    **aten("to.device", _to_device),
+    **aten("to.other", _to_other),
+    **aten("to.dtype_layout", _to_copy),
+    **aten("type_as.default", _to_other),
+    **aten("view.dtype", _view_dtype),
+}  # fmt: skip
