@@ -104,6 +104,13 @@ _ROWS = (
         describe=".tflite:describe",
         choices=("signature",),
     ),
+    FrontEnd(
+        "torch",
+        ".torch.load:load",
+        _asked(".torch.recognise:recognises"),
+        describe=".torch.load:describe",
+        choices=("signature", "example_inputs"),
+    ),
     # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
     # reader says what is wrong with a file that is none.
     FrontEnd(

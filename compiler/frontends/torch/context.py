@@ -160,7 +160,7 @@ class TorchContext(FlatContext):
 
     # -- short names for what converters compose
 
-    def op(self, name: str, *inputs: str, **attrs: Any) -> str:
+    def do(self, name: str, *inputs: str, **attrs: Any) -> str:
         """The operator ``name`` on ``inputs``."""
         return self.add(name, list(inputs), **attrs)
 

@@ -27,29 +27,29 @@ def _attention(
     rows, width = n.shape(q)[-2:]
     keys, rank = n.shape(key)[-2], len(lead) + 2
     scale = 1 / math.sqrt(width) if scale is None else scale
-    scores = n.op("matmul", q, n.transpose(key, (*range(rank - 2), rank - 1, rank - 2)))
-    scores = n.op("mul", scores, n.number(scale, d))
+    scores = n.do("matmul", q, n.transpose(key, (*range(rank - 2), rank - 1, rank - 2)))
+    scores = n.do("mul", scores, n.number(scale, d))
     added, empty = "", ""
     if attn_mask:
         added, whole = attn_mask, n.dtype(attn_mask).is_bool
         if whole:
-            added = n.op("where", attn_mask, n.number(0, d), n.number(-math.inf, d))
+            added = n.do("where", attn_mask, n.number(0, d), n.number(-math.inf, d))
         added = n.cast(added, d)
-        empty = n.op("reduce_max", added, axes=(n.rank(added) - 1,), keepdims=True)
-        empty = n.op("equal", empty, n.number(-math.inf, d))
-        added = n.op("maximum", added, n.number(float(d.min), d))
+        empty = n.do("reduce_max", added, axes=(n.rank(added) - 1,), keepdims=True)
+        empty = n.do("equal", empty, n.number(-math.inf, d))
+        added = n.do("maximum", added, n.number(float(d.min), d))
     if is_causal:
         late = np.arange(keys)[None] > np.arange(rows)[:, None]
         causal = n.constant(np.where(late, d.min, 0).astype(d.numpy))
-        added = n.op("maximum", n.op("add", added, causal), n.number(float(d.min), d)) \
+        added = n.do("maximum", n.do("add", added, causal), n.number(float(d.min), d)) \
             if added else causal  # fmt: skip
     if added:
-        scores = n.op("add", scores, added)
-    made = n.op("matmul", n.op("softmax", scores, axis=-1), value)
+        scores = n.do("add", scores, added)
+    made = n.do("matmul", n.do("softmax", scores, axis=-1), value)
     known = n.value_of(empty) if empty else np.zeros((), bool)
     if known is not None and not known.any():
         return made
-    return n.op("where", empty, n.number(0, d), made)
+    return n.do("where", empty, n.number(0, d), made)
 
 
 def _shared(n: TorchContext, x: str, heads: int) -> str:

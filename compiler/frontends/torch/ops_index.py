@@ -17,32 +17,32 @@ def _gather(n: TorchContext, self: Tensor, dim: int, index: Tensor,
     if not n.rank(self) or not n.rank(index):
         shape = n.shape(index)
         flat = n.reshape(self, (n.typeof(self).size,)), n.reshape(index, (n.typeof(index).size,))
-        return n.reshape(n.op("gather_elements", *flat, axis=0, wrap=False), shape)
+        return n.reshape(n.do("gather_elements", *flat, axis=0, wrap=False), shape)
     axis = n.axis(dim, n.rank(self))
-    return n.op("gather_elements", self, index, axis=axis, wrap=False)
+    return n.do("gather_elements", self, index, axis=axis, wrap=False)
 
 
 def _take_along(n: TorchContext, self: Tensor, indices: Tensor, dim: int | None = None) -> str:
     if dim is None:
         flat = n.reshape(self, (n.typeof(self).size,)), n.reshape(indices, (n.typeof(indices).size,))
-        return n.op("gather_elements", *flat, axis=0)
+        return n.do("gather_elements", *flat, axis=0)
     axis = n.axis(dim, n.rank(self))
     rest = [np.broadcast_shapes((a,), (b,))[0] for a, b in zip(n.shape(self), n.shape(indices))
             ]  # fmt: skip
     wide = [n.expand(x, [n.shape(x)[k] if k == axis else d for k, d in enumerate(rest)])
             for x in (self, indices)]  # fmt: skip
-    return n.op("gather_elements", *wide, axis=axis)
+    return n.do("gather_elements", *wide, axis=axis)
 
 
 def _index_select(n: TorchContext, self: Tensor, dim: int, index: Tensor) -> str:
     x = self if n.rank(self) else n.reshape(self, (1,))
     index = index if n.rank(index) else n.reshape(index, (1,))
-    made = n.op("gather", x, index, axis=n.axis(dim, n.rank(x)), wrap=False)
+    made = n.do("gather", x, index, axis=n.axis(dim, n.rank(x)), wrap=False)
     return made if n.rank(self) else n.reshape(made, ())
 
 
 def _take(n: TorchContext, self: Tensor, index: Tensor) -> str:
-    return n.op("gather", n.reshape(self, (n.typeof(self).size,)), index, axis=0)
+    return n.do("gather", n.reshape(self, (n.typeof(self).size,)), index, axis=0)
 
 
 # -- index and index_put: advanced indexing
@@ -101,9 +101,9 @@ def _index(n: TorchContext, self: Tensor, indices: OptionalTensors) -> str:
         axis, index = some[0]
         if axis >= n.rank(self):
             n.error(f"there is no axis {axis} to index.")
-        return n.op("gather", self, index, axis=axis)
+        return n.do("gather", self, index, axis=axis)
     p = _Places(n, self, indices)
-    made = n.op("gather_nd", n.transpose(self, p.front), p.index)
+    made = n.do("gather_nd", n.transpose(self, p.front), p.index)
     return n.transpose(made, p.out())
 
 
@@ -114,7 +114,7 @@ def _index_put(
     values = n.cast(values, n.dtype(self))
     mask = _mask_alone(n, self, indices, values)
     if mask and not accumulate:
-        return n.op("where", mask, values, self)
+        return n.do("where", mask, values, self)
     p = _Places(n, self, indices)
     order = p.out()
     k = len(p.shape)
@@ -127,7 +127,7 @@ def _index_put(
     flat = n.reshape(values, (count, *p.rest))
     index = n.reshape(p.index, (count, n.shape(p.index)[k]))
     x = n.transpose(self, p.front)
-    made = n.op("scatter_nd", x, index, flat, reduction=reduction)
+    made = n.do("scatter_nd", x, index, flat, reduction=reduction)
     return n.transpose(made, [p.front.index(a) for a in range(len(p.front))])
 
 
@@ -163,7 +163,7 @@ def _scattered(
             values = n.cut(values, k, 0, d)
     else:
         values = n.expand(n.number(values, x), shape)
-    made = n.op("scatter_elements", x, index, values, axis=axis, reduction=reduction)
+    made = n.do("scatter_elements", x, index, values, axis=axis, reduction=reduction)
     return n.reshape(made, ()) if flat else made
 
 
@@ -215,7 +215,7 @@ def _index_add(
     n: TorchContext, self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1
 ) -> str:
     if alpha != 1:
-        source = n.op("mul", source, n.number(alpha, source))
+        source = n.do("mul", source, n.number(alpha, source))
     return _along(n, self, dim, index, source, "add")
 
 
@@ -226,7 +226,7 @@ def _along(
     axis = n.axis(dim, n.rank(x))
     perm = [axis, *(k for k in range(n.rank(x)) if k != axis)]
     index = n.reshape(index, (n.typeof(index).size, 1))
-    made = n.op("scatter_nd", n.transpose(x, perm), index, n.transpose(source, perm),
+    made = n.do("scatter_nd", n.transpose(x, perm), index, n.transpose(source, perm),
                 reduction=reduction)  # fmt: skip
     return n.transpose(made, [perm.index(k) for k in range(len(perm))])
 
@@ -263,9 +263,9 @@ def placed(n: TorchContext, x: str, src: str, axis: int, places: range) -> str:
     at = np.arange(extent)
     hit = np.isin(at, places)
     near = np.clip((at - places.start) // places.step, 0, len(places) - 1).astype(np.int32)
-    wide = n.op("gather", src, n.constant(near), axis=axis, wrap=False)
+    wide = n.do("gather", src, n.constant(near), axis=axis, wrap=False)
     mask = hit.reshape([-1 if k == axis else 1 for k in range(n.rank(x))])
-    return n.op("where", n.constant(mask), wide, x)
+    return n.do("where", n.constant(mask), wide, x)
 
 
 def _slice_scatter(
@@ -293,8 +293,8 @@ def _diagonal_scatter(
     rows, columns = np.indices(n.shape(x)[-2:])
     mask = columns - rows == offset
     along = np.clip(np.minimum(rows, columns), 0, max(n.shape(src)[-1] - 1, 0)).astype(np.int32)
-    wide = n.op("gather", src, n.constant(along), axis=n.rank(src) - 1, wrap=False)
-    made = n.op("where", n.constant(mask), n.cast(wide, n.dtype(x)), x)
+    wide = n.do("gather", src, n.constant(along), axis=n.rank(src) - 1, wrap=False)
+    made = n.do("where", n.constant(mask), n.cast(wide, n.dtype(x)), x)
     return n.transpose(made, [perm.index(k) for k in range(len(perm))])
 
 
@@ -307,7 +307,7 @@ def _copy(n: TorchContext, self: Tensor, src: Tensor, non_blocking: bool = False
 def _masked_select(n: TorchContext, self: Tensor, mask: Tensor) -> str:
     lines = _positions(n, n.expand(mask, n.shape(self)))
     index = n.concat([n.reshape(i, (*n.shape(i), 1)) for i in lines], 1)
-    return n.op("gather_nd", self, index)
+    return n.do("gather_nd", self, index)
 
 
 def _nonzero(n: TorchContext, self: Tensor) -> str:
@@ -328,16 +328,16 @@ def _embedding_bag(
     total = n.typeof(indices).size
     ends = [int(s) for s in starts.reshape(-1)]
     ends = ends if include_last_offset else [*ends, total]
-    rows = n.op("gather", weight, indices, axis=0, wrap=False)
+    rows = n.do("gather", weight, indices, axis=0, wrap=False)
     if per_sample_weights:
-        rows = n.op("mul", rows, n.reshape(per_sample_weights, (total, 1)))
+        rows = n.do("mul", rows, n.reshape(per_sample_weights, (total, 1)))
     op = {0: "reduce_sum", 1: "reduce_mean", 2: "reduce_max"}[mode]
     bags = []
     for a, b in zip(ends, ends[1:]):
         if not 0 <= a <= b <= total:
             n.error(f"a bag from {a} to {b} of {total} indices.")
         part = n.cut(rows, 0, a, b - a)
-        bags.append(n.op(op, part, axes=(0,)) if b > a else
+        bags.append(n.do(op, part, axes=(0,)) if b > a else
                     n.constant(np.zeros((1, n.shape(rows)[1]), n.dtype(rows).numpy)))  # fmt: skip
     return [n.concat(bags, 0), *[""] * (n.n_outputs - 1)]
 

@@ -34,7 +34,7 @@ _ACTIVATIONS = {"silu": "swish", "mish": "mish", "hardswish": "hard_swish", "sof
 
 def _real(op: str) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor) -> str:
-        return n.op(op, n.cast(self, n.real(self)))
+        return n.do(op, n.cast(self, n.real(self)))
 
     return convert
 
@@ -43,15 +43,15 @@ def _same(op: str) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor) -> str:
         d = n.dtype(self)
         if d.is_bool:
-            return self if op in ("abs", "relu", "identity", "sign") else n.op(op, self)
-        return self if op == "identity" else n.op(op, self)
+            return self if op in ("abs", "relu", "identity", "sign") else n.do(op, self)
+        return self if op == "identity" else n.do(op, self)
 
     return convert
 
 
 def _whole(op: str) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor) -> str:
-        return n.op(op, self) if n.dtype(self).is_float else self
+        return n.do(op, self) if n.dtype(self).is_float else self
 
     return convert
 
@@ -61,178 +61,178 @@ def _round_decimals(n: TorchContext, self: Tensor, *, decimals: int = 0) -> str:
         return _whole("round")(n, self)
     by = n.number(10.0 ** abs(decimals), self)
     first, last = ("mul", "div") if decimals > 0 else ("div", "mul")
-    return n.op(last, n.op("round", n.op(first, self, by)), by)
+    return n.do(last, n.do("round", n.do(first, self, by)), by)
 
 
 def _trunc(n: TorchContext, self: Tensor) -> str:
     if not n.dtype(self).is_float:
         return self
-    negative = n.op("less", self, n.number(0, self))
-    return n.op("where", negative, n.op("ceil", self), n.op("floor", self))
+    negative = n.do("less", self, n.number(0, self))
+    return n.do("where", negative, n.do("ceil", self), n.do("floor", self))
 
 
 def _frac(n: TorchContext, self: Tensor) -> str:
-    return n.op("sub", self, _trunc(n, self))
+    return n.do("sub", self, _trunc(n, self))
 
 
 def _rsqrt(n: TorchContext, self: Tensor) -> str:
-    return n.op("reciprocal", n.op("sqrt", n.cast(self, n.real(self))))
+    return n.do("reciprocal", n.do("sqrt", n.cast(self, n.real(self))))
 
 
 def _square(n: TorchContext, self: Tensor) -> str:
-    return n.op("mul", self, self)
+    return n.do("mul", self, self)
 
 
 def _exp2(n: TorchContext, self: Tensor) -> str:
     x = n.cast(self, n.real(self))
-    return n.op("pow", n.number(2, x), x)
+    return n.do("pow", n.number(2, x), x)
 
 
 def _expm1(n: TorchContext, self: Tensor) -> str:
     """Of both sides by weft's elu, which is exact near 0: x > 0 is -expm1(-x) * e^x there."""
     x = n.cast(self, n.real(self))
-    up = n.op("neg", n.op("elu", n.op("neg", x)))
-    grown = n.op("mul", up, n.op("exp", x))
-    big = n.op("sub", n.op("exp", x), n.number(1, x))
-    near = n.op("less", x, n.number(0.5, x))
-    above = n.op("where", near, grown, big)
-    return n.op("where", n.op("less", x, n.number(0, x)), n.op("elu", x), above)
+    up = n.do("neg", n.do("elu", n.do("neg", x)))
+    grown = n.do("mul", up, n.do("exp", x))
+    big = n.do("sub", n.do("exp", x), n.number(1, x))
+    near = n.do("less", x, n.number(0.5, x))
+    above = n.do("where", near, grown, big)
+    return n.do("where", n.do("less", x, n.number(0, x)), n.do("elu", x), above)
 
 
 def _log1p(n: TorchContext, self: Tensor) -> str:
     """Kahan's: x * log(u) / (u - 1) with u = 1 + x, which is exact near 0."""
     x = n.cast(self, n.real(self))
-    u = n.op("add", x, n.number(1, x))
-    d = n.op("sub", u, n.number(1, u))
-    none = n.op("equal", d, n.number(0, d))
-    exact = n.op("div", n.op("mul", x, n.op("log", u)), n.op("where", none, n.number(1, d), d))
-    infinite = n.op("is_inf", x, negative=False)
-    return n.op("where", none, x, n.op("where", infinite, x, exact))
+    u = n.do("add", x, n.number(1, x))
+    d = n.do("sub", u, n.number(1, u))
+    none = n.do("equal", d, n.number(0, d))
+    exact = n.do("div", n.do("mul", x, n.do("log", u)), n.do("where", none, n.number(1, d), d))
+    infinite = n.do("is_inf", x, negative=False)
+    return n.do("where", none, x, n.do("where", infinite, x, exact))
 
 
 def _log_base(base: float) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor) -> str:
         x = n.cast(self, n.real(self))
-        return n.op("mul", n.op("log", x), n.number(1 / math.log(base), x))
+        return n.do("mul", n.do("log", x), n.number(1 / math.log(base), x))
 
     return convert
 
 
 def _erfc(n: TorchContext, self: Tensor) -> str:
     x = n.cast(self, n.real(self))
-    return n.op("sub", n.number(1, x), n.op("erf", x))
+    return n.do("sub", n.number(1, x), n.do("erf", x))
 
 
 def _sinc(n: TorchContext, self: Tensor) -> str:
     x = n.cast(self, n.real(self))
-    x = n.op("mul", x, n.number(math.pi, x))
-    zero = n.op("equal", x, n.number(0, x))
-    safe = n.op("where", zero, n.number(1, x), x)
-    return n.op("where", zero, n.number(1, x), n.op("div", n.op("sin", safe), safe))
+    x = n.do("mul", x, n.number(math.pi, x))
+    zero = n.do("equal", x, n.number(0, x))
+    safe = n.do("where", zero, n.number(1, x), x)
+    return n.do("where", zero, n.number(1, x), n.do("div", n.do("sin", safe), safe))
 
 
 def _logit(n: TorchContext, self: Tensor, eps: float | None = None) -> str:
     x = n.cast(self, n.real(self))
     if eps is not None:
-        x = n.op("clip", x, min=eps, max=1 - eps)
-    return n.op("log", n.op("div", x, n.op("sub", n.number(1, x), x)))
+        x = n.do("clip", x, min=eps, max=1 - eps)
+    return n.do("log", n.do("div", x, n.do("sub", n.number(1, x), x)))
 
 
 def _degrees(factor: float) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor) -> str:
         x = n.cast(self, n.real(self))
-        return n.op("mul", x, n.number(factor, x))
+        return n.do("mul", x, n.number(factor, x))
 
     return convert
 
 
 def _relu6(n: TorchContext, self: Tensor) -> str:
-    return n.op("clip", self, min=0, max=6)
+    return n.do("clip", self, min=0, max=6)
 
 
 def _hardtanh(n: TorchContext, self: Tensor, min_val: Number = -1, max_val: Number = 1) -> str:
-    return n.op("clip", self, min=min_val, max=max_val)
+    return n.do("clip", self, min=min_val, max=max_val)
 
 
 def _hardsigmoid(n: TorchContext, self: Tensor) -> str:
-    return n.op("hard_sigmoid", self, alpha=1 / 6, beta=0.5)
+    return n.do("hard_sigmoid", self, alpha=1 / 6, beta=0.5)
 
 
 def _gelu(n: TorchContext, self: Tensor, *, approximate: str = "none") -> str:
     if approximate not in ("none", "tanh"):
         n.error(f"there is no approximation {approximate!r}.")
-    return n.op("gelu", self, approximate=approximate)
+    return n.do("gelu", self, approximate=approximate)
 
 
 def _elu(
     n: TorchContext, self: Tensor, alpha: Number = 1, scale: Number = 1, input_scale: Number = 1
 ) -> str:
-    negative = n.op("mul", self, n.number(input_scale, self)) if input_scale != 1 else self
+    negative = n.do("mul", self, n.number(input_scale, self)) if input_scale != 1 else self
     if scale == 1 and input_scale == 1:
-        return n.op("elu", self, alpha=float(alpha))
+        return n.do("elu", self, alpha=float(alpha))
     if input_scale == 1:
-        return n.op("selu", self, alpha=float(alpha), gamma=float(scale))
-    below = n.op("mul", n.op("elu", negative), n.number(alpha * scale, self))
-    above = n.op("mul", self, n.number(scale, self))
-    return n.op("where", n.op("less_or_equal", self, n.number(0, self)), below, above)
+        return n.do("selu", self, alpha=float(alpha), gamma=float(scale))
+    below = n.do("mul", n.do("elu", negative), n.number(alpha * scale, self))
+    above = n.do("mul", self, n.number(scale, self))
+    return n.do("where", n.do("less_or_equal", self, n.number(0, self)), below, above)
 
 
 def _selu(n: TorchContext, self: Tensor) -> str:
-    return n.op("selu", self)
+    return n.do("selu", self)
 
 
 def _celu(n: TorchContext, self: Tensor, alpha: Number = 1.0) -> str:
-    return n.op("celu", self, alpha=float(alpha))
+    return n.do("celu", self, alpha=float(alpha))
 
 
 def _leaky_relu(n: TorchContext, self: Tensor, negative_slope: Number = 0.01) -> str:
-    return n.op("leaky_relu", self, alpha=float(negative_slope))
+    return n.do("leaky_relu", self, alpha=float(negative_slope))
 
 
 def _prelu(n: TorchContext, self: Tensor, weight: Tensor) -> str:
     """One slope, or one for each channel: axis 1."""
     count, rank = n.typeof(weight).size, n.rank(self)
     shape = (1,) * max(rank, 1) if count == 1 or rank < 2 else (count, *(1,) * (rank - 2))
-    return n.op("prelu", self, n.reshape(weight, shape if rank else ()))
+    return n.do("prelu", self, n.reshape(weight, shape if rank else ()))
 
 
 def _prelu_kernel(n: TorchContext, self: Tensor, weight: Tensor) -> str:
-    return n.op("prelu", self, weight)
+    return n.do("prelu", self, weight)
 
 
 def _softplus(n: TorchContext, self: Tensor, beta: Number = 1, threshold: Number = 20) -> str:
-    scaled = n.op("mul", self, n.number(beta, self)) if beta != 1 else self
-    soft = n.op("softplus", scaled)
-    soft = n.op("div", soft, n.number(beta, self)) if beta != 1 else soft
-    return n.op("where", n.op("greater", scaled, n.number(threshold, self)), self, soft)
+    scaled = n.do("mul", self, n.number(beta, self)) if beta != 1 else self
+    soft = n.do("softplus", scaled)
+    soft = n.do("div", soft, n.number(beta, self)) if beta != 1 else soft
+    return n.do("where", n.do("greater", scaled, n.number(threshold, self)), self, soft)
 
 
 def _log_sigmoid(n: TorchContext, self: Tensor) -> str:
-    return n.op("neg", n.op("softplus", n.op("neg", self)))
+    return n.do("neg", n.do("softplus", n.do("neg", self)))
 
 
 def _threshold(n: TorchContext, self: Tensor, threshold: Number, value: Number) -> str:
-    above = n.op("greater", self, n.number(threshold, self))
-    return n.op("where", above, self, n.number(value, self))
+    above = n.do("greater", self, n.number(threshold, self))
+    return n.do("where", above, self, n.number(value, self))
 
 
 def _hardshrink(n: TorchContext, self: Tensor, lambd: Number = 0.5) -> str:
-    return n.op("shrink", self, lambd=float(lambd), bias=0.0)
+    return n.do("shrink", self, lambd=float(lambd), bias=0.0)
 
 
 def _softshrink(n: TorchContext, self: Tensor, lambd: Number = 0.5) -> str:
-    return n.op("shrink", self, lambd=float(lambd), bias=float(lambd))
+    return n.do("shrink", self, lambd=float(lambd), bias=float(lambd))
 
 
 def _tanhshrink(n: TorchContext, self: Tensor) -> str:
-    return n.op("sub", self, n.op("tanh", self))
+    return n.do("sub", self, n.do("tanh", self))
 
 
 def _glu(n: TorchContext, self: Tensor, dim: int = -1) -> str:
     axis = n.axis(dim, n.rank(self))
     half = n.shape(self)[axis] // 2
     a, b = n.cut(self, axis, 0, half), n.cut(self, axis, half, half)
-    return n.op("mul", a, n.op("sigmoid", b))
+    return n.do("mul", a, n.do("sigmoid", b))
 
 
 def _nan_to_num(
@@ -242,11 +242,11 @@ def _nan_to_num(
     d = n.dtype(self)
     if not d.is_float:
         return self
-    x = n.op("where", n.op("is_nan", self), n.number(nan or 0.0, self), self)
+    x = n.do("where", n.do("is_nan", self), n.number(nan or 0.0, self), self)
     for value, default, side in ((posinf, d.max, "positive"), (neginf, d.min, "negative")):
         other = {"positive": "negative", "negative": "positive"}[side]
-        at = n.op("is_inf", x, **{other: False})
-        x = n.op("where", at, n.number(default if value is None else value, x), x)
+        at = n.do("is_inf", x, **{other: False})
+        x = n.do("where", at, n.number(default if value is None else value, x), x)
     return x
 
 
@@ -267,8 +267,8 @@ def arithmetic(n: TorchContext, op: str, a: str | Number, b: str | Number) -> st
         logic = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and"}
         if op not in logic:
             n.error(f"{op} is not defined on bool.")
-        return n.op(logic[op], n.operand(a, d), n.operand(b, d))
-    return n.op(op, n.operand(a, d), n.operand(b, d))
+        return n.do(logic[op], n.operand(a, d), n.operand(b, d))
+    return n.do(op, n.operand(a, d), n.operand(b, d))
 
 
 def _times(n: TorchContext, x: str | Number, alpha: Number, like: DType) -> str | Number:
@@ -295,7 +295,7 @@ def _rsub(n: TorchContext, self: Tensor, other: Tensor | Number, alpha: Number =
 
 def _div(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
     d = n.real(self, other)
-    return n.op("div", n.operand(self, d), n.operand(other, d))
+    return n.do("div", n.operand(self, d), n.operand(other, d))
 
 
 def _div_mode(
@@ -308,7 +308,7 @@ def _div_mode(
     if rounding_mode != "trunc":
         n.error(f"there is no rounding {rounding_mode!r}.")
     d = n.promoted(self, other)
-    made = n.op("div", n.operand(self, d), n.operand(other, d))
+    made = n.do("div", n.operand(self, d), n.operand(other, d))
     return _trunc(n, made)
 
 
@@ -316,32 +316,32 @@ def _floor_divide(n: TorchContext, self: Tensor | Number, other: Tensor | Number
     """As Python: the remainder has the sign of the divisor, and is taken away before."""
     d = n.promoted(self, other)
     a, b = n.operand(self, d), n.operand(other, d)
-    rest = n.op("mod", a, b)
-    made = n.op("div", n.op("sub", a, rest), b)
+    rest = n.do("mod", a, b)
+    made = n.do("div", n.do("sub", a, rest), b)
     if not d.is_float:
         return made
-    zero = n.op("equal", b, n.number(0, b))
-    return n.op("where", zero, n.op("div", a, b), n.op("round", made))
+    zero = n.do("equal", b, n.number(0, b))
+    return n.do("where", zero, n.do("div", a, b), n.do("round", made))
 
 
 def _remainder(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
     d = n.promoted(self, other)
-    return n.op("mod", n.operand(self, d), n.operand(other, d))
+    return n.do("mod", n.operand(self, d), n.operand(other, d))
 
 
 def _fmod(n: TorchContext, self: Tensor, other: Tensor | Number) -> str:
     d = n.promoted(self, other)
-    return n.op("mod", n.operand(self, d), n.operand(other, d), fmod=True)
+    return n.do("mod", n.operand(self, d), n.operand(other, d), fmod=True)
 
 
 _POWERS: dict[float, Callable[[TorchContext, str], str]] = {
-    0.5: lambda n, x: n.op("sqrt", x),
+    0.5: lambda n, x: n.do("sqrt", x),
     1: lambda n, x: x,
-    2: lambda n, x: n.op("mul", x, x),
-    3: lambda n, x: n.op("mul", n.op("mul", x, x), x),
-    -0.5: lambda n, x: n.op("reciprocal", n.op("sqrt", x)),
-    -1: lambda n, x: n.op("reciprocal", x),
-    -2: lambda n, x: n.op("reciprocal", n.op("mul", x, x)),
+    2: lambda n, x: n.do("mul", x, x),
+    3: lambda n, x: n.do("mul", n.do("mul", x, x), x),
+    -0.5: lambda n, x: n.do("reciprocal", n.do("sqrt", x)),
+    -1: lambda n, x: n.do("reciprocal", x),
+    -2: lambda n, x: n.do("reciprocal", n.do("mul", x, x)),
 }
 
 
@@ -352,7 +352,7 @@ def _pow(n: TorchContext, self: Tensor | Number, exponent: Tensor | Number) -> s
         simple = _POWERS.get(exponent)
         if simple is not None and (d.is_float or (exponent in (1, 2, 3) and not d.is_bool)):
             return simple(n, x)
-    return n.op("pow", x, n.operand(exponent, d))
+    return n.do("pow", x, n.operand(exponent, d))
 
 
 def _atan2(n: TorchContext, self: Tensor, other: Tensor) -> str:
@@ -361,48 +361,48 @@ def _atan2(n: TorchContext, self: Tensor, other: Tensor) -> str:
     y, x = n.operand(self, d), n.operand(other, d)
     zero, pi = n.number(0, d), n.number(math.pi, d)
     # The sign of y, also that of -0: 1/y is -inf then.
-    below = n.op("or", n.op("less", y, zero), n.op("less", n.op("reciprocal", y), zero))
-    left = n.op("or", n.op("less", x, zero), n.op("less", n.op("reciprocal", x), zero))
-    both = n.op("and", n.op("is_inf", x), n.op("is_inf", y))
+    below = n.do("or", n.do("less", y, zero), n.do("less", n.do("reciprocal", y), zero))
+    left = n.do("or", n.do("less", x, zero), n.do("less", n.do("reciprocal", x), zero))
+    both = n.do("and", n.do("is_inf", x), n.do("is_inf", y))
     # Quotients of what has no quotient: 0/0 is 0, inf/inf is 1.
-    none = n.op("and", n.op("equal", x, zero), n.op("equal", y, zero))
-    ax, ay = n.op("abs", x), n.op("abs", y)
-    q = n.op("where", none, zero, n.op("where", both, n.number(1, d), n.op("div", ay, ax)))
-    angle = n.op("atan", q)
-    angle = n.op("where", left, n.op("sub", pi, angle), angle)
-    return n.op("where", below, n.op("neg", angle), angle)
+    none = n.do("and", n.do("equal", x, zero), n.do("equal", y, zero))
+    ax, ay = n.do("abs", x), n.do("abs", y)
+    q = n.do("where", none, zero, n.do("where", both, n.number(1, d), n.do("div", ay, ax)))
+    angle = n.do("atan", q)
+    angle = n.do("where", left, n.do("sub", pi, angle), angle)
+    return n.do("where", below, n.do("neg", angle), angle)
 
 
 def _hypot(n: TorchContext, self: Tensor, other: Tensor) -> str:
-    return n.op("sqrt", n.op("add", n.op("mul", self, self), n.op("mul", other, other)))
+    return n.do("sqrt", n.do("add", n.do("mul", self, self), n.do("mul", other, other)))
 
 
 def _copysign(n: TorchContext, self: Tensor, other: Tensor | Number) -> str:
     d = n.real(self, other)
-    x, y = n.op("abs", n.operand(self, d)), n.operand(other, d)
+    x, y = n.do("abs", n.operand(self, d)), n.operand(other, d)
     zero = n.number(0, d)
-    below = n.op("or", n.op("less", y, zero), n.op("less", n.op("reciprocal", y), zero))
-    return n.op("where", below, n.op("neg", x), x)
+    below = n.do("or", n.do("less", y, zero), n.do("less", n.do("reciprocal", y), zero))
+    return n.do("where", below, n.do("neg", x), x)
 
 
 def _xlogy(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
     d = n.real(self, other)
     x, y = n.operand(self, d), n.operand(other, d)
-    zero = n.op("equal", x, n.number(0, d))
-    rest = n.op("where", zero, n.number(0, d), n.op("mul", x, n.op("log", y)))
-    return n.op("where", n.op("is_nan", y), y, rest)
+    zero = n.do("equal", x, n.number(0, d))
+    rest = n.do("where", zero, n.number(0, d), n.do("mul", x, n.do("log", y)))
+    return n.do("where", n.do("is_nan", y), y, rest)
 
 
 def _logaddexp(n: TorchContext, self: Tensor, other: Tensor) -> str:
-    top = n.op("maximum", self, other)
-    gap = n.op("neg", n.op("abs", n.op("sub", self, other)))
-    gap = n.op("where", n.op("equal", self, other), n.number(0, self), gap)
-    return n.op("add", top, _log1p(n, n.op("exp", gap)))
+    top = n.do("maximum", self, other)
+    gap = n.do("neg", n.do("abs", n.do("sub", self, other)))
+    gap = n.do("where", n.do("equal", self, other), n.number(0, self), gap)
+    return n.do("add", top, _log1p(n, n.do("exp", gap)))
 
 
 def _lerp(n: TorchContext, self: Tensor, end: Tensor, weight: Tensor | Number) -> str:
     w = n.operand(weight, n.dtype(self))
-    return n.op("add", self, n.op("mul", w, n.op("sub", end, self)))
+    return n.do("add", self, n.do("mul", w, n.do("sub", end, self)))
 
 
 def _addcmul(
@@ -427,15 +427,15 @@ def _compare(op: str) -> Callable[..., str]:
         if d.is_bool and op not in ("equal", "not_equal"):
             a, b = n.cast(a, "int32"), n.cast(b, "int32")
         if d.is_bool and op == "not_equal":
-            return n.op("xor", a, b)
-        return n.op(op, a, b)
+            return n.do("xor", a, b)
+        return n.do(op, a, b)
 
     return convert
 
 
 def _logic(op: str) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor, other: Tensor) -> str:
-        return n.op(op, truth(n, self), truth(n, other))
+        return n.do(op, truth(n, self), truth(n, other))
 
     return convert
 
@@ -444,40 +444,40 @@ def truth(n: TorchContext, x: str) -> str:
     """Whether elements are not 0."""
     if n.dtype(x).is_bool:
         return x
-    return n.op("not_equal", x, n.number(0, x))
+    return n.do("not_equal", x, n.number(0, x))
 
 
 def _logical_not(n: TorchContext, self: Tensor) -> str:
-    return n.op("not", truth(n, self))
+    return n.do("not", truth(n, self))
 
 
 def _bitwise(op: str) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
         d = n.promoted(self, other)
         name = op if d.is_bool else f"bitwise_{op}"
-        return n.op(name, n.operand(self, d), n.operand(other, d))
+        return n.do(name, n.operand(self, d), n.operand(other, d))
 
     return convert
 
 
 def _bitwise_not(n: TorchContext, self: Tensor) -> str:
-    return n.op("not" if n.dtype(self).is_bool else "bitwise_not", self)
+    return n.do("not" if n.dtype(self).is_bool else "bitwise_not", self)
 
 
 def _shift(direction: str) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor | Number, other: Tensor | Number) -> str:
         d = n.promoted(self, other)
-        return n.op("bit_shift", n.operand(self, d), n.operand(other, d), direction=direction)
+        return n.do("bit_shift", n.operand(self, d), n.operand(other, d), direction=direction)
 
     return convert
 
 
 def _is_nan(n: TorchContext, self: Tensor) -> str:
-    return n.op("is_nan", self) if n.dtype(self).is_float else _never(n, self)
+    return n.do("is_nan", self) if n.dtype(self).is_float else _never(n, self)
 
 
 def _is_inf(n: TorchContext, self: Tensor) -> str:
-    return n.op("is_inf", self) if n.dtype(self).is_float else _never(n, self)
+    return n.do("is_inf", self) if n.dtype(self).is_float else _never(n, self)
 
 
 def _never(n: TorchContext, x: str) -> str:
@@ -485,20 +485,20 @@ def _never(n: TorchContext, x: str) -> str:
 
 
 def _is_finite(n: TorchContext, self: Tensor) -> str:
-    return n.op("not", n.op("or", _is_nan(n, self), _is_inf(n, self)))
+    return n.do("not", n.do("or", _is_nan(n, self), _is_inf(n, self)))
 
 
 def _signbit(n: TorchContext, self: Tensor) -> str:
-    below = n.op("less", self, n.number(0, self))
+    below = n.do("less", self, n.number(0, self))
     if not n.dtype(self).is_float:
         return below
-    return n.op("or", below, n.op("less", n.op("reciprocal", self), n.number(0, self)))
+    return n.do("or", below, n.do("less", n.do("reciprocal", self), n.number(0, self)))
 
 
 def _heaviside(n: TorchContext, self: Tensor, values: Tensor) -> str:
-    at = n.op("equal", self, n.number(0, self))
-    step = n.cast(n.op("greater", self, n.number(0, self)), n.dtype(self))
-    return n.op("where", at, n.cast(values, n.dtype(self)), step)
+    at = n.do("equal", self, n.number(0, self))
+    step = n.cast(n.do("greater", self, n.number(0, self)), n.dtype(self))
+    return n.do("where", at, n.cast(values, n.dtype(self)), step)
 
 
 # -- choice and bounds
@@ -508,11 +508,11 @@ def _where(
     n: TorchContext, condition: Tensor, self: Tensor | Number, other: Tensor | Number
 ) -> str:
     d = n.promoted(self, other)
-    return n.op("where", truth(n, condition), n.operand(self, d), n.operand(other, d))
+    return n.do("where", truth(n, condition), n.operand(self, d), n.operand(other, d))
 
 
 def _masked_fill(n: TorchContext, self: Tensor, mask: Tensor, value: Tensor | Number) -> str:
-    return n.op("where", truth(n, mask), n.operand(value, n.dtype(self)), self)
+    return n.do("where", truth(n, mask), n.operand(value, n.dtype(self)), self)
 
 
 def _clamp(
@@ -523,10 +523,10 @@ def _clamp(
     d = n.promoted(self, *bounds)
     x = n.operand(self, d)
     if any(isinstance(b, str) for b in bounds):
-        x = x if min is None else n.op("maximum", x, n.operand(min, d))
-        return x if max is None else n.op("minimum", x, n.operand(max, d))
+        x = x if min is None else n.do("maximum", x, n.operand(min, d))
+        return x if max is None else n.do("minimum", x, n.operand(max, d))
     low, high = (None if b is None else _bound(b, d) for b in (min, max))
-    return n.op("clip", x, min=low, max=high) if bounds else x
+    return n.do("clip", x, min=low, max=high) if bounds else x
 
 
 def _bound(value: Number | str, d: DType) -> Number:
@@ -547,9 +547,9 @@ def _fmax(op: str) -> Callable[..., str]:
         d = n.promoted(self, other)
         a, b = n.operand(self, d), n.operand(other, d)
         if not d.is_float:
-            return n.op(op, a, b)
-        rest = n.op("where", n.op("is_nan", b), a, n.op(op, a, b))
-        return n.op("where", n.op("is_nan", a), b, rest)
+            return n.do(op, a, b)
+        rest = n.do("where", n.do("is_nan", b), a, n.do(op, a, b))
+        return n.do("where", n.do("is_nan", a), b, rest)
 
     return convert
 
@@ -592,7 +592,7 @@ def _prims_convert(n: TorchContext, a: Tensor, dtype: ScalarType) -> str:
 
 
 def _view_dtype(n: TorchContext, self: Tensor, dtype: ScalarType) -> str:
-    return n.op("bitcast", self, to=str(n.scalar_type(dtype, n.dtype(self))))
+    return n.do("bitcast", self, to=str(n.scalar_type(dtype, n.dtype(self))))
 
 
 def _default(table: dict[str, str], make: Callable[[str], Callable[..., str]]) -> dict[str, Row]:

@@ -93,27 +93,27 @@ def _conv_transpose(
 def _linear(n: TorchContext, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> str:
     if n.rank(weight) == 1:
         made = _matmul(n, input, weight)
-        return n.op("add", made, bias) if bias else made
+        return n.do("add", made, bias) if bias else made
     if n.rank(input) == 2 and bias and n.rank(bias) == 1:
-        return n.op("gemm", input, weight, bias, trans_b=True)
-    made = n.op("matmul", input, n.transpose(weight, (1, 0)))
-    return n.op("add", made, bias) if bias else made
+        return n.do("gemm", input, weight, bias, trans_b=True)
+    made = n.do("matmul", input, n.transpose(weight, (1, 0)))
+    return n.do("add", made, bias) if bias else made
 
 
 def _matmul(n: TorchContext, self: Tensor, other: Tensor) -> str:
-    return n.op("matmul", self, other)
+    return n.do("matmul", self, other)
 
 
 def _product(n: TorchContext, self: Tensor, mat2: Tensor) -> str:
-    return n.op("matmul", self, mat2)
+    return n.do("matmul", self, mat2)
 
 
 def _mv(n: TorchContext, self: Tensor, vec: Tensor) -> str:
-    return n.op("matmul", self, vec)
+    return n.do("matmul", self, vec)
 
 
 def _dot(n: TorchContext, self: Tensor, tensor: Tensor) -> str:
-    return n.op("matmul", self, tensor)
+    return n.do("matmul", self, tensor)
 
 
 def _outer(n: TorchContext, self: Tensor, vec2: Tensor) -> str:
@@ -121,7 +121,7 @@ def _outer(n: TorchContext, self: Tensor, vec2: Tensor) -> str:
 
 
 def _scaled(n: TorchContext, x: str, by: Number) -> str:
-    return x if by == 1 else n.op("mul", x, n.number(by, x))
+    return x if by == 1 else n.do("mul", x, n.number(by, x))
 
 
 def _addmm(
@@ -129,52 +129,52 @@ def _addmm(
     alpha: Number = 1,
 ) -> str:  # fmt: skip
     if n.dtype(self).is_float and beta:
-        return n.op("gemm", mat1, mat2, self, alpha=float(alpha), beta=float(beta))
-    made = _scaled(n, n.op("matmul", mat1, mat2), alpha)
-    return n.op("add", made, _scaled(n, self, beta)) if beta else made
+        return n.do("gemm", mat1, mat2, self, alpha=float(alpha), beta=float(beta))
+    made = _scaled(n, n.do("matmul", mat1, mat2), alpha)
+    return n.do("add", made, _scaled(n, self, beta)) if beta else made
 
 
 def _baddbmm(
     n: TorchContext, self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1,
     alpha: Number = 1,
 ) -> str:  # fmt: skip
-    made = _scaled(n, n.op("matmul", batch1, batch2), alpha)
-    return n.op("add", made, _scaled(n, self, beta)) if beta else made
+    made = _scaled(n, n.do("matmul", batch1, batch2), alpha)
+    return n.do("add", made, _scaled(n, self, beta)) if beta else made
 
 
 def _addbmm(
     n: TorchContext, self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1,
     alpha: Number = 1,
 ) -> str:  # fmt: skip
-    made = n.op("reduce_sum", n.op("matmul", batch1, batch2), axes=(0,), keepdims=False)
+    made = n.do("reduce_sum", n.do("matmul", batch1, batch2), axes=(0,), keepdims=False)
     made = _scaled(n, made, alpha)
-    return n.op("add", made, _scaled(n, self, beta)) if beta else made
+    return n.do("add", made, _scaled(n, self, beta)) if beta else made
 
 
 def _addmv(
     n: TorchContext, self: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> str:
-    made = _scaled(n, n.op("matmul", mat, vec), alpha)
-    return n.op("add", made, _scaled(n, self, beta)) if beta else made
+    made = _scaled(n, n.do("matmul", mat, vec), alpha)
+    return n.do("add", made, _scaled(n, self, beta)) if beta else made
 
 
 def _einsum(
     n: TorchContext, equation: str, tensors: Tensors, *, path: Ints | None = None
 ) -> str:  # fmt: skip
-    return n.op("einsum", *tensors, equation=equation)
+    return n.do("einsum", *tensors, equation=equation)
 
 
 def _bilinear(
     n: TorchContext, input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> str:
-    made = n.op("einsum", input1, weight, input2, equation="...i,oij,...j->...o")
-    return n.op("add", made, bias) if bias else made
+    made = n.do("einsum", input1, weight, input2, equation="...i,oij,...j->...o")
+    return n.do("add", made, bias) if bias else made
 
 
 def _chain(n: TorchContext, matrices: Tensors) -> str:
     made = matrices[0]
     for m in matrices[1:]:
-        made = n.op("matmul", made, m)
+        made = n.do("matmul", made, m)
     return made
 
 
@@ -196,12 +196,12 @@ def _batch_norm_of(
     scale, shift = (_stretched(n, p, v, channels, x) for p, v in ((weight, 1), (bias, 0)))
     if training or not (mean and variance):
         axes = tuple(k for k in range(n.rank(x)) if k != 1)
-        centre = n.op("reduce_mean", x, axes=axes)
-        apart = n.op("sub", x, centre)
-        variance = n.op("reduce_mean", n.op("mul", apart, apart), axes=axes, keepdims=False)
+        centre = n.do("reduce_mean", x, axes=axes)
+        apart = n.do("sub", x, centre)
+        variance = n.do("reduce_mean", n.do("mul", apart, apart), axes=axes, keepdims=False)
         mean = n.reshape(centre, (channels,))
     assert mean and variance
-    return n.op("batch_norm", x, scale, shift, mean, variance, epsilon=eps)
+    return n.do("batch_norm", x, scale, shift, mean, variance, epsilon=eps)
 
 
 def _batch_norm(
@@ -267,11 +267,11 @@ def _native_layer_norm(
     made = [_layer_norm_of(n, input, normalized_shape, weight, bias, eps), "", ""]
     if n.output_wanted(1) or n.output_wanted(2):
         axes = tuple(range(n.rank(input) - len(normalized_shape), n.rank(input)))
-        mean = n.op("reduce_mean", input, axes=axes)
-        apart = n.op("sub", input, mean)
-        square = n.op("reduce_mean", n.op("mul", apart, apart), axes=axes)
-        root = n.op("sqrt", n.op("add", square, n.number(eps, square)))
-        made[1:] = [mean, n.op("reciprocal", root)]
+        mean = n.do("reduce_mean", input, axes=axes)
+        apart = n.do("sub", input, mean)
+        square = n.do("reduce_mean", n.do("mul", apart, apart), axes=axes)
+        root = n.do("sqrt", n.do("add", square, n.number(eps, square)))
+        made[1:] = [mean, n.do("reciprocal", root)]
     return made[: n.n_outputs]
 
 
@@ -285,7 +285,7 @@ def _rms_norm(
     eps = float(np.finfo(np.float32).eps if d.bits < 64 else np.finfo(np.float64).eps) \
         if eps is None else eps  # fmt: skip
     scale = weight or n.constant(np.ones(normalized_shape, d.numpy))
-    return n.op("rms_norm", input, scale, axis=-len(normalized_shape), epsilon=eps)
+    return n.do("rms_norm", input, scale, axis=-len(normalized_shape), epsilon=eps)
 
 
 def _group_norm(
@@ -294,7 +294,7 @@ def _group_norm(
 ) -> str:  # fmt: skip
     channels = n.shape(input)[1] if n.rank(input) > 1 else 0
     scale, shift = (_stretched(n, p, v, channels, input) for p, v in ((weight, 1), (bias, 0)))
-    return n.op("group_norm", input, scale, shift, num_groups=num_groups, epsilon=eps)
+    return n.do("group_norm", input, scale, shift, num_groups=num_groups, epsilon=eps)
 
 
 def _native_group_norm(
@@ -313,7 +313,7 @@ def _instance_norm(
         return _batch_norm_of(n, input, weight, bias, running_mean, running_var, False, eps)
     channels = n.shape(input)[1] if n.rank(input) > 1 else 0
     scale, shift = (_stretched(n, p, v, channels, input) for p, v in ((weight, 1), (bias, 0)))
-    return n.op("instance_norm", input, scale, shift, epsilon=eps)
+    return n.do("instance_norm", input, scale, shift, epsilon=eps)
 
 
 # -- softmax
@@ -330,8 +330,8 @@ def _softmax_of(op: str) -> Callable[..., str]:
 
 def _along(n: TorchContext, op: str, x: str, dim: int) -> str:
     if not n.rank(x):
-        return n.reshape(n.op(op, n.reshape(x, (1,)), axis=0), ())
-    return n.op(op, x, axis=n.axis(dim, n.rank(x)))
+        return n.reshape(n.do(op, n.reshape(x, (1,)), axis=0), ())
+    return n.do(op, x, axis=n.axis(dim, n.rank(x)))
 
 
 def _softmax_typed(op: str) -> Callable[..., str]:
@@ -347,10 +347,10 @@ def _safe_softmax(
     """A row of which nothing counts is 0."""
     x = n.cast(self, n.scalar_type(dtype, n.real(self)))
     axis = n.axis(dim, n.rank(x))
-    top = n.op("reduce_max", x, axes=(axis,))
-    empty = n.op("equal", top, n.number(-math.inf, top))
-    made = n.op("softmax", n.op("where", empty, n.number(0, x), x), axis=axis)
-    return n.op("where", empty, n.number(0, x), made)
+    top = n.do("reduce_max", x, axes=(axis,))
+    empty = n.do("equal", top, n.number(-math.inf, top))
+    made = n.do("softmax", n.do("where", empty, n.number(0, x), x), axis=axis)
+    return n.do("where", empty, n.number(0, x), made)
 
 
 # -- what inference leaves alone
@@ -376,33 +376,33 @@ def _embedding(
     n: TorchContext, weight: Tensor, indices: Tensor, padding_idx: int = -1,
     scale_grad_by_freq: bool = False, sparse: bool = False,
 ) -> str:  # fmt: skip
-    return n.op("gather", weight, indices, axis=0, wrap=False)
+    return n.do("gather", weight, indices, axis=0, wrap=False)
 
 
 def _one_hot(n: TorchContext, self: Tensor, num_classes: int = -1) -> str:
     if num_classes < 1:
         n.unsupported("as many classes as only data knows")
     values = n.constant(np.array([0, 1], np.int64))
-    return n.op("one_hot", self, values, axis=n.rank(self), depth=num_classes)
+    return n.do("one_hot", self, values, axis=n.rank(self), depth=num_classes)
 
 
 def _distance(n: TorchContext, x1: Tensor, x2: Tensor, p: float = 2, eps: float = 1e-6,
               keepdim: bool = False) -> str:  # fmt: skip
-    apart = n.op("abs", n.op("add", n.op("sub", x1, x2), n.number(eps, x1)))
+    apart = n.do("abs", n.do("add", n.do("sub", x1, x2), n.number(eps, x1)))
     axes = (n.rank(apart) - 1,)
     if p in (1, 2):
-        return n.op(f"reduce_l{int(p)}", apart, axes=axes, keepdims=keepdim)
-    total = n.op("reduce_sum", n.op("pow", apart, n.number(p, apart)), axes=axes, keepdims=keepdim)
-    return n.op("pow", total, n.number(1 / p, total))
+        return n.do(f"reduce_l{int(p)}", apart, axes=axes, keepdims=keepdim)
+    total = n.do("reduce_sum", n.do("pow", apart, n.number(p, apart)), axes=axes, keepdims=keepdim)
+    return n.do("pow", total, n.number(1 / p, total))
 
 
 def _cosine(n: TorchContext, x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> str:
     sides = []
     for x in (x1, x2):
-        norm = n.op("reduce_l2", x, axes=(n.axis(dim, n.rank(x)),))
-        sides.append(n.op("div", x, n.op("maximum", norm, n.number(eps, x))))
-    made = n.op("mul", *sides)
-    return n.op("reduce_sum", made, axes=(n.axis(dim, n.rank(made)),), keepdims=False)
+        norm = n.do("reduce_l2", x, axes=(n.axis(dim, n.rank(x)),))
+        sides.append(n.do("div", x, n.do("maximum", norm, n.number(eps, x))))
+    made = n.do("mul", *sides)
+    return n.do("reduce_sum", made, axes=(n.axis(dim, n.rank(made)),), keepdims=False)
 
 
 CONVERTERS: dict[str, Row] = {

@@ -58,12 +58,12 @@ def _max_pool(count: int, indices: bool) -> Callable[..., str | list[str]]:
         x, alone = _batched(n, self, count)
         attrs = _window(n, count, kernel_size, stride, padding, dilation, ceil_mode)
         if not (indices and n.output_wanted(1)):
-            made = _unbatched(n, n.op("max_pool", x, **attrs), alone)
+            made = _unbatched(n, n.do("max_pool", x, **attrs), alone)
             return [made, ""][: n.n_outputs] if indices else made
         values, at = n.add_many("max_pool_with_indices", [x], 2, **attrs)
         # weft counts through all planes, PyTorch through each.
         plane = math.prod(n.shape(x)[2:])
-        at = n.op("mod", at, n.number(plane, at))
+        at = n.do("mod", at, n.number(plane, at))
         return [_unbatched(n, values, alone), _unbatched(n, at, alone)]
 
     return convert
@@ -73,12 +73,12 @@ def _average(n: TorchContext, x: str, count: int, attrs: dict[str, object], incl
              divisor: int | None) -> str:  # fmt: skip
     x, alone = _batched(n, x, count)
     if divisor is None:
-        made = n.op("average_pool", x, count_include_pad=include, **attrs)
+        made = n.do("average_pool", x, count_include_pad=include, **attrs)
         return _unbatched(n, made, alone)
-    norm = n.op("lp_pool", n.op("relu", x), p=1, **attrs)  # sums of what is above 0, and below
-    below = n.op("lp_pool", n.op("relu", n.op("neg", x)), p=1, **attrs)
-    total = n.op("sub", norm, below)
-    return _unbatched(n, n.op("div", total, n.number(divisor, total)), alone)
+    norm = n.do("lp_pool", n.do("relu", x), p=1, **attrs)  # sums of what is above 0, and below
+    below = n.do("lp_pool", n.do("relu", n.do("neg", x)), p=1, **attrs)
+    total = n.do("sub", norm, below)
+    return _unbatched(n, n.do("div", total, n.number(divisor, total)), alone)
 
 
 def _avg_pool1d(
@@ -123,10 +123,10 @@ def _adaptive_average(count: int) -> Callable[..., str]:
         size, outs = n.shape(x)[2:], _outputs(n, output_size, count)
         axes = tuple(range(2, 2 + count))
         if set(outs) == {1}:
-            return _unbatched(n, n.op("reduce_mean", x, axes=axes, keepdims=True), alone)
+            return _unbatched(n, n.do("reduce_mean", x, axes=axes, keepdims=True), alone)
         if _even(size, outs):
             kernel = tuple(s // o for s, o in zip(size, outs))
-            made = n.op("average_pool", x, kernel=kernel, strides=kernel)
+            made = n.do("average_pool", x, kernel=kernel, strides=kernel)
             return _unbatched(n, made, alone)
         for axis, s, o in zip(axes, size, outs):
             windows = _bounds(s, o)
@@ -149,14 +149,14 @@ def _adaptive_max(count: int) -> Callable[..., list[str]]:
             return _adaptive_max_places(n, x, size, outs, alone)
         if _even(size, outs):
             kernel = tuple(s // o for s, o in zip(size, outs))
-            x = n.op("max_pool", x, kernel=kernel, strides=kernel)
+            x = n.do("max_pool", x, kernel=kernel, strides=kernel)
         else:
             for axis, (s, o) in enumerate(zip(size, outs), 2):
                 windows = _bounds(s, o)
                 taps = np.arange(max(map(len, windows)))
                 index = np.array([np.minimum(w.start + taps, w.stop - 1) for w in windows])
-                x = n.op("gather", x, n.constant(index.astype(np.int32)), axis=axis, wrap=False)
-                x = n.op("reduce_max", x, axes=(axis + 1,), keepdims=False)
+                x = n.do("gather", x, n.constant(index.astype(np.int32)), axis=axis, wrap=False)
+                x = n.do("reduce_max", x, axes=(axis + 1,), keepdims=False)
         return [_unbatched(n, x, alone), ""][: n.n_outputs]
 
     return convert
@@ -175,11 +175,11 @@ def _adaptive_max_places(
     index = np.array([np.pad(r, (0, taps - len(r)), mode="edge") for r in rows], np.int32)
     lead = n.shape(x)[:2]
     flat = n.reshape(x, (*lead, math.prod(size)))
-    wide = n.op("gather", flat, n.constant(index), axis=2, wrap=False)  # [N, C, outs, taps]
-    values = n.op("reduce_max", wide, axes=(3,), keepdims=False)
-    tap = n.op("arg_max", wide, axis=3, keepdims=True)
+    wide = n.do("gather", flat, n.constant(index), axis=2, wrap=False)  # [N, C, outs, taps]
+    values = n.do("reduce_max", wide, axes=(3,), keepdims=False)
+    tap = n.do("arg_max", wide, axis=3, keepdims=True)
     table = n.expand(n.constant(index.astype(np.int64)[None, None]), n.shape(wide))
-    places = n.op("gather_elements", table, tap, axis=3, wrap=False)
+    places = n.do("gather_elements", table, tap, axis=3, wrap=False)
     shape = (*lead, *outs)
     return [_unbatched(n, n.reshape(v, shape), alone) for v in (values, places)]
 
@@ -192,7 +192,7 @@ def _resampled(n: TorchContext, x: str, axis: int, index: np.ndarray, weight: np
     if index.size > MAX_TABLE:
         n.unsupported(f"resampling with tables of {index.size} elements")
     op = "resample" if index.shape[1] <= UNROLLED_TAPS else "resample_sum"
-    return n.op(op, x, n.constant(index.astype(np.int32)),
+    return n.do(op, x, n.constant(index.astype(np.int32)),
                 n.constant(weight.astype(np.float32)), axis=axis)  # fmt: skip
 
 
@@ -296,8 +296,8 @@ def _picked(n: TorchContext, x: str, picks: Sequence[np.ndarray]) -> str:
             factors[axis] = factor
         else:
             table = n.constant(index.astype(np.int32))
-            x = n.op("gather", x, table, axis=axis, wrap=False)
-    return n.op("upsample", x, factors=tuple(factors)) if max(factors) > 1 else x
+            x = n.do("gather", x, table, axis=axis, wrap=False)
+    return n.do("upsample", x, factors=tuple(factors)) if max(factors) > 1 else x
 
 
 def _sizes(
@@ -387,7 +387,7 @@ def _grid_sampler(
     n: TorchContext, input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int,
     align_corners: bool,
 ) -> str:  # fmt: skip
-    return n.op("grid_sample", input, grid, mode=_MODES[interpolation_mode],
+    return n.do("grid_sample", input, grid, mode=_MODES[interpolation_mode],
                 padding=_PADDINGS[padding_mode], align_corners=align_corners)  # fmt: skip
 
 
@@ -402,7 +402,7 @@ def _im2col(
     kernel, dilations, pads, strides = (
         repeated(n, v, 2, "a window") for v in (kernel_size, dilation, padding, stride)
     )
-    x = n.op("pad", x, pads=(0, 0, *pads, 0, 0, *pads)) if any(pads) else x
+    x = n.do("pad", x, pads=(0, 0, *pads, 0, 0, *pads)) if any(pads) else x
     batch, channels, *size = n.shape(x)
     counts = []
     for axis, (s, k, d, t) in enumerate(zip(size, kernel, dilations, strides)):
@@ -410,7 +410,7 @@ def _im2col(
         if count < 1 or t < 1 or k < 1 or d < 1:
             n.error(f"windows of {kernel} do not fit {size}.")
         at = np.arange(k)[:, None] * d + np.arange(count) * t
-        x = n.op("gather", x, n.constant(at.astype(np.int32)), axis=2 + 2 * axis, wrap=False)
+        x = n.do("gather", x, n.constant(at.astype(np.int32)), axis=2 + 2 * axis, wrap=False)
         counts.append(count)
     x = n.transpose(x, (0, 1, 2, 4, 3, 5))
     x = n.reshape(x, (batch, channels * math.prod(kernel), math.prod(counts)))
@@ -424,7 +424,7 @@ def _col2im(
     alone = n.rank(self) == 2
     x = n.reshape(self, (1, *n.shape(self))) if alone else self
     pads = repeated(n, padding, 2, "padding")
-    made = n.op("col2im", x, image=repeated(n, output_size, 2, "output_size"),
+    made = n.do("col2im", x, image=repeated(n, output_size, 2, "output_size"),
                 block=repeated(n, kernel_size, 2, "kernel_size"),
                 strides=repeated(n, stride, 2, "stride"),
                 dilations=repeated(n, dilation, 2, "dilation"), pads=(*pads, *pads))  # fmt: skip

@@ -23,7 +23,7 @@ def _reduced(
     n: TorchContext, op: str, x: str, dim: Ints | None, keepdim: bool = False
 ) -> str:  # fmt: skip
     axes = n.axes(dim, n.rank(x))
-    return n.op(op, x, axes=axes, keepdims=keepdim) if n.rank(x) else x
+    return n.do(op, x, axes=axes, keepdims=keepdim) if n.rank(x) else x
 
 
 def _sum_like(op: str) -> tuple[Callable[..., str], Callable[..., str]]:
@@ -51,7 +51,7 @@ def _mean_dim(
 
 
 def _nan_as_zero(n: TorchContext, x: str) -> str:
-    return n.op("where", n.op("is_nan", x), n.number(0, x), x) if n.dtype(x).is_float else x
+    return n.do("where", n.do("is_nan", x), n.number(0, x), x) if n.dtype(x).is_float else x
 
 
 def _nansum(
@@ -72,7 +72,7 @@ def extreme(n: TorchContext, op: str, x: str, dim: Ints, keepdim: bool) -> str:
     """The largest or the smallest along axes; of truth values, too."""
     if n.dtype(x).is_bool:
         made = _reduced(n, op, n.cast(x, "uint8"), dim, keepdim)
-        return n.op("not_equal", made, n.number(0, made))
+        return n.do("not_equal", made, n.number(0, made))
     return _reduced(n, op, x, dim, keepdim)
 
 
@@ -102,11 +102,11 @@ def position(n: TorchContext, op: str, x: str, dim: int | None, keepdim: bool) -
     """Where the extreme is, the first of them."""
     x = n.cast(x, "int32") if n.dtype(x).is_bool else x
     if dim is None:
-        found = n.op(op, n.reshape(x, (n.typeof(x).size,)), axis=0, keepdims=False)
+        found = n.do(op, n.reshape(x, (n.typeof(x).size,)), axis=0, keepdims=False)
         return n.reshape(found, (1,) * n.rank(x)) if keepdim else found
     if not n.rank(x):
         return n.number(0, _INT64)
-    return n.op(op, x, axis=n.axis(dim, n.rank(x)), keepdims=keepdim)
+    return n.do(op, x, axis=n.axis(dim, n.rank(x)), keepdims=keepdim)
 
 
 def _extreme_dim(op: str) -> Callable[..., list[str]]:
@@ -156,10 +156,10 @@ def _spread(
     if not axes:
         x, axes = n.reshape(x, (1,)), (0,)
     count = math.prod(n.shape(x)[a] for a in axes)
-    mean = n.op("reduce_mean", x, axes=axes)
-    apart = n.op("sub", x, mean)
-    total = n.op("reduce_sum", n.op("mul", apart, apart), axes=axes)
-    made = n.op("div", total, n.number(max(count - correction, 0), total))
+    mean = n.do("reduce_mean", x, axes=axes)
+    apart = n.do("sub", x, mean)
+    total = n.do("reduce_sum", n.do("mul", apart, apart), axes=axes)
+    made = n.do("div", total, n.number(max(count - correction, 0), total))
     if keepdim:
         return made, mean
     shape = [d for k, d in enumerate(n.shape(x)) if k not in axes]
@@ -171,7 +171,7 @@ def _variances(root: bool, with_mean: bool) -> tuple[Callable[..., list[str]], .
         n: TorchContext, x: str, dim: Ints | None, correction: Number, keepdim: bool
     ) -> list[str]:
         variance, mean = _spread(n, x, dim, correction, keepdim)
-        first = n.op("sqrt", variance) if root else variance
+        first = n.do("sqrt", variance) if root else variance
         return [first, mean] if with_mean else [first]
 
     def whole(n: TorchContext, self: Tensor, unbiased: bool = True) -> list[str]:
@@ -198,15 +198,15 @@ def _variances(root: bool, with_mean: bool) -> tuple[Callable[..., list[str]], .
 def norm_of(n: TorchContext, x: str, order: Number, dim: Ints | None, keepdim: bool) -> str:
     """The vector norm over axes."""
     if order in (1, 2):
-        return _reduced(n, f"reduce_l{int(order)}", x, dim, keepdim) if n.rank(x) else n.op("abs", x)
-    size = n.op("abs", x)
+        return _reduced(n, f"reduce_l{int(order)}", x, dim, keepdim) if n.rank(x) else n.do("abs", x)
+    size = n.do("abs", x)
     if math.isinf(order):
         return _reduced(n, "reduce_max" if order > 0 else "reduce_min", size, dim, keepdim)
     if order == 0:
         return _reduced(n, "reduce_sum", n.cast(truth(n, x), n.dtype(x)), dim, keepdim)
-    total = n.op("pow", size, n.number(order, size))
+    total = n.do("pow", size, n.number(order, size))
     total = _reduced(n, "reduce_sum", total, dim, keepdim)
-    return n.op("pow", total, n.number(1 / order, total))
+    return n.do("pow", total, n.number(1 / order, total))
 
 
 def _vector_norm(
@@ -240,16 +240,16 @@ def _scan(op: str) -> Callable[..., str]:
         n: TorchContext, self: Tensor, dim: int, *, dtype: ScalarType | None = None
     ) -> str:
         x = _summed(n, self, dtype)
-        return n.op(op, x, axis=n.axis(dim, n.rank(x))) if n.rank(x) else x
+        return n.do(op, x, axis=n.axis(dim, n.rank(x))) if n.rank(x) else x
 
     return convert
 
 
 def _log_cum_sum_exp(n: TorchContext, self: Tensor, dim: int) -> str:
     axis = n.axis(dim, n.rank(self))
-    top = n.op("reduce_max", self, axes=(axis,))
-    total = n.op("cumsum", n.op("exp", n.op("sub", self, top)), axis=axis)
-    return n.op("add", n.op("log", total), top)
+    top = n.do("reduce_max", self, axes=(axis,))
+    total = n.do("cumsum", n.do("exp", n.do("sub", self, top)), axis=axis)
+    return n.do("add", n.do("log", total), top)
 
 
 # -- orders
@@ -260,7 +260,7 @@ def _ranked(n: TorchContext, x: str, k: int, axis: int, largest: bool) -> tuple[
         values, at = n.add_many(
             "top_k", [n.cast(x, "uint8")], 2, k=k, axis=axis, largest=largest
         )
-        return n.op("not_equal", values, n.number(0, values)), at
+        return n.do("not_equal", values, n.number(0, values)), at
     values, at = n.add_many("top_k", [x], 2, k=k, axis=axis, largest=largest)
     return values, at
 
@@ -329,18 +329,18 @@ def _bucketize(
     """How many boundaries lie before each element."""
     d = n.promoted(self, boundaries)
     wide = n.reshape(n.cast(self, d), (*n.shape(self), 1))
-    before = n.op("less_or_equal" if right else "less", n.cast(boundaries, d), wide)
+    before = n.do("less_or_equal" if right else "less", n.cast(boundaries, d), wide)
     to = "int32" if out_int32 else "int64"
-    return n.op("reduce_sum", n.cast(before, to), axes=(n.rank(before) - 1,), keepdims=False)
+    return n.do("reduce_sum", n.cast(before, to), axes=(n.rank(before) - 1,), keepdims=False)
 
 
 def _mse(n: TorchContext, self: Tensor, target: Tensor, reduction: int = 1) -> str:
-    apart = n.op("sub", self, target)
-    return _loss(n, n.op("mul", apart, apart), reduction)
+    apart = n.do("sub", self, target)
+    return _loss(n, n.do("mul", apart, apart), reduction)
 
 
 def _l1(n: TorchContext, self: Tensor, target: Tensor, reduction: int = 1) -> str:
-    return _loss(n, n.op("abs", n.op("sub", self, target)), reduction)
+    return _loss(n, n.do("abs", n.do("sub", self, target)), reduction)
 
 
 def _loss(n: TorchContext, x: str, reduction: int) -> str:

@@ -19,8 +19,8 @@ class _Layer:
         self.b = params[2:4] if biases else ("", "")
 
     def product(self, x: str, weights: str, bias: str) -> str:
-        y = self.n.op("matmul", x, weights)
-        return self.n.op("add", y, bias) if bias else y
+        y = self.n.do("matmul", x, weights)
+        return self.n.do("add", y, bias) if bias else y
 
     def gates(self, x: str, count: int) -> list[str]:
         n, axis = self.n, self.n.rank(x) - 1
@@ -29,8 +29,8 @@ class _Layer:
 
     def plain(self, activation: str) -> Step:
         def step(x: str, state: list[str]) -> list[str]:
-            made = self.n.op("add", x, self.product(state[0], self.r, self.b[1]))
-            return [self.n.op(activation, made)]
+            made = self.n.do("add", x, self.product(state[0], self.r, self.b[1]))
+            return [self.n.do(activation, made)]
 
         return step
 
@@ -39,10 +39,10 @@ class _Layer:
 
         def step(x: str, state: list[str]) -> list[str]:
             h, c = state
-            i, f, g, o = self.gates(n.op("add", x, self.product(h, self.r, self.b[1])), 4)
-            kept = n.op("mul", n.op("sigmoid", f), c)
-            cell = n.op("add", kept, n.op("mul", n.op("sigmoid", i), n.op("tanh", g)))
-            return [n.op("mul", n.op("sigmoid", o), n.op("tanh", cell)), cell]
+            i, f, g, o = self.gates(n.do("add", x, self.product(h, self.r, self.b[1])), 4)
+            kept = n.do("mul", n.do("sigmoid", f), c)
+            cell = n.do("add", kept, n.do("mul", n.do("sigmoid", i), n.do("tanh", g)))
+            return [n.do("mul", n.do("sigmoid", o), n.do("tanh", cell)), cell]
 
         return step
 
@@ -53,9 +53,9 @@ class _Layer:
             (h,) = state
             xr, xz, xn = self.gates(x, 3)
             hr, hz, hn = self.gates(self.product(h, self.r, self.b[1]), 3)
-            r, z = n.op("sigmoid", n.op("add", xr, hr)), n.op("sigmoid", n.op("add", xz, hz))
-            new = n.op("tanh", n.op("add", xn, n.op("mul", r, hn)))
-            return [n.op("add", new, n.op("mul", z, n.op("sub", h, new)))]
+            r, z = n.do("sigmoid", n.do("add", xr, hr)), n.do("sigmoid", n.do("add", xz, hz))
+            new = n.do("tanh", n.do("add", xn, n.do("mul", r, hn)))
+            return [n.do("add", new, n.do("mul", z, n.do("sub", h, new)))]
 
         return step
 

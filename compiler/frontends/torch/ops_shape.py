@@ -164,7 +164,7 @@ def _repeat(n: TorchContext, self: Tensor, repeats: Ints) -> str:
     x = n.reshape(self, (1,) * (len(repeats) - len(shape)) + shape)
     if len(repeats) < len(shape):
         n.error(f"{list(repeats)} for {len(shape)} axes.")
-    return n.op("tile", x, repeats=repeats) if any(r != 1 for r in repeats) else x
+    return n.do("tile", x, repeats=repeats) if any(r != 1 for r in repeats) else x
 
 
 def _tile(n: TorchContext, self: Tensor, dims: Ints) -> str:
@@ -183,7 +183,7 @@ def _repeat_interleave(
     index = np.repeat(np.arange(n.shape(self)[axis]), max(repeats, 0))
     if len(index) > MAX_MADE:
         n.unsupported(f"{len(index)} repeated elements")
-    return n.op("gather", self, n.constant(index.astype(np.int32)), axis=axis, wrap=False)
+    return n.do("gather", self, n.constant(index.astype(np.int32)), axis=axis, wrap=False)
 
 
 # -- joining and cutting
@@ -306,7 +306,7 @@ def _flip(n: TorchContext, self: Tensor, dims: Ints) -> str:
         return self
     starts = [d - 1 if k in axes else 0 for k, d in enumerate(shape)]
     steps = [-1 if k in axes else 1 for k in range(len(shape))]
-    return n.op("slice", self, starts=tuple(starts), shape=shape, steps=tuple(steps))
+    return n.do("slice", self, starts=tuple(starts), shape=shape, steps=tuple(steps))
 
 
 def _roll(n: TorchContext, self: Tensor, shifts: Ints, dims: Ints = ()) -> str:
@@ -341,7 +341,7 @@ def _unfold(n: TorchContext, self: Tensor, dimension: int, size: int, step: int)
         n.error(f"windows of {size} with the step {step} of {extent} elements.")
     count = (extent - size) // step + 1
     at = np.arange(count)[:, None] * step + np.arange(size)
-    made = n.op("gather", x, n.constant(at.astype(np.int32)), axis=axis, wrap=False)
+    made = n.do("gather", x, n.constant(at.astype(np.int32)), axis=axis, wrap=False)
     perm = [k for k in range(n.rank(made)) if k != axis + 1]
     return n.transpose(made, [*perm, axis + 1])
 
@@ -358,7 +358,7 @@ def _as_strided(
     if at.size and not 0 <= at.min() <= at.max() < n.typeof(self).size:
         n.unsupported("a view beyond the elements of its tensor")
     flat = n.reshape(self, (n.typeof(self).size,))
-    return n.op("gather", flat, n.constant(at.astype(np.int32)), axis=0, wrap=False)
+    return n.do("gather", flat, n.constant(at.astype(np.int32)), axis=0, wrap=False)
 
 
 def _diagonal(
@@ -373,7 +373,7 @@ def _diagonal(
     lead = n.shape(x)[:-2]
     flat = n.reshape(x, (*lead, rows * columns))
     at = first * columns + right + np.arange(count) * (columns + 1)
-    return n.op("gather", flat, n.constant(at.astype(np.int32)), axis=len(lead), wrap=False)
+    return n.do("gather", flat, n.constant(at.astype(np.int32)), axis=len(lead), wrap=False)
 
 
 def _diag_embed(
@@ -386,8 +386,8 @@ def _diag_embed(
     rows, columns = np.indices((extent, extent))
     mask = columns - rows == offset
     along = np.minimum(np.minimum(rows, columns), max(count - 1, 0)).astype(np.int32)
-    wide = n.op("gather", self, n.constant(along), axis=n.rank(self) - 1, wrap=False)
-    made = n.op("where", n.constant(mask), wide, n.number(0, self))
+    wide = n.do("gather", self, n.constant(along), axis=n.rank(self) - 1, wrap=False)
+    made = n.do("where", n.constant(mask), wide, n.number(0, self))
     lead = iter(range(rank - 2))
     return n.transpose(made, [
         rank - 2 if k == a else rank - 1 if k == b else next(lead) for k in range(rank)
@@ -403,9 +403,9 @@ def _diag(n: TorchContext, self: Tensor, diagonal: int = 0) -> str:
 def _tri(upper: bool) -> Callable[..., str]:
     def convert(n: TorchContext, self: Tensor, diagonal: int = 0) -> str:
         if n.dtype(self).is_bool:
-            made = n.op("trilu", n.cast(self, "uint8"), k=diagonal, upper=upper)
-            return n.op("not_equal", made, n.number(0, made))
-        return n.op("trilu", self, k=diagonal, upper=upper)
+            made = n.do("trilu", n.cast(self, "uint8"), k=diagonal, upper=upper)
+            return n.do("not_equal", made, n.number(0, made))
+        return n.do("trilu", self, k=diagonal, upper=upper)
 
     return convert
 
@@ -430,11 +430,11 @@ def _pad(
     if not any(pads):
         return x
     if n.dtype(x).is_bool and mode == "constant":
-        made = n.op("pad", n.cast(x, "uint8"), pads=pads, value=int(bool(value)))
-        return n.op("not_equal", made, n.number(0, made))
+        made = n.do("pad", n.cast(x, "uint8"), pads=pads, value=int(bool(value)))
+        return n.do("not_equal", made, n.number(0, made))
     number = value or 0
     number = number if n.dtype(x).is_float else int(number)
-    return n.op("pad", x, pads=pads, mode=names[mode], value=number)
+    return n.do("pad", x, pads=pads, mode=names[mode], value=number)
 
 
 def _constant_pad(n: TorchContext, self: Tensor, pad: Ints, value: Number = 0) -> str:
@@ -450,7 +450,7 @@ def _padded(mode: str) -> Callable[..., str]:
 
 def _pixel_shuffle(n: TorchContext, self: Tensor, upscale_factor: int) -> str:
     lead, flat = n.shape(self)[:-3], n.reshape(self, (_lead(n, self), *n.shape(self)[-3:]))
-    made = n.op("depth_to_space", flat, block=upscale_factor, depth_first=False)
+    made = n.do("depth_to_space", flat, block=upscale_factor, depth_first=False)
     return n.reshape(made, (*lead, *n.shape(made)[1:]))
 
 
