@@ -116,7 +116,6 @@ def strided(
         return np.zeros(tuple(shape), dtype.numpy)
     flat = np.frombuffer(data, dtype.numpy, count)[offset : last + 1]
     view = np.lib.stride_tricks.as_strided(flat, tuple(shape), [s * step for s in strides])
-    if size > count:  # stretched: a small storage may claim to be a large tensor
-        if size > 1 << 26:
-            raise UnsupportedError(f"a stretched tensor of {list(shape)}.", where=where)
+    if size > max(count, 1 << 26):  # a small storage may claim to be a large tensor
+        raise UnsupportedError(f"a stretched tensor of {list(shape)}.", where=where)
     return np.ascontiguousarray(view).reshape(tuple(shape))

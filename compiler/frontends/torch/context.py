@@ -115,7 +115,7 @@ class Row:
         if not n.node.attrs.get("in_place"):
             return made
         first = made if isinstance(made, str) else made[0]
-        return n.cast(first, n.dtype(given["self"]))  # what is changed keeps its type
+        return n.cast(first, n.dtype(given[self.parameters[0]]))  # what is changed keeps its type
 
     def checked(self, n: TorchContext, given: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, each of a type that its parameter may have."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from ....runtime.errors import InputError, ModelError, UnsupportedError
+from ....runtime.errors import InputError, ModelError, UnsupportedError, WeftError
 from ....runtime.files import read_file
 from ...graph.graph import Graph
 from ..content import file_of
@@ -31,15 +31,15 @@ def load(
     signature: str | None = None,
     example_inputs: Sequence[Any] | None = None,
 ) -> Graph:
-    """See :func:`weft.compiler.frontends.load`. ``signature`` names the model of an archive that has
-    several."""
+    """See :func:`weft.compiler.frontends.load`. ``signature`` names the model of an archive that
+    has several."""
     model, _ = _opened(source, signature, example_inputs)
     given = by_name("shapes", shapes), by_name("constants", constants)
     return import_model(model, CONVERTERS, *given, context=TorchContext)
 
 
 def describe(source: Any, *, signature: str | None = None) -> Description:
-    """See :func:`weft.compiler.frontends.describe`."""
+    """See :func:`weft.compiler.frontends.inspect`."""
     model, names = _opened(source, signature, None)
     return described(model, CONVERTERS, names)
 
@@ -65,7 +65,7 @@ def _opened(
             hint="save torch.export.export(module, example_inputs) by torch.export.save, or export "
             "the module to ONNX",
         )
-    _refuse(source, where)
+    raise _refusal(source, where)
 
 
 def _head(source: Any) -> bytes:
@@ -76,10 +76,10 @@ def _head(source: Any) -> bytes:
         return file.read(64)
 
 
-def _refuse(source: Any, where: str) -> NoReturn:
-    """What a pickle is, that is no network."""
+def _refusal(source: Any, where: str) -> WeftError:
+    """What to say of a pickle, which is no network."""
     if kind_of(source, _head(source)) is None:
-        raise ModelError("it is no file of PyTorch.", where=where)
+        return ModelError("it is no file of PyTorch.", where=where)
     try:
         if _head(source).startswith(b"PK"):
             found = load_archive(Archive(source))
@@ -91,7 +91,7 @@ def _refuse(source: Any, where: str) -> NoReturn:
         count = f"{len(tensors(found, where))} tensors"
     except ModelError as e:
         count = f"something that weft does not open ({e.message.rstrip('.')})"
-    raise UnsupportedError(
+    return UnsupportedError(
         f"a state dict holds weights and no network; this file holds {count}.",
         where=where,
         hint="load it into its module, and save torch.export.export(module, example_inputs) by "

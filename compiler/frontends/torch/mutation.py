@@ -82,9 +82,7 @@ class _Pass:
         self.fresh += 1
         return f"{like}~{self.fresh}"
 
-    def emit(
-        self, like: FileNode, op: str, inputs: Sequence[str], args: Mapping[str, Any]
-    ) -> str:
+    def emit(self, like: FileNode, op: str, inputs: Sequence[str], args: Mapping[str, Any]) -> str:
         made = self.named(like.name)
         self.nodes.append(FileNode(op, like.name, tuple(inputs), (made,), {"args": dict(args)}))
         return made
@@ -101,8 +99,11 @@ class _Pass:
         """Let the value have the elements of ``made``."""
         v = self.value(name)
         if v.base in self.model.constants or v.base in self.model.inputs:
-            warn(f"{self.model.file or 'the program'} changes its tensor {v.base!r} when it is "
-                 "called; weft's graph reads what is stored, or given, at every call.", 4)  # fmt: skip
+            warn(
+                f"{self.model.file or 'the program'} changes its tensor {v.base!r} when it is "
+                "called; weft's graph reads what is stored, or given, at every call.",
+                4,
+            )
         befores = [self.current.get(v.base, v.base)]
         for link in v.chain[:-1]:
             befores.append(self.again(link, befores[-1]))
@@ -137,34 +138,16 @@ class _Pass:
         """The operator that puts a part back, and its arguments beside the two tensors."""
         op, k = link.node.op, link.output
         dim = args.get("dim", 0)
-        if op == "select.int":
-            return "select_scatter.default", args
-        if op == "slice.Tensor":
-            return "slice_scatter.default", args
-        if op == "diagonal.default":
-            return "diagonal_scatter.default", args
+        if op in _SCATTERS:
+            return _SCATTERS[op], args
         if op == "unbind.int":
             return "select_scatter.default", {"dim": dim, "index": k}
-        start, length = args.get("start"), args.get("length")
-        if op == "narrow.default" and isinstance(start, int) and isinstance(length, int):
-            end = start + length
-            return "slice_scatter.default", {
-                "dim": dim, "start": start, "end": end if end or start >= 0 else None,
-            }  # fmt: skip
-        size = args.get("split_size", args.get("split_sizes"))
-        if op == "split.Tensor" and isinstance(size, int):
-            return "slice_scatter.default", {"dim": dim, "start": k * size, "end": (k + 1) * size}
-        if op.startswith("split") and isinstance(size, tuple):
-            if not any(isinstance(s, Ref) for s in size):
-                begin = sum(size[:k])
-                return "slice_scatter.default", {"dim": dim, "start": begin, "end": begin + size[k]}
-        dims = args.get("dims")
-        if op == "permute.default" and isinstance(dims, tuple):
-            order = [d % len(dims) for d in dims]
-            if sorted(order) == list(range(len(dims))):
-                back = tuple(order.index(d) for d in range(len(dims)))
-                return "permute.default", {"dims": back}
-        return None
+        if op == "permute.default":
+            return _permuted_back(args.get("dims"))
+        places = _places(op, k, args)
+        if places is None:
+            return None
+        return "slice_scatter.default", {"dim": dim, "start": places[0], "end": places[1]}
 
     def run(self) -> FileModel:
         for node in self.model.nodes:
@@ -190,6 +173,8 @@ class _Pass:
         args = dict(node.attrs["args"])
         if op == "zero.default":
             op, args["value"] = "fill.Scalar", 0
+        if op.endswith("dropout.default"):  # its schema has another name for what it takes
+            args["input"] = args.pop("self")
         target = node.inputs[0]
         made = self.named(node.outputs[0] if node.outputs else node.name)
         inputs = tuple(map(self.read, node.inputs))
@@ -199,6 +184,39 @@ class _Pass:
         for o in node.outputs[:1]:
             v = self.value(target)
             self.values[o] = _Value(v.base, v.chain, made, v.version)
+
+
+_SCATTERS = {
+    "select.int": "select_scatter.default",
+    "slice.Tensor": "slice_scatter.default",
+    "diagonal.default": "diagonal_scatter.default",
+}
+
+
+def _permuted_back(dims: Any) -> tuple[str, dict[str, Any]] | None:
+    if not isinstance(dims, tuple) or not all(isinstance(d, int) for d in dims):
+        return None
+    order = [d % len(dims) for d in dims]
+    if sorted(order) != list(range(len(dims))):
+        return None
+    return "permute.default", {"dims": tuple(order.index(d) for d in range(len(dims)))}
+
+
+def _places(op: str, k: int, args: Mapping[str, Any]) -> tuple[int, int | None] | None:
+    """Where output ``k`` of a view lies along its axis; None where that is not known."""
+    if op == "narrow.default":
+        start, length = args.get("start"), args.get("length")
+        if not isinstance(start, int) or not isinstance(length, int):
+            return None
+        end = start + length
+        return start, end if end or start >= 0 else None
+    size = args.get("split_size", args.get("split_sizes"))
+    if op == "split.Tensor" and isinstance(size, int):
+        return k * size, (k + 1) * size
+    whole = isinstance(size, tuple) and all(isinstance(s, int) for s in size)
+    if op.startswith("split") and whole and k < len(size):
+        return sum(size[:k]), sum(size[: k + 1])
+    return None
 
 
 def _in_place(node: FileNode) -> bool:

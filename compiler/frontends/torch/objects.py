@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ....runtime.errors import InputError, ModelError, WeftError
+from ....runtime.forks import load_module
 
 
 def exported(source: Any, example_inputs: Sequence[Any] | None) -> bytes:
@@ -19,8 +20,8 @@ def exported(source: Any, example_inputs: Sequence[Any] | None) -> bytes:
     Raises :class:`InputError` without inputs and where torch is not installed, :class:`ModelError`
     for what torch cannot export."""
     try:
-        import torch
-        import torch.export
+        torch: Any = load_module("torch", None)
+        load_module("torch.export", None)
     except ImportError as e:
         raise InputError(
             f"torch cannot be imported ({e}), which exports modules in memory.",

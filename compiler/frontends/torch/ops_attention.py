@@ -1,5 +1,8 @@
 """Scaled dot-product attention, as the products and the softmax that one kernel is made of."""
 
+# Converters have the parameters of their operators' schemas.
+# ruff: noqa: PLR0913
+
 from __future__ import annotations
 
 import math

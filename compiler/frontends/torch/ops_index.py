@@ -1,9 +1,13 @@
 """Reading and writing by tensors of indices."""
 
+# Converters have the parameters of their operators' schemas.
+# ruff: noqa: PLR0913
+
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,7 +28,10 @@ def _gather(n: TorchContext, self: Tensor, dim: int, index: Tensor,
 
 def _take_along(n: TorchContext, self: Tensor, indices: Tensor, dim: int | None = None) -> str:
     if dim is None:
-        flat = n.reshape(self, (n.typeof(self).size,)), n.reshape(indices, (n.typeof(indices).size,))
+        flat = (
+            n.reshape(self, (n.typeof(self).size,)),
+            n.reshape(indices, (n.typeof(indices).size,)),
+        )
         return n.do("gather_elements", *flat, axis=0)
     axis = n.axis(dim, n.rank(self))
     rest = [np.broadcast_shapes((a,), (b,))[0] for a, b in zip(n.shape(self), n.shape(indices))
@@ -119,7 +126,9 @@ def _index_put(
     order = p.out()
     k = len(p.shape)
     full = [(*p.shape, *p.rest)[a] for a in order]
-    values = n.expand(n.reshape(values, (1,) * (len(full) - n.rank(values)) + n.shape(values)), full)
+    values = n.expand(
+        n.reshape(values, (1,) * (len(full) - n.rank(values)) + n.shape(values)), full
+    )
     back = [order.index(a) for a in range(len(order))]
     values = n.transpose(values, back)
     reduction = "add" if accumulate else "none"
@@ -333,7 +342,7 @@ def _embedding_bag(
         rows = n.do("mul", rows, n.reshape(per_sample_weights, (total, 1)))
     op = {0: "reduce_sum", 1: "reduce_mean", 2: "reduce_max"}[mode]
     bags = []
-    for a, b in zip(ends, ends[1:]):
+    for a, b in pairwise(ends):
         if not 0 <= a <= b <= total:
             n.error(f"a bag from {a} to {b} of {total} indices.")
         part = n.cut(rows, 0, a, b - a)

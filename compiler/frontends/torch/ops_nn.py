@@ -1,5 +1,8 @@
 """Convolutions, products of matrices, normalisation, softmax, embedding."""
 
+# Converters have the parameters of their operators' schemas.
+# ruff: noqa: PLR0913
+
 from __future__ import annotations
 
 import math
@@ -169,6 +172,41 @@ def _bilinear(
 ) -> str:
     made = n.do("einsum", input1, weight, input2, equation="...i,oij,...j->...o")
     return n.do("add", made, bias) if bias else made
+
+
+def _trilinear(
+    n: TorchContext, i1: Tensor, i2: Tensor, i3: Tensor, expand1: Ints, expand2: Ints,
+    expand3: Ints, sumdim: Ints, unroll_dim: int = 1,
+) -> str:  # fmt: skip
+    """The sum of products of three tensors, which get axes of 1 where they are told to."""
+    rank = n.rank(i1) + len(expand1)
+    letters = "abcdefghijklmnopqrstuvwxyz"[:rank]
+    terms = []
+    for x, new in ((i1, expand1), (i2, expand2), (i3, expand3)):
+        own = [c for k, c in enumerate(letters) if k not in n.axes(new, rank)] if new else letters
+        if len(own) != n.rank(x):
+            n.error(f"{list(n.shape(x))} does not get {rank} axes by {list(new)}.")
+        terms.append("".join(own))
+    drop = n.axes(sumdim, rank) if sumdim else ()
+    kept = "".join(c for k, c in enumerate(letters) if k not in drop)
+    return n.do("einsum", i1, i2, i3, equation=f"{','.join(terms)}->{kept}")
+
+
+def _cross(n: TorchContext, self: Tensor, other: Tensor, dim: int | None = None) -> str:
+    shape = np.broadcast_shapes(n.shape(self), n.shape(other))
+    a, b = (n.expand(x, shape) for x in (self, other))
+    axis = shape.index(3) if dim is None else n.axis(dim, len(shape))
+    parts = [[n.cut(x, axis, k, 1) for k in range(3)] for x in (a, b)]
+    sides = []
+    for k in range(3):
+        i, j = (k + 1) % 3, (k + 2) % 3
+        left, right = (n.do("mul", parts[0][p], parts[1][q]) for p, q in ((i, j), (j, i)))
+        sides.append(n.do("sub", left, right))
+    return n.concat(sides, axis)
+
+
+def _linalg_cross(n: TorchContext, self: Tensor, other: Tensor, *, dim: int = -1) -> str:
+    return _cross(n, self, other, dim)
 
 
 def _chain(n: TorchContext, matrices: Tensors) -> str:
@@ -425,6 +463,9 @@ CONVERTERS: dict[str, Row] = {
     **aten("einsum.default", _einsum),
     **aten("bilinear.default", _bilinear),
     **aten("chain_matmul.default", _chain),
+    **aten("_trilinear.default", _trilinear),
+    **aten("cross.default", _cross),
+    **aten("linalg_cross.default", _linalg_cross),
     **aten("batch_norm.default", _batch_norm),
     **aten("native_batch_norm.default _native_batch_norm_legit.default", _native_batch_norm),
     **aten("_native_batch_norm_legit.no_stats", _no_stats),

@@ -4,6 +4,8 @@ Positions of resized elements are those of ATen's kernels: computed in float32 f
 the ratio of extents, or the inverse of the factor that the model states (``UpSample.h``).
 """
 
+# Converters have the parameters of their operators' schemas.
+
 from __future__ import annotations
 
 import math
@@ -391,6 +393,22 @@ def _grid_sampler(
                 padding=_PADDINGS[padding_mode], align_corners=align_corners)  # fmt: skip
 
 
+def _affine_grid(n: TorchContext, theta: Tensor, size: Ints, align_corners: bool) -> str:
+    """Positions in [-1, 1] of every pixel, moved by one matrix for each image."""
+    count = len(size) - 2
+    if math.prod(size) > MAX_TABLE or n.shape(theta)[1:] != (count, count + 1):
+        n.error(f"a grid of {list(size)} by {n.typeof(theta)}.")
+    lines = []
+    for d in size[2:]:
+        line = np.linspace(-1, 1, d) if d > 1 else np.zeros(d)
+        lines.append(line if align_corners else line * (d - 1) / d)
+    grid = np.meshgrid(*lines, indexing="ij")[::-1]
+    base = np.stack([*grid, np.ones(size[2:])], -1).astype(n.dtype(theta).numpy)
+    rows = n.constant(base.reshape(1, -1, count + 1))
+    moved = n.do("matmul", rows, n.transpose(theta, (0, 2, 1)))
+    return n.reshape(moved, (size[0], *size[2:], count))
+
+
 # -- columns
 
 
@@ -462,6 +480,7 @@ CONVERTERS: dict[str, Row] = {
     **aten("avg_pool2d.default", _avg_pool(2)),
     **aten("avg_pool3d.default", _avg_pool(3)),
     **aten("grid_sampler.default grid_sampler_2d.default grid_sampler_3d.default", _grid_sampler),
+    **aten("affine_grid_generator.default", _affine_grid),
     **aten("im2col.default", _im2col),
     **aten("col2im.default", _col2im),
 }  # fmt: skip

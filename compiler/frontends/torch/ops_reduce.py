@@ -47,7 +47,9 @@ def _mean_dim(
     n: TorchContext, self: Tensor, dim: Ints | None, keepdim: bool = False, *,
     dtype: ScalarType | None = None,
 ) -> str:  # fmt: skip
-    return _reduced(n, "reduce_mean", n.cast(self, n.scalar_type(dtype, n.real(self))), dim, keepdim)
+    return _reduced(
+        n, "reduce_mean", n.cast(self, n.scalar_type(dtype, n.real(self))), dim, keepdim
+    )
 
 
 def _nan_as_zero(n: TorchContext, x: str) -> str:
@@ -125,9 +127,7 @@ def _any(op: str) -> tuple[Callable[..., str], Callable[..., str], Callable[...,
     def along(n: TorchContext, self: Tensor, dim: int, keepdim: bool = False) -> str:
         return extreme(n, op, truth(n, self), (dim,), keepdim)
 
-    def axes(
-        n: TorchContext, self: Tensor, dim: Ints | None = None, keepdim: bool = False
-    ) -> str:
+    def axes(n: TorchContext, self: Tensor, dim: Ints | None = None, keepdim: bool = False) -> str:
         return extreme(n, op, truth(n, self), dim or (), keepdim)
 
     return whole, along, axes
@@ -198,7 +198,9 @@ def _variances(root: bool, with_mean: bool) -> tuple[Callable[..., list[str]], .
 def norm_of(n: TorchContext, x: str, order: Number, dim: Ints | None, keepdim: bool) -> str:
     """The vector norm over axes."""
     if order in (1, 2):
-        return _reduced(n, f"reduce_l{int(order)}", x, dim, keepdim) if n.rank(x) else n.do("abs", x)
+        return (
+            _reduced(n, f"reduce_l{int(order)}", x, dim, keepdim) if n.rank(x) else n.do("abs", x)
+        )
     size = n.do("abs", x)
     if math.isinf(order):
         return _reduced(n, "reduce_max" if order > 0 else "reduce_min", size, dim, keepdim)
@@ -224,6 +226,17 @@ def _norm(
     return norm_of(n, x, 2 if p is None else p, dim, keepdim)
 
 
+def _linalg_norm(
+    n: TorchContext, self: Tensor, ord: Number | None = None, dim: Ints | None = None,
+    keepdim: bool = False, *, dtype: ScalarType | None = None,
+) -> str:  # fmt: skip
+    """Without an order the norm of all elements; of an order that of vectors."""
+    axes = dim if dim is not None else (None if ord is None else tuple(range(n.rank(self))))
+    if ord is not None and axes is not None and len(axes) != 1:
+        n.unsupported(f"a norm of matrices of the order {ord}")
+    return _vector_norm(n, self, 2 if ord is None else ord, axes, keepdim, dtype=dtype)
+
+
 def _frobenius(n: TorchContext, self: Tensor, dim: Ints, keepdim: bool = False) -> str:
     return norm_of(n, self, 2, dim, keepdim)
 
@@ -236,9 +249,7 @@ def _log_sum_exp(n: TorchContext, self: Tensor, dim: Ints, keepdim: bool = False
 
 
 def _scan(op: str) -> Callable[..., str]:
-    def convert(
-        n: TorchContext, self: Tensor, dim: int, *, dtype: ScalarType | None = None
-    ) -> str:
+    def convert(n: TorchContext, self: Tensor, dim: int, *, dtype: ScalarType | None = None) -> str:
         x = _summed(n, self, dtype)
         return n.do(op, x, axis=n.axis(dim, n.rank(x))) if n.rank(x) else x
 
@@ -257,9 +268,7 @@ def _log_cum_sum_exp(n: TorchContext, self: Tensor, dim: int) -> str:
 
 def _ranked(n: TorchContext, x: str, k: int, axis: int, largest: bool) -> tuple[str, str]:
     if n.dtype(x).is_bool:
-        values, at = n.add_many(
-            "top_k", [n.cast(x, "uint8")], 2, k=k, axis=axis, largest=largest
-        )
+        values, at = n.add_many("top_k", [n.cast(x, "uint8")], 2, k=k, axis=axis, largest=largest)
         return n.do("not_equal", values, n.number(0, values)), at
     values, at = n.add_many("top_k", [x], 2, k=k, axis=axis, largest=largest)
     return values, at
@@ -297,9 +306,11 @@ def _argsort_stable(
     return _sort(n, self, dim, descending)[1]
 
 
-def _kth(
-    n: TorchContext, self: Tensor, k: int, dim: int = -1, keepdim: bool = False
-) -> list[str]:
+def _msort(n: TorchContext, self: Tensor) -> str:
+    return _sort(n, self, 0)[0]
+
+
+def _kth(n: TorchContext, self: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> list[str]:
     axis = n.axis(dim, n.rank(self))
     extent = n.shape(self)[axis] if n.rank(self) else 1
     if not 1 <= k <= extent:
@@ -390,6 +401,7 @@ CONVERTERS: dict[str, Row] = {
     **aten("count_nonzero.default count_nonzero.dim_IntList", _count_nonzero),
     **aten("linalg_vector_norm.default", _vector_norm),
     **aten("norm.Scalar norm.ScalarOpt_dim norm.ScalarOpt_dtype norm.ScalarOpt_dim_dtype", _norm),
+    **aten("linalg_norm.default", _linalg_norm),
     **aten("frobenius_norm.dim", _frobenius),
     **aten("logsumexp.default special_logsumexp.default", _log_sum_exp),
     **aten("cumsum.default", _scan("cumsum")),
@@ -400,6 +412,7 @@ CONVERTERS: dict[str, Row] = {
     **aten("sort.stable", _sort_stable),
     **aten("argsort.default", _argsort),
     **aten("argsort.stable", _argsort_stable),
+    **aten("msort.default", _msort),
     **aten("kthvalue.default", _kth),
     **aten("median.dim", _median_dim),
     **aten("median.default", _median),

@@ -1,5 +1,8 @@
 """Recurrent networks of several layers and directions, unrolled over their static sequence."""
 
+# Converters have the parameters of their operators' schemas.
+# ruff: noqa: PLR0913
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

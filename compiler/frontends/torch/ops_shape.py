@@ -7,13 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ....runtime.dtype import DType, dtype_of
-from .context import Ints, Number, Row, Tensor, Tensors, TorchContext, aten
-from .program import ScalarType
-
-MAX_MADE = 1 << 24  # elements of a constant that a node may ask for out of nothing
-_FLOAT32, _INT64 = dtype_of("float32"), dtype_of("int64")
-
+from .context import Ints, Row, Tensor, Tensors, TorchContext, aten
+from .ops_make import MAX_MADE
 
 # -- the same elements under other extents
 
@@ -212,6 +207,21 @@ def _joined(axis: int, least: int) -> Callable[..., str]:
     return convert
 
 
+def _deep(n: TorchContext, tensors: Tensors) -> str:
+    return _cat(n, tuple(_at_least(3)(n, t) for t in tensors), 2)
+
+
+def _block_diag(n: TorchContext, tensors: Tensors) -> str:
+    parts = [n.reshape(t, (1,) * (2 - n.rank(t)) + n.shape(t)) for t in tensors]
+    d = n.promoted(*parts)
+    width, at, rows = sum(n.shape(p)[1] for p in parts), 0, []
+    for p in parts:
+        columns = n.shape(p)[1]
+        rows.append(n.do("pad", n.cast(p, d), pads=(0, at, 0, width - at - columns)))
+        at += columns
+    return n.concat(rows, 0)
+
+
 def _parts(n: TorchContext, x: str, axis: int, sizes: Sequence[int]) -> list[str]:
     if sum(sizes) != n.shape(x)[axis] or min(sizes, default=0) < 0:
         n.error(f"parts of {list(sizes)} do not make up {n.shape(x)[axis]}.")
@@ -278,7 +288,9 @@ def _select(n: TorchContext, self: Tensor, dim: int, index: int) -> str:
     return select(n, self, dim, index)
 
 
-def taken(n: TorchContext, x: str, axis: int, start: int | None, end: int | None, step: int) -> range:
+def taken(
+    n: TorchContext, x: str, axis: int, start: int | None, end: int | None, step: int
+) -> range:
     """The places of a slice."""
     if step < 1:
         n.error(f"a slice has the step {step}.")
@@ -309,6 +321,14 @@ def _flip(n: TorchContext, self: Tensor, dims: Ints) -> str:
     return n.do("slice", self, starts=tuple(starts), shape=shape, steps=tuple(steps))
 
 
+def _fliplr(n: TorchContext, self: Tensor) -> str:
+    return _flip(n, self, (1,))
+
+
+def _flipud(n: TorchContext, self: Tensor) -> str:
+    return _flip(n, self, (0,))
+
+
 def _roll(n: TorchContext, self: Tensor, shifts: Ints, dims: Ints = ()) -> str:
     shape = n.shape(self)
     x = self if dims else n.reshape(self, (n.typeof(self).size,))
@@ -332,293 +352,11 @@ def _rot90(n: TorchContext, self: Tensor, k: int = 1, dims: Ints = (0, 1)) -> st
     return _transpose(n, flipped, a, b)
 
 
-def _unfold(n: TorchContext, self: Tensor, dimension: int, size: int, step: int) -> str:
-    """Windows along an axis; their elements become the last one."""
-    x = self if n.rank(self) else n.reshape(self, (1,))
-    axis = n.axis(dimension, n.rank(x))
-    extent = n.shape(x)[axis]
-    if not 0 < size <= extent or step < 1:
-        n.error(f"windows of {size} with the step {step} of {extent} elements.")
-    count = (extent - size) // step + 1
-    at = np.arange(count)[:, None] * step + np.arange(size)
-    made = n.do("gather", x, n.constant(at.astype(np.int32)), axis=axis, wrap=False)
-    perm = [k for k in range(n.rank(made)) if k != axis + 1]
-    return n.transpose(made, [*perm, axis + 1])
-
-
-def _as_strided(
-    n: TorchContext, self: Tensor, size: Ints, stride: Ints, storage_offset: int | None = None
-) -> str:
-    """Of a tensor whose elements lie one after another."""
-    if len(size) != len(stride) or math.prod(size) > MAX_MADE or min(size, default=0) < 0:
-        n.unsupported(f"a view of {list(size)} with the strides {list(stride)}")
-    at = np.full(size, storage_offset or 0, np.int64)
-    for k, (d, s) in enumerate(zip(size, stride)):
-        at += (np.arange(d) * s).reshape((-1, *(1,) * (len(size) - 1 - k)))
-    if at.size and not 0 <= at.min() <= at.max() < n.typeof(self).size:
-        n.unsupported("a view beyond the elements of its tensor")
-    flat = n.reshape(self, (n.typeof(self).size,))
-    return n.do("gather", flat, n.constant(at.astype(np.int32)), axis=0, wrap=False)
-
-
-def _diagonal(
-    n: TorchContext, self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
-) -> str:
-    a, b = n.axes((dim1, dim2), n.rank(self))
-    rest = [k for k in range(n.rank(self)) if k not in (a, b)]
-    x = n.transpose(self, [*rest, a, b])
-    rows, columns = n.shape(x)[-2:]
-    first, right = max(-offset, 0), max(offset, 0)
-    count = max(min(rows - first, columns - right), 0)
-    lead = n.shape(x)[:-2]
-    flat = n.reshape(x, (*lead, rows * columns))
-    at = first * columns + right + np.arange(count) * (columns + 1)
-    return n.do("gather", flat, n.constant(at.astype(np.int32)), axis=len(lead), wrap=False)
-
-
-def _diag_embed(
-    n: TorchContext, self: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1
-) -> str:
-    count = n.shape(self)[-1]
-    extent = count + abs(offset)
-    rank = n.rank(self) + 1
-    a, b = n.axes((dim1, dim2), rank)
-    rows, columns = np.indices((extent, extent))
-    mask = columns - rows == offset
-    along = np.minimum(np.minimum(rows, columns), max(count - 1, 0)).astype(np.int32)
-    wide = n.do("gather", self, n.constant(along), axis=n.rank(self) - 1, wrap=False)
-    made = n.do("where", n.constant(mask), wide, n.number(0, self))
-    lead = iter(range(rank - 2))
-    return n.transpose(made, [
-        rank - 2 if k == a else rank - 1 if k == b else next(lead) for k in range(rank)
-    ])  # fmt: skip
-
-
-def _diag(n: TorchContext, self: Tensor, diagonal: int = 0) -> str:
-    if n.rank(self) == 1:
-        return _diag_embed(n, self, diagonal)
-    return _diagonal(n, self, diagonal)
-
-
-def _tri(upper: bool) -> Callable[..., str]:
-    def convert(n: TorchContext, self: Tensor, diagonal: int = 0) -> str:
-        if n.dtype(self).is_bool:
-            made = n.do("trilu", n.cast(self, "uint8"), k=diagonal, upper=upper)
-            return n.do("not_equal", made, n.number(0, made))
-        return n.do("trilu", self, k=diagonal, upper=upper)
-
-    return convert
-
-
-def _pad(
-    n: TorchContext, self: Tensor, pad: Ints, mode: str = "constant", value: float | None = None
-) -> str:
-    """Pairs from the last axis on; negative ones cut."""
-    names = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    if mode not in names or len(pad) % 2 or len(pad) // 2 > n.rank(self):
-        n.error(f"padding of {list(pad)} in the mode {mode!r}.")
-    x, rank = self, n.rank(self)
-    before, after = [0] * rank, [0] * rank
-    for k in range(len(pad) // 2):
-        axis = rank - 1 - k
-        before[axis], after[axis] = pad[2 * k], pad[2 * k + 1]
-        extent = n.shape(x)[axis]
-        low, high = max(-before[axis], 0), max(-after[axis], 0)
-        if low or high:
-            x = n.cut(x, axis, low, extent - low - high)
-    pads = tuple(max(p, 0) for p in (*before, *after))
-    if not any(pads):
-        return x
-    if n.dtype(x).is_bool and mode == "constant":
-        made = n.do("pad", n.cast(x, "uint8"), pads=pads, value=int(bool(value)))
-        return n.do("not_equal", made, n.number(0, made))
-    number = value or 0
-    number = number if n.dtype(x).is_float else int(number)
-    return n.do("pad", x, pads=pads, mode=names[mode], value=number)
-
-
-def _constant_pad(n: TorchContext, self: Tensor, pad: Ints, value: Number = 0) -> str:
-    return _pad(n, self, pad, value=float(value))
-
-
-def _padded(mode: str) -> Callable[..., str]:
-    def convert(n: TorchContext, self: Tensor, padding: Ints) -> str:
-        return _pad(n, self, padding, mode)
-
-    return convert
-
-
-def _pixel_shuffle(n: TorchContext, self: Tensor, upscale_factor: int) -> str:
-    lead, flat = n.shape(self)[:-3], n.reshape(self, (_lead(n, self), *n.shape(self)[-3:]))
-    made = n.do("depth_to_space", flat, block=upscale_factor, depth_first=False)
-    return n.reshape(made, (*lead, *n.shape(made)[1:]))
-
-
-def _lead(n: TorchContext, x: str) -> int:
-    if n.rank(x) < 3:
-        n.error("it takes [channel, height, width] data.")
-    return math.prod(n.shape(x)[:-3])
-
-
-def _pixel_unshuffle(n: TorchContext, self: Tensor, downscale_factor: int) -> str:
-    lead, count, r = n.shape(self)[:-3], _lead(n, self), downscale_factor
-    c, h, w = n.shape(self)[-3:]
-    if r < 1 or h % r or w % r:
-        n.error(f"{h} x {w} pixels are no blocks of {r}.")
-    x = n.reshape(self, (count, c, h // r, r, w // r, r))
-    return n.reshape(n.transpose(x, (0, 1, 3, 5, 2, 4)), (*lead, c * r * r, h // r, w // r))
-
-
-def _channel_shuffle(n: TorchContext, self: Tensor, groups: int) -> str:
-    shape = n.shape(self)
-    if groups < 1 or len(shape) < 3 or shape[1] % groups:
-        n.error(f"{list(shape)} in {groups} groups of channels.")
-    x = n.reshape(self, (shape[0], groups, shape[1] // groups, math.prod(shape[2:])))
-    return n.reshape(n.transpose(x, (0, 2, 1, 3)), shape)
-
-
-def _meshgrid(n: TorchContext, tensors: Tensors) -> list[str]:
-    return _meshgrid_by(n, tensors, indexing="ij")
-
-
-def _meshgrid_by(n: TorchContext, tensors: Tensors, *, indexing: str) -> list[str]:
-    sizes = [n.typeof(t).size for t in tensors]
-    swap = indexing == "xy" and len(sizes) > 1
-    order = [1, 0, *range(2, len(sizes))] if swap else list(range(len(sizes)))
-    shape = tuple(sizes[k] for k in order)
-    return [
-        n.expand(n.reshape(t, [s if a == order.index(k) else 1 for a in range(len(sizes))]), shape)
-        for k, (t, s) in enumerate(zip(tensors, sizes))
-    ]
-
-
 # -- the same tensor
 
 
 def _same(n: TorchContext, self: Tensor) -> str:
     return self
-
-
-# -- out of nothing
-
-
-def _made(n: TorchContext, size: Sequence[int], value: Number, dtype: DType) -> str:
-    if min(size, default=0) < 0:
-        n.error(f"the shape {list(size)} has a negative extent.")
-    return n.expand(n.number(value, dtype), tuple(size))
-
-
-def _filled(value: Number) -> Callable[..., str]:
-    def convert(n: TorchContext, size: Ints, *, dtype: ScalarType | None = None) -> str:
-        return _made(n, size, value, n.scalar_type(dtype, _FLOAT32))
-
-    return convert
-
-
-def _filled_like(value: Number) -> Callable[..., str]:
-    def convert(n: TorchContext, self: Tensor, *, dtype: ScalarType | None = None) -> str:
-        return _made(n, n.shape(self), value, n.scalar_type(dtype, n.dtype(self)))
-
-    return convert
-
-
-def _new_filled(value: Number) -> Callable[..., str]:
-    def convert(
-        n: TorchContext, self: Tensor, size: Ints, *, dtype: ScalarType | None = None
-    ) -> str:
-        return _made(n, size, value, n.scalar_type(dtype, n.dtype(self)))
-
-    return convert
-
-
-def _full(
-    n: TorchContext, size: Ints, fill_value: Number, *, dtype: ScalarType | None = None
-) -> str:
-    return _made(n, size, fill_value, n.scalar_type(dtype, n.promoted(fill_value)))
-
-
-def _full_like(
-    n: TorchContext, self: Tensor, fill_value: Number, *, dtype: ScalarType | None = None
-) -> str:
-    return _made(n, n.shape(self), fill_value, n.scalar_type(dtype, n.dtype(self)))
-
-
-def _new_full(
-    n: TorchContext, self: Tensor, size: Ints, fill_value: Number, *,
-    dtype: ScalarType | None = None,
-) -> str:  # fmt: skip
-    return _made(n, size, fill_value, n.scalar_type(dtype, n.dtype(self)))
-
-
-def _scalar_tensor(n: TorchContext, s: Number, *, dtype: ScalarType | None = None) -> str:
-    return n.number(s, n.scalar_type(dtype, n.promoted(s)))
-
-
-def _fill(n: TorchContext, self: Tensor, value: Tensor | Number) -> str:
-    return n.expand(n.operand(value, n.dtype(self)), n.shape(self))
-
-
-def _empty_strided(
-    n: TorchContext, size: Ints, stride: Ints, *, dtype: ScalarType | None = None
-) -> str:
-    return _made(n, size, 0, n.scalar_type(dtype, _FLOAT32))
-
-
-def _empty_permuted(
-    n: TorchContext, size: Ints, physical_layout: Ints, *, dtype: ScalarType | None = None
-) -> str:
-    return _made(n, size, 0, n.scalar_type(dtype, _FLOAT32))
-
-
-def _arange_from(
-    n: TorchContext, start: Number, end: Number, step: Number = 1, *,
-    dtype: ScalarType | None = None,
-) -> str:  # fmt: skip
-    if not step or not all(map(math.isfinite, (start, end, step))):
-        n.error(f"a range from {start} to {end} by {step}.")
-    count = max(math.ceil((end - start) / step), 0)
-    if count > MAX_MADE:
-        n.unsupported(f"a range of {count} elements")
-    whole = all(isinstance(v, int) for v in (start, end, step))
-    to = n.scalar_type(dtype, _INT64 if whole else _FLOAT32)
-    values = np.arange(count, dtype=np.int64 if whole else np.float64) * step + start
-    return n.constant(values.astype(to.numpy))
-
-
-def _arange(n: TorchContext, end: Number, *, dtype: ScalarType | None = None) -> str:
-    return _arange_from(n, 0, end, dtype=dtype)
-
-
-def _linspace(
-    n: TorchContext, start: Number, end: Number, steps: int, *, dtype: ScalarType | None = None
-) -> str:
-    """From both ends to the middle, as ATen does."""
-    if not 0 <= steps <= MAX_MADE:
-        n.error(f"{steps} steps.")
-    to = n.scalar_type(dtype, _FLOAT32).numpy
-    k = np.arange(steps)
-    step = (end - start) / max(steps - 1, 1)
-    values = np.where(k < steps // 2, start + k * step, end - (steps - 1 - k) * step)
-    return n.constant((values if steps > 1 else np.full(steps, start, np.float64)).astype(to))
-
-
-def _eye(c: TorchContext, n: int, m: int | None = None, *, dtype: ScalarType | None = None) -> str:
-    columns = n if m is None else m
-    if n < 0 or columns < 0 or n * columns > MAX_MADE:
-        c.error(f"a matrix of {n} x {columns}.")
-    return c.constant(np.eye(n, columns, dtype=c.scalar_type(dtype, _FLOAT32).numpy))
-
-
-def _tri_indices(upper: bool) -> Callable[..., str]:
-    def convert(
-        n: TorchContext, row: int, col: int, offset: int = 0, *, dtype: ScalarType | None = None
-    ) -> str:
-        if min(row, col) < 0 or row * col > MAX_MADE:
-            n.error(f"a matrix of {row} x {col}.")
-        found = np.triu_indices(row, offset, col) if upper else np.tril_indices(row, offset, col)
-        return n.constant(np.stack(found).astype(n.scalar_type(dtype, _INT64).numpy))
-
-    return convert
 
 
 CONVERTERS: dict[str, Row] = {
@@ -651,6 +389,8 @@ CONVERTERS: dict[str, Row] = {
     **aten("stack.default", _stack),
     **aten("hstack.default column_stack.default", _joined(1, 1)),
     **aten("vstack.default", _joined(0, 2)),
+    **aten("dstack.default", _deep),
+    **aten("block_diag.default", _block_diag),
     **aten("split.Tensor", _split),
     **aten("split.sizes", _split_list),
     **aten("split_with_sizes.default split_with_sizes_copy.default", _split_sizes),
@@ -662,46 +402,11 @@ CONVERTERS: dict[str, Row] = {
     **aten("slice.Tensor slice_copy.Tensor", _slice),
     **aten("narrow.default narrow_copy.default", _narrow),
     **aten("flip.default", _flip),
+    **aten("fliplr.default", _fliplr),
+    **aten("flipud.default", _flipud),
     **aten("roll.default", _roll),
     **aten("rot90.default", _rot90),
-    **aten("unfold.default unfold_copy.default", _unfold),
-    **aten("as_strided.default as_strided_copy.default", _as_strided),
-    **aten("diagonal.default diagonal_copy.default", _diagonal),
-    **aten("diag_embed.default", _diag_embed),
-    **aten("diag.default", _diag),
-    **aten("tril.default", _tri(False)),
-    **aten("triu.default", _tri(True)),
-    **aten("pad.default", _pad),
-    **aten("constant_pad_nd.default", _constant_pad),
-    **aten("reflection_pad1d.default reflection_pad2d.default reflection_pad3d.default",
-           _padded("reflect")),
-    **aten("replication_pad1d.default replication_pad2d.default replication_pad3d.default",
-           _padded("replicate")),
-    **aten("pixel_shuffle.default", _pixel_shuffle),
-    **aten("pixel_unshuffle.default", _pixel_unshuffle),
-    **aten("channel_shuffle.default native_channel_shuffle.default", _channel_shuffle),
-    **aten("meshgrid.default", _meshgrid),
-    **aten("meshgrid.indexing", _meshgrid_by),
     **aten("alias.default alias_copy.default clone.default contiguous.default detach.default "
            "detach_copy.default lift_fresh_copy.default lift.default lift_fresh.default "
            "resolve_conj.default resolve_neg.default", _same),
-    **aten("zeros.default empty.memory_format", _filled(0)),
-    **aten("ones.default", _filled(1)),
-    **aten("zeros_like.default empty_like.default", _filled_like(0)),
-    **aten("ones_like.default", _filled_like(1)),
-    **aten("new_zeros.default new_empty.default", _new_filled(0)),
-    **aten("new_ones.default", _new_filled(1)),
-    **aten("full.default", _full),
-    **aten("full_like.default", _full_like),
-    **aten("new_full.default", _new_full),
-    **aten("fill.Scalar fill.Tensor", _fill),
-    **aten("scalar_tensor.default", _scalar_tensor),
-    **aten("empty_strided.default", _empty_strided),
-    **aten("empty_permuted.default", _empty_permuted),
-    **aten("arange.default", _arange),
-    **aten("arange.start arange.start_step", _arange_from),
-    **aten("linspace.default", _linspace),
-    **aten("eye.default eye.m", _eye),
-    **aten("tril_indices.default", _tri_indices(False)),
-    **aten("triu_indices.default", _tri_indices(True)),
 }  # fmt: skip

@@ -39,6 +39,7 @@ _STORAGES = {
     "ByteStorage": dtype_of("uint8"),
     "BoolStorage": dtype_of("bool"),
 }
+_PUT = ("PUT", "BINPUT", "LONG_BINPUT")  # they number an object
 _LISTS = {"build_intlist", "build_doublelist", "build_boollist", "build_tensorlist"}
 
 
@@ -101,28 +102,31 @@ def _device(*_: Any) -> str:
     return "cpu"
 
 
+_NAMES: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch", "device"): _device,
+    ("torch._utils", "_rebuild_tensor"): _stored,
+    ("torch._utils", "_rebuild_tensor_v2"): _stored,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
+    **{("torch.jit._pickle", name): _list for name in _LISTS},
+}
+
+
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: Any, storage: Callable[[DType, str, int], _Storage]):
         super().__init__(file)
         self.storage = storage
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch._utils":
-            if name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
-                return _stored
-            if name in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
-                return _parameter
-        if (module, name) == ("torch", "device"):
-            return _device
-        if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]  # a label only: see persistent_load
-        if module == "torch.jit._pickle" and name in _LISTS:
-            return _list
-        if module == "__torch__" or module.startswith("__torch__."):
-            return _maker(f"{module}.{name}")
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}: refused")
+        known = _NAMES.get((module, name))
+        if known is None and module == "torch":
+            known = _STORAGES.get(name)  # a label only: see persistent_load
+        if known is None and (module == "__torch__" or module.startswith("__torch__.")):
+            known = _maker(f"{module}.{name}")
+        if known is None:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}: refused")
+        return known
 
     def persistent_load(self, pid: Any) -> _Storage:
         if not isinstance(pid, tuple) or len(pid) < 5:
@@ -147,7 +151,7 @@ def _load(file: io.BytesIO, storage: Callable[[DType, str, int], _Storage], wher
     try:
         for op, arg, _ in pickletools.genops(file):
             # The unpickler's memo is an array that grows up to the number which the file states.
-            if op.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(arg) > file.tell() - start:
+            if op.name in _PUT and int(arg or 0) > file.tell() - start:
                 raise pickle.UnpicklingError(f"it numbers an object {arg}")
         file.seek(start)
         return _Unpickler(file, storage).load()
@@ -176,7 +180,9 @@ def load_archive(archive: Archive, name: str = "data.pkl", folder: str = "data/"
 
     order = f"{archive.root}byteorder"
     if order in archive.names and archive.read(order, 16).strip() != b"little":
-        raise UnsupportedError("tensors with the byte order of another machine.", where=archive.where)
+        raise UnsupportedError(
+            "tensors with the byte order of another machine.", where=archive.where
+        )
     data = archive.read(archive.root + name)
     return _load(io.BytesIO(data), storage, archive.where)
 

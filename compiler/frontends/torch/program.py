@@ -326,7 +326,9 @@ class _Reader:
             self._argument(a, {**dict(zip(own, held)), **renamed}, results)
         for k, (value, out) in enumerate(zip(results, made, strict=False)):
             self.nodes.append(
-                FileNode("alias.default", f"{prefix}{k}", (value,), (out,), {"args": {"self": Ref(0)}})
+                FileNode(
+                    "alias.default", f"{prefix}{k}", (value,), (out,), {"args": {"self": Ref(0)}}
+                )
             )
 
     def _made(self, given: Any) -> list[str]:
@@ -346,7 +348,9 @@ class _Reader:
         except (TypeError, KeyError, AttributeError, ValueError) as e:
             raise ModelError(f"an argument {kind} is wrong ({e}).", where=self.where) from e
 
-    def hold(self, name: Any, scope: Mapping[str, str], held: list[str], number: bool = False) -> Ref:
+    def hold(
+        self, name: Any, scope: Mapping[str, str], held: list[str], number: bool = False
+    ) -> Ref:
         """The reference to a value by its name."""
         if not isinstance(name, str) or not name:
             raise ModelError(f"a value has the name {name!r}.", where=self.where)

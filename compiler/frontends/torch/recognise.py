@@ -28,7 +28,7 @@ def kind_of(source: Any, head: bytes) -> str | None:
 
 
 def _kind_of_archive(names: frozenset[str]) -> str | None:
-    """Members lie in one folder, whose name is the file's; before 2.8 an exported program had none."""
+    """Members lie in one folder, named as the file; exported programs before 2.8 had none."""
     if "serialized_exported_program.json" in names:
         return PROGRAM
     roots = {n.partition("/")[0] for n in names if "/" in n}

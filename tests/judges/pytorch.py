@@ -1,0 +1,89 @@
+"""PyTorch's answers for tests/frontends/test_torch_*.py: tools/judge.sh pytorch [group …]
+
+For each group of operators it writes what torch.export.save makes of a small module,
+``GROUP.pt2`` (as traced) and ``GROUP.core.pt2`` (decomposed to core ATen), and ``GROUP.npz``:
+inputs and outputs. ``schemas`` in the place of groups writes the arguments of the overloads that
+are listed on the standard input.
+"""
+
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+import pytorch_cases
+
+OUT = Path(__file__).parents[1] / "frontends/answers/pytorch"
+
+
+def flat(value) -> list[np.ndarray]:
+    """All tensors and numbers of a result, in order."""
+    if value is None:
+        return []
+    if isinstance(value, torch.Tensor):
+        return [value.detach().numpy()]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [a for v in value for a in flat(v)]
+    return [np.asarray(value)]
+
+
+def saved(program, path: Path) -> None:
+    """As PyTorch saves it, its members compressed: most of it is where a node comes from."""
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, 9) as new:
+        for info in old.infolist():
+            new.writestr(zipfile.ZipInfo(info.filename), old.read(info), zipfile.ZIP_DEFLATED, 9)
+
+
+def write(name: str, module: torch.nn.Module, inputs, dynamic=None) -> None:
+    with torch.no_grad():
+        answers = flat(module(*[i.clone() for i in inputs]))
+        program = torch.export.export(module, tuple(inputs), dynamic_shapes=dynamic)
+        saved(program, OUT / f"{name}.pt2")
+        saved(program.run_decompositions(), OUT / f"{name}.core.pt2")
+    arrays = {f"in{k}": i.numpy() for k, i in enumerate(inputs)}
+    np.savez_compressed(
+        OUT / f"{name}.npz", **arrays, **{f"out{k}": a for k, a in enumerate(answers)}
+    )
+
+
+def schemas() -> None:
+    """``NAME argument …``, by lines, of the overloads that the standard input lists."""
+    lines = []
+    for name in sorted(sys.stdin.read().split()):
+        packet, _, overload = name.partition(".")
+        op = getattr(getattr(torch.ops.aten, packet, None), overload, None)
+        if op is None:
+            print("no overload", name, file=sys.stderr)
+            continue
+        lines.append(" ".join([name, *(a.name for a in op._schema.arguments)]))
+    (OUT / "schemas.txt").write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    wanted = sys.argv[1:]
+    if wanted == ["schemas"]:
+        schemas()
+        return
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name, make in pytorch_cases.CASES.items():
+        if wanted and name not in wanted:
+            continue
+        torch.manual_seed(len(name))
+        module, inputs, *dynamic = make()
+        try:
+            write(name, module.eval(), inputs, *dynamic)
+            print(name)
+        except Exception as e:
+            print("FAILED", name, type(e).__name__, str(e).splitlines()[:3])
+
+
+if __name__ == "__main__":
+    main()
