@@ -3,6 +3,8 @@ environment weft is not, and for the tests."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,3 +80,23 @@ def sampled(result: np.ndarray) -> np.ndarray:
     """At most :data:`SAMPLES` numbers of a result, from all over it."""
     flat = np.ascontiguousarray(result).reshape(-1)
     return flat[:: -(-flat.size // SAMPLES)] if flat.size > SAMPLES else flat
+
+
+def pack(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Keep many small arrays in one file, as one block, which takes less than a member each."""
+    listed = [(k, str(a.dtype), a.shape) for k, a in arrays.items()]
+    data = b"".join(np.ascontiguousarray(a).tobytes() for a in arrays.values())
+    index = np.frombuffer(json.dumps(listed).encode(), np.uint8)
+    np.savez_compressed(path, index=index, data=np.frombuffer(data, np.uint8))
+
+
+def packed(path: Path) -> dict[str, np.ndarray]:
+    """What :func:`pack` keeps."""
+    with np.load(path) as file:
+        listed, data = json.loads(file["index"].tobytes()), file["data"].tobytes()
+    found, at = {}, 0
+    for name, dtype, shape in listed:
+        count = int(np.prod(shape))
+        found[name] = np.frombuffer(data, dtype, count, at).reshape(shape)
+        at += found[name].nbytes
+    return found
