@@ -331,12 +331,18 @@ def _lrn_infer(types, a):
     t = _check("lrn", types, 2)
     if a["size"] < 1:
         raise GraphError(f"lrn: the size of the window is {a['size']}, not 1 or more.")
+    if not 0 <= _lrn_before(a) < a["size"]:
+        raise GraphError(f"lrn: {a['before']} channels of a window of {a['size']} come before.")
     return [TensorType(t.dtype, t.shape)]
+
+
+def _lrn_before(a) -> int:
+    return (a["size"] - 1) // 2 if a["before"] is None else a["before"]
 
 
 def _lrn(inputs, a, out):
     x, shape = some(inputs[0]), out[0].shape
-    d, before = wide(x.dtype), (a["size"] - 1) // 2
+    d, before = wide(x.dtype), _lrn_before(a)
     low, high = (min(reach, shape[1]) for reach in (before, a["size"] - 1 - before))
 
     def window(*i):
@@ -357,7 +363,7 @@ def _lrn(inputs, a, out):
 
 def _np_lrn(arrays, a):
     x = some(arrays[0])
-    v, before = x.astype(np.float64), (a["size"] - 1) // 2
+    v, before = x.astype(np.float64), _lrn_before(a)
     total = np.zeros_like(v)
     for c in range(x.shape[1]):
         near = v[:, max(0, c - before) : c - before + a["size"]]
@@ -372,6 +378,7 @@ _GROUPS = {"num_groups": Attr(int), "epsilon": _EPSILON}
 _MVN = {"axes": Attr(tuple, (0, 2, 3)), "epsilon": Attr(float, 1e-9, "added to the deviation")}
 _LRN = {
     "size": Attr(int, doc="channels in the window"),
+    "before": Attr(int, None, "how many of them come before the one; None: (size - 1) / 2, down"),
     "alpha": Attr(float, 1e-4),
     "beta": Attr(float, 0.75),
     "bias": Attr(float, 1.0),

@@ -11,9 +11,12 @@ from weft.compiler.graph.evaluate import evaluate_graph
 KEPT = packed(Path(__file__).parent / "answers" / "litert" / "ops.npz")
 NAMES = [k.removesuffix("/model") for k in KEPT if k.endswith("/model")]
 
-# Integers that may be one step off: LiteRT has fixed-point functions of its own there, or sums in
-# floats in an order of its own.
-NEAR = set()
+# How many steps integers may be off: where LiteRT has fixed-point functions of its own, weft rounds
+# the real result. Its softmax of 16 bits reads a table that misses 1 by 16 of 32768.
+STEPS = {
+    "int8_hard_swish": 1, "int8_resize": 1, "int16_logistic": 1, "int16_softmax": 16,
+    "int16_tanh": 1,
+}  # fmt: skip
 
 
 def case(name):
@@ -35,7 +38,6 @@ def test_operator(name):
         assert ours.shape == expected.shape and ours.dtype == expected.dtype
         if expected.dtype.kind == "f":
             np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=2e-6)
-        elif name in NEAR:
-            assert np.max(np.abs(ours.astype(np.int64) - expected.astype(np.int64))) <= 1
         else:
-            np.testing.assert_array_equal(ours, expected)
+            off = np.abs(ours.astype(np.int64) - expected.astype(np.int64))
+            assert np.max(off, initial=0) <= STEPS.get(name, 0)

@@ -18,6 +18,8 @@ ANSWERS = ROOT / "tests" / "frontends" / "answers" / "litert"
 sys.path[:0] = [str(ROOT / "tests" / k) for k in ("judges", "support")]
 
 import lite_models  # noqa: E402
+import litert_cases  # noqa: E402
+import litert_nn  # noqa: E402
 import litert_ops  # noqa: E402
 from ai_edge_litert import schema_py_generated as schema  # noqa: E402
 from flatbuffers import Builder  # noqa: E402
@@ -103,7 +105,8 @@ def _asked(data: bytes, given: dict[str, np.ndarray]) -> list[np.ndarray]:
 def single() -> None:
     """Models of one operator: the file, what it was given, what came out."""
     kept: dict[str, np.ndarray] = {}
-    for case in litert_ops.CASES:
+    cases = (*litert_cases.CASES, *litert_nn.CASES)
+    for case in cases:
         given = {f"x{k}": litert_ops.feed(case, k, r) for k, r in enumerate(case.reads)
                  if isinstance(r, litert_ops.X)}  # fmt: skip
         why = None
@@ -122,7 +125,7 @@ def single() -> None:
         kept |= {f"{case.name}/{k}": v for k, v in given.items()}
         kept |= {f"{case.name}/y{k}": v for k, v in enumerate(made)}
     lite_models.pack(ANSWERS / "ops.npz", kept)
-    print(sum(k.endswith("model") for k in kept), "of", len(litert_ops.CASES), "operators")
+    print(sum(k.endswith("model") for k in kept), "of", len(cases), "operators")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ CASES = [
     Case("mean_variance_norm", [rand(2, 3, 4, 5)], rtol=1e-4, atol=1e-5),
     Case("mean_variance_norm", [rand(3, 7)], {"axes": (-1,)}, rtol=1e-4, atol=1e-5),
     Case("lrn", [rand(2, 7, 3, 4)], {"size": 3, "alpha": 0.1}),
+    Case("lrn", [rand(2, 7, 3)], {"size": 6, "before": 3, "alpha": 0.3}),
     Case("lrn", [rand(2, 7, 3)], {"size": 4, "bias": 2.0, "beta": 0.5}),
     Case("lrn", [rand(1, 3)], {"size": 9, "alpha": 1.0}),
     Case("lrn", [rand(1, 5, 2, dtype="float16")], {"size": 3}, atol=1e-2),

@@ -257,12 +257,14 @@ def _l2_normalization(n: TfliteContext) -> str:
 def _lrn(n: TfliteContext) -> str:
     if len(n.required(0).shape) != 4:
         n.error(f"it takes images, not {n.type(0)}.")
-    radius = n.attr("radius")
+    radius, x = n.attr("radius"), n.inputs[0]
     if not 0 <= radius < 1 << 20:
         n.error(f"its radius is {radius}.")
-    size = 2 * radius + 1
-    y = n.add("lrn", [channels_first(n, n.inputs[0])], size=size, bias=n.attr("bias"),
-              alpha=n.attr("alpha") * size, beta=n.attr("beta"))  # fmt: skip
+    if not radius:
+        return n.add("mul", [x, n.full(n.attr("bias") ** -n.attr("beta"), x)])
+    # From radius channels before to radius - 1 behind, as the kernels have it.
+    y = n.add("lrn", [channels_first(n, x)], size=2 * radius, before=radius, bias=n.attr("bias"),
+              alpha=n.attr("alpha") * 2 * radius, beta=n.attr("beta"))  # fmt: skip
     return channels_last(n, y)
 
 

@@ -3,12 +3,13 @@ it, and those of float activations with integer weights ("hybrid")."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from ..images import pool
-from . import ops_nn
+from . import ops_math, ops_nn
 from .context import NONE, Converter, TfliteContext
 from .quantised import (
     alike,
@@ -231,6 +232,47 @@ def _clipped(code: int) -> Converter:
     return convert
 
 
+def _leaky_relu(n: TfliteContext) -> str:
+    scale, _ = per_tensor(n, n.quant(0), "its input")
+    out, _ = per_tensor(n, n.out_quant(), "its result")
+    alpha = np.float32(n.attr("alpha", 0.0))
+    if alpha < 0:
+        return through_floats(n, ops_math.CONVERTERS[n.op])[0]
+    x = shifted(n, 0)
+    left = scaled(n, x, np.float64(scale * alpha / out))
+    right = scaled(n, x, np.float64(scale / out))
+    return stored(n, n.add("where", [n.add("less", [x, n.full(0, x)]), left, right]))
+
+
+def _prelu(n: TfliteContext) -> str:
+    scale, _ = per_tensor(n, n.quant(0), "its input")
+    slope, _ = per_tensor(n, n.quant(1), "its slope")
+    out, _ = per_tensor(n, n.out_quant(), "its result")
+    x = shifted(n, 0)
+    left = scaled(n, n.add("mul", [x, shifted(n, 1)]), np.float64(scale * slope / out))
+    right = scaled(n, x, np.float64(scale / out))
+    return stored(n, n.add("where", [n.add("less", [x, n.full(0, x)]), left, right]))
+
+
+def _total(mean: bool) -> Converter:
+    """``MEAN`` and ``SUM``: an exact sum, scaled once."""
+
+    def convert(n: TfliteContext) -> str:
+        scale, _ = per_tensor(n, n.quant(0), "its input")
+        out, _ = per_tensor(n, n.out_quant(), "its result")
+        t = n.required(0)
+        axes = sorted({n.axis(a, len(t.shape)) for a in n.ints(1)})
+        count = math.prod(t.shape[a] for a in axes)
+        if not count or count > 1 << 15:
+            return through_floats(n, ops_math.CONVERTERS[n.op])[0]
+        total = n.add("reduce_sum", [shifted(n, 0)], axes=tuple(axes),
+                      keepdims=bool(n.attr("keep_dims", False)))  # fmt: skip
+        real = np.float64(scale) / np.float64(out)
+        return stored(n, scaled(n, total, real, over=count if mean else 1), code=NONE)
+
+    return convert
+
+
 # -- pools
 
 
@@ -277,13 +319,17 @@ CONVERTERS: dict[str, Converter] = {
     "DEPTHWISE_CONV_2D": _product(_depthwise, 0, 1, 2),
     "DEQUANTIZE": _dequantize,
     "FULLY_CONNECTED": _product(_rows, 0, 1, 2),
+    "LEAKY_RELU": _leaky_relu,
     "MAX_POOL_2D": _max_pool,
+    "MEAN": _total(mean=True),
     "MUL": _mul,
+    "PRELU": _prelu,
     "QUANTIZE": _quantize,
     "RELU": _clipped(1),
     "RELU6": _clipped(3),
     "RELU_N1_TO_1": _clipped(2),
     "SUB": _sum("sub"),
+    "SUM": _total(mean=False),
     "TRANSPOSE_CONV": _product(ops_nn.transpose_conv, 2, 1, 3),
 }
 REAL: dict[str, Converter] = {"DEQUANTIZE": _dequantize}

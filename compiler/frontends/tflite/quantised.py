@@ -51,9 +51,14 @@ def multipliers(real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fixed.astype(np.int32), shift.astype(np.int32)
 
 
-def scaled(n: TfliteContext, x: str, real: np.ndarray | float, axis: int = 1) -> str:
-    """int32 or int64 ``x`` times real numbers, one or one an index of ``axis``, as int32."""
+def scaled(n: TfliteContext, x: str, real: np.ndarray | float, axis: int = 1, over: int = 1) -> str:
+    """int32 or int64 ``x`` times real numbers, one or one an index of ``axis``, as int32; divided
+    by ``over``, a number that the multiplier takes in as means have it."""
     fixed, shift = multipliers(np.asarray(real))
+    if over > 1:
+        more = min(over.bit_length() - 1, 32, 31 + int(shift))
+        fixed = ((fixed.astype(np.int64) << more) // over).astype(np.int32)
+        shift = (shift - more).astype(np.int32)
     if fixed.size == 1:
         fixed, shift = fixed.reshape(()), shift.reshape(())
     inputs = [x, n.constant(fixed), n.constant(shift)]
