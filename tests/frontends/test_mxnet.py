@@ -84,6 +84,24 @@ def test_networks(name, tmp_path):
     assert np.abs(y - want).max() <= 1e-5 * np.abs(want).max() and y.argmax() == want.argmax()
 
 
+def test_states_whose_batch_is_worked_out(tmp_path):
+    """Gluon writes zeros of the shape (layers, 0, units) where no state is given."""
+    case = CASES["rnn_lstm_0"]
+    symbol, zeros = json.loads(json.dumps(case["symbol"])), {"rnn_state", "rnn_state_cell"}
+    for n in symbol["nodes"]:
+        if n["name"] in zeros:
+            n |= {"op": "_zeros", "attrs": {"shape": "(2, 0, 3)", "dtype": "float32"}}
+    x = value("x", case["inputs"]["x"])
+    params = {k: s for k, s in case["params"].items() if k not in zeros}
+    without = weft.load(written(tmp_path, symbol, params), {"x": x.shape})
+    given = weft.load(written(tmp_path, case["symbol"], params), {
+        "x": x.shape, "rnn_state": (2, 2, 3), "rnn_state_cell": (2, 2, 3),
+    })  # fmt: skip
+    states = {k: np.zeros((2, 2, 3), np.float32) for k in zeros}
+    for a, b in zip(outputs_of(without, {"x": x}), outputs_of(given, {"x": x, **states})):
+        np.testing.assert_array_equal(a, b)
+
+
 # --- files ------------------------------------------------------------------------------------
 
 SMALL = {  # data and weights of one layer, with the loss that it was trained by

@@ -42,7 +42,7 @@ def _layers(S, x, y):
     yield "conv_1d", lambda: S.Convolution(x, kernel=(3,), num_filter=5, pad=(1,)), {"x": [2, 3, 9]}
     yield "conv_3d", lambda: S.Convolution(x, kernel=(2, 2, 3), num_filter=2), {"x": [1, 2, 4, 5, 6]}
     yield "deconv", lambda: S.Deconvolution(x, kernel=(3, 3), num_filter=6, stride=(2, 2), pad=(1, 1), adj=(1, 0), num_group=2), {"x": IMAGE}
-    yield "deconv_target", lambda: S.Deconvolution(x, kernel=(4, 4), num_filter=3, stride=(2, 2), target_shape=(14, 15), no_bias=False), {"x": IMAGE}
+    yield "deconv_target", lambda: S.Deconvolution(x, kernel=(4, 4), num_filter=3, stride=(2, 2), target_shape=(14, 16), no_bias=False), {"x": IMAGE}
     yield "batch_norm", lambda: S.BatchNorm(x), {"x": X}
     yield "batch_norm_gamma", lambda: S.BatchNorm(x, fix_gamma=False, eps=1e-5), {"x": X}
     yield "batch_norm_last", lambda: S.BatchNorm(x, fix_gamma=False, axis=-1), {"x": X}
@@ -256,8 +256,51 @@ def _reductions(S, x, y):
 
 
 def _recurrent(S, x, y):
-    return ()
+    for mode in ("rnn_relu", "rnn_tanh", "gru", "lstm"):
+        for both in (False, True):
+            yield (
+                f"rnn_{mode}_{both:d}",
+                lambda mode=mode, both=both: S.RNN(
+                    x, state_size=3, num_layers=2, mode=mode, bidirectional=both, state_outputs=True, name="rnn"
+                ),
+                {"x": [4, 2, 5]},
+            )
+    lengths = whole([3], 1, 5)
+    data = {"x": [4, 3, 2], "y": lengths}
+    swapped = {"x": [3, 4, 2], "y": lengths}
+    used = {"use_sequence_length": True}
+    yield "sequence_mask", lambda: S.SequenceMask(x, y, value=-1.0, **used), data
+    yield "sequence_mask_1", lambda: S.SequenceMask(x, y, axis=1, **used), swapped
+    yield "sequence_last", lambda: S.SequenceLast(x, y, **used), data
+    yield "sequence_last_1", lambda: S.SequenceLast(x, y, axis=1, **used), swapped
+    yield "sequence_last_whole", lambda: S.SequenceLast(x), {"x": [4, 3, 2]}
+    yield "sequence_reverse", lambda: S.SequenceReverse(x, y, **used), data
+    yield "sequence_reverse_whole", lambda: S.SequenceReverse(x), {"x": [4, 3]}
 
 
 def _rest(S, x, y):
-    return ()
+    yield "grid_affine", lambda: S.GridGenerator(x, transform_type="affine", target_shape=(3, 4)), {"x": [2, 6]}
+    yield "grid_warp", lambda: S.GridGenerator(x, transform_type="warp"), {"x": [1, 2, 3, 4]}
+    yield "bilinear_sampler", lambda: S.BilinearSampler(x, y), {"x": [1, 2, 5, 6], "y": between([1, 2, 3, 4], -1.3, 1.3)}
+    yield "spatial_transformer", lambda: S.SpatialTransformer(x, y, target_shape=(3, 4), transform_type="affine", sampler_type="bilinear"), {"x": [2, 2, 5, 6], "y": [2, 6]}
+    for aligned in (False, True):
+        for samples in (2, -1):
+            yield (
+                f"roi_align_{aligned:d}_{samples}",
+                lambda aligned=aligned, samples=samples: S.contrib.ROIAlign(
+                    x, S.concat(S.zeros((3, 1)), y, y + 5.5, dim=1), pooled_size=(2, 3), spatial_scale=0.5, sample_ratio=samples, aligned=aligned
+                ),
+                {"x": [1, 2, 8, 9], "y": between([3, 2], 0, 9)},
+            )
+    yield "prior", lambda: S.contrib.MultiBoxPrior(x, sizes=(0.4, 0.2), ratios=(1, 2, 0.5)), {"x": [1, 2, 3, 4]}
+    yield "prior_clipped", lambda: S.contrib.MultiBoxPrior(x, sizes=(0.9,), ratios=(2,), clip=True, steps=(0.3, 0.2), offsets=(0.1, 0.7)), {"x": [1, 2, 3, 4]}
+    yield "iou", lambda: S.contrib.box_iou(x, y), {"x": [2, 5, 4], "y": [3, 4]}
+    yield "iou_centre", lambda: S.contrib.box_iou(x, y, format="center"), {"x": between([5, 4], 0.2, 1), "y": between([3, 4], 0.2, 1)}
+    yield "div_sqrt_dim", lambda: S.contrib.div_sqrt_dim(x), {"x": [2, 5]}
+    yield "self_scores", lambda: S.contrib.interleaved_matmul_selfatt_qk(x, heads=2), {"x": [3, 2, 24]}
+    yield "self_values", lambda: S.contrib.interleaved_matmul_selfatt_valatt(x, y, heads=2), {"x": [3, 2, 24], "y": [4, 3, 3]}
+    yield "diag", lambda: S.diag(x, k=1), {"x": [3, 5]}
+    yield "diag_below", lambda: S.diag(x, k=-1), {"x": [3, 5]}
+    yield "diag_axes", lambda: S.diag(x, axis1=0, axis2=2), {"x": [3, 2, 3]}
+    yield "diag_vector", lambda: S.diag(x, k=-2), {"x": [3]}
+    yield "diag_vector_above", lambda: S.diag(x, k=1), {"x": [3]}

@@ -22,9 +22,9 @@ class Layers:
         self.channels = filters
         return self.net.op("Conv", inputs, name, **args)
 
-    def norm(self, x, name):
+    def norm(self, x, name, scale=(0.5, 1.5)):
         """In place, as the zoo's nets have it."""
-        bounds = {"s": (0.5, 1.5), "b": (-0.2, 0.2), "rm": (-0.2, 0.2), "riv": (0.5, 1.5)}
+        bounds = {"s": scale, "b": (-0.2, 0.2), "rm": (-0.2, 0.2), "riv": (0.5, 1.5)}
         made = [self.net.weight(f"{name}_{k}", [self.channels], *v) for k, v in bounds.items()]
         args = {"is_test": 1, "epsilon": 1e-5, "order": self.net.order}
         return self.net.op("SpatialBN", [x, *made], x, **args)
@@ -85,11 +85,12 @@ def resnet50(order="NCHW", width=1.0, classes=1000, blocks=(3, 4, 6, 3)):
             y = layers.relu(layers.norm(y, f"{name}_a_bn"))
             y = layers.conv(y, f"{name}_b", inner, 3, False, pad=1)
             y = layers.relu(layers.norm(y, f"{name}_b_bn"))
-            y = layers.norm(layers.conv(y, f"{name}_c", inner * 4, 1, False), f"{name}_c_bn")
+            y = layers.conv(y, f"{name}_c", inner * 4, 1, False)
+            y = layers.norm(y, f"{name}_c_bn", (0.2, 0.4))  # the sums do not grow from it
             if not b:
                 layers.channels = channels
                 short = layers.conv(x, f"{name}_s", inner * 4, 1, False, stride=stride)
-                short = layers.norm(short, f"{name}_s_bn")
+                short = layers.norm(short, f"{name}_s_bn", (0.2, 0.4))
             x = layers.relu(net.op("Sum", [y, short], y))
     x = layers.pool(x, "pool5", "AveragePool", global_pooling=1)
     return layers.end(layers.fc(x, "pred", classes, layers.channels))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import ops_conv, ops_math, ops_nn, ops_reduce, ops_shape
+from . import ops_conv, ops_math, ops_nn, ops_reduce, ops_rnn, ops_shape, ops_vision
 from .table import Table
 
 CONVERTERS: Table = {
@@ -10,5 +10,7 @@ CONVERTERS: Table = {
     **ops_math.CONVERTERS,
     **ops_nn.CONVERTERS,
     **ops_reduce.CONVERTERS,
+    **ops_rnn.CONVERTERS,
     **ops_shape.CONVERTERS,
+    **ops_vision.CONVERTERS,
 }
