@@ -117,6 +117,16 @@ class Layout:
         return self.axes == Layout.row_major(self.shape).axes
 
     @lazy
+    def order(self) -> tuple[int, ...]:
+        """The logical axis of each digit, outermost first."""
+        return tuple(d.axis for ax in self.axes for d in ax)
+
+    @lazy
+    def is_permuted(self) -> bool:
+        """Whether whole logical axes follow one another in an order that is not their own."""
+        return len(self.order) == len(self.shape) and not self.is_row_major
+
+    @lazy
     def padded(self) -> tuple[int, ...]:
         """Logical extents including padding: indices below these are inside the storage."""
         reach = [1] * len(self.shape)

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.layout import Layout
 from .axes import Carries
 
 Attrs = Mapping[str, Any]
@@ -148,8 +149,8 @@ class Facts:
     idempotent : ``f(f(x))`` is ``f(x)`` to the last bit.
     involution : ``f(f(x))`` is ``x`` to the last bit.
     neutral : a constant operand that changes nothing.
-    reinterprets : the result is the first input's bytes under another shape, where both lie in
-        row-major order and have one element type.
+    reinterprets : (shape of the first input, attributes) -> the layout in which the result is that
+        input's bytes, where the input lies in row-major order.
     channel_wise : where the first two extents of a result [N, C, …] are those of the first input,
         it is made of the same channels of it, or of a few neighbours, and lies best as it does.
     window : the extents of the window around each place that a channel-wise result reads.
@@ -167,7 +168,7 @@ class Facts:
     idempotent: bool = False
     involution: bool = False
     neutral: Neutral | None = None
-    reinterprets: bool = False
+    reinterprets: Callable[[Shape, Attrs], Layout] | None = None
     channel_wise: bool = False
     window: Axes = no_numbers
     steps: Axes = no_numbers

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...ir.builders import if_then_else, maximum, minimum
 from ...ir.expr import ZERO, Expr, const
+from ...ir.layout import Digit, Layout
 from ...ir.tensor import Tensor
 from ...runtime.dtype import INT32
 from ...runtime.errors import GraphError
@@ -126,6 +127,13 @@ def _transpose_compute(inputs, attrs: Attrs, out) -> list[Tensor]:
     x, perm = inputs[0], attrs["perm"]
     source = [perm.index(k) for k in range(len(perm))]
     return _one(out[0].shape, lambda *o: x[tuple(o[k] for k in source)], "transpose")
+
+
+def _as_it_lies(x: Sequence[int], attrs: Attrs) -> Layout:
+    """The layout of a transpose's result whose elements lie as in the operand."""
+    perm = attrs["perm"]
+    axes = tuple((Digit(perm.index(k), 1, n),) for k, n in enumerate(x))
+    return Layout(tuple(x[p] for p in perm), axes)
 
 
 def _transpose_reference(inputs, attrs: Attrs) -> list[np.ndarray]:
@@ -327,7 +335,7 @@ OPS: tuple[OpDef, ...] = (
         _reshape_compute,
         _reshape_reference,
         attrs={"shape": Attr(tuple, doc="the new shape, every extent given")},
-        facts=Facts(reinterprets=True, carries=regroups),
+        facts=Facts(reinterprets=lambda x, a: Layout.row_major(a["shape"]), carries=regroups),
         doc="The same elements in row-major order under another shape.",
     ),
     OpDef(
@@ -337,6 +345,7 @@ OPS: tuple[OpDef, ...] = (
         _transpose_compute,
         _transpose_reference,
         attrs={"perm": Attr(tuple, doc="axis k of the result is axis perm[k] of the input")},
+        facts=Facts(reinterprets=_as_it_lies),
     ),
     OpDef(
         "concat",

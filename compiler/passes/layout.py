@@ -82,7 +82,7 @@ def _candidates(graph: Graph, target: Target) -> dict[str, Layout]:
             near.update(i for i in node.inputs if i)
     for node in graph.nodes:
         for o in node.outputs if _follows(node) or _makes_images(node) else ():
-            if not o or o not in near or o in results:
+            if not o or o not in near or o in results or graph.types[o].layout is not None:
                 continue
             t = graph.types[o]
             lanes = target.lanes(t.dtype)

@@ -12,10 +12,11 @@ Deep Neural Net Inference*, 2020, §5.3, "Greedy by Size for Offset Calculation"
       |  |        |         |     add       |
       +--+--------+---------+---------------+--> step
 
-An operator that only reinterprets a row-major tensor (a reshape) moves no byte: it becomes an alias
-and needs no kernel. Where a device allows it, a result takes the bytes of an operand that nobody
-needs any more and that its kernel reads where it writes (``graph/in_place.py``): the sum of a
-residual block that of the block's input.
+An operator that only reinterprets its operand moves no byte: it is an alias and needs no kernel (a
+reshape of a row-major tensor; a transpose whose result lies in the order of its operand). Where a
+device allows it, a result takes the bytes of an operand that nobody needs any more and that its
+kernel reads where it writes (``graph/in_place.py``): the sum of a residual block that of the
+block's input.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...ir.layout import Layout
 from ..graph.graph import Graph
 from ..graph.group import Group
 from ..graph.in_place import overwritable
@@ -90,12 +92,13 @@ def alias_source(graph: Graph, group: Group) -> str | None:
     if len(group.nodes) != 1 or len(group.outputs) != 1:
         return None
     node = group.nodes[0]
-    if not get(node.op).facts.reinterprets:
-        return None
+    reinterprets = get(node.op).facts.reinterprets
     before, after = graph.types[node.inputs[0]], graph.types[node.outputs[0]]
-    plain = _row_major(before) and _row_major(after)
-    same = before.dtype == after.dtype and before.size == after.size
-    return node.inputs[0] if plain and same else None
+    if reinterprets is None or before.dtype != after.dtype or not _row_major(before):
+        return None
+    layout = after.layout or Layout.row_major(after.shape)
+    same = layout.axes == reinterprets(before.shape, node.attrs).axes
+    return node.inputs[0] if same else None
 
 
 def _overwritten(graph: Graph, steps: Sequence[Group], views: Mapping[str, str]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from .dead import eliminate_dead
 from .fold import fold_constants
 from .fuse import fuse
 from .half import report_half_losses
+from .inputs import read_as_given
 from .layout import choose_layouts
 from .narrow import narrow_concats
 from .results import detach_results
@@ -105,6 +106,7 @@ PASSES: tuple[GraphPass, ...] = (
     _wanted(_processor, eliminate_dead),
     _wanted(_optimised, share_slices),
     _for_target(_optimised, narrow_concats),
+    _wanted(_optimised, read_as_given),
     _for_target(_optimised, choose_layouts),
     _wanted(_half_floats, report_half_losses),
 )

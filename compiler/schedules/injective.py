@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from ...ir.expr import Expr, IterVar, Read, as_int
 from ...ir.identity import among, same_objects
+from ...ir.layout import Layout
 from ...ir.schedule.stage import Stage
 from ...ir.visit import variables
 from .common import (
@@ -13,6 +16,7 @@ from .common import (
     outside_of_indices,
     run_parallel,
     size,
+    split_axis,
     vectorize_along,
     work,
 )
@@ -43,6 +47,9 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
         return
     if layout is None and schedule_transpose(ctx, stage, operations):
         return
+    if layout is not None and layout.is_permuted:
+        _in_storage_order(ctx, stage, layout, lanes, operations)
+        return
     together = alike(ctx, stage) if layout is None else []
     if len(together) > 1 and (as_int(together[-1].extent) or 0) % lanes:
         # Lines of 28 or 7 elements would each end in part of a vector.
@@ -61,6 +68,26 @@ def schedule_injective(ctx: Context, stage: Stage) -> None:
     while k < len(loops) and size(loops[:k]) < enough:
         k += 1
     run_parallel(ctx, stage, loops[:k], operations)
+
+
+def _in_storage_order(
+    ctx: Context, stage: Stage, layout: Layout, lanes: int, operations: int
+) -> None:
+    """Loops in the order of a storage that has whole axes in another order. The channels of one
+    place may be fewer than a vector has lanes: then it has some places, as whole vectors."""
+    loops = [stage.axes[a] for a in layout.order]
+    stage.reorder(*loops)
+    channel = loops.pop()
+    together = math.lcm(size([channel]), lanes)
+    if size([channel]) > lanes:
+        outer, channel = stage.split(channel, factor=lanes)
+        loops.append(outer)
+    elif loops and together <= WHOLE_LINE * lanes:
+        outer, some = split_axis(stage, loops.pop(), together // size([channel]))
+        loops += [] if outer is None else [outer]
+        channel = stage.fuse(some, channel)
+    stage.vectorize(channel)
+    run_parallel(ctx, stage, loops[:-1], operations)
 
 
 def is_elementwise(ctx: Context, stage: Stage) -> bool:

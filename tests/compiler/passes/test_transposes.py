@@ -9,6 +9,7 @@ from op_cases import all_cases
 from support.random_axes import random_graph
 from weft.benchmarks import zoo
 from weft.benchmarks.zoo.channels_last import channels_last
+from weft.compiler.driver import resolved
 from weft.compiler.graph.builder import GraphBuilder
 from weft.compiler.graph.evaluate import evaluate_graph
 from weft.compiler.graph.graph import Graph
@@ -263,3 +264,25 @@ def test_an_onnx_model_as_tf2onnx_writes_it():
     after = GraphPipeline(before).simplified
     assert [n.inputs[0] for n in after.nodes if n.op == "transpose"] == ["image"]
     check_same(before, after)
+
+
+def test_an_image_with_its_channels_last_is_read_as_it_is_given():
+    """The first convolution reads it so: there is no kernel in front, and no copy."""
+    b = image(1, 20, 20, 3)
+    x = one(b, "transpose", "x", perm=FIRST)
+    y = one(b, "conv", x, random(b, 16, 3, 3, 3), strides=(2, 2), pads=(0, 0, 1, 1))
+    z = one(b, "conv", x, random(b, 8, 3, 5, 5))
+    graph = b.finish([one(b, "relu", y), z])
+    x = np.random.default_rng(0).standard_normal((1, 20, 20, 3), np.float32)
+    want = [evaluate_graph(graph, {"x": x})[o] for o in graph.outputs]
+    exe = weft.compile(graph, "llvm")
+    for got, w in zip(exe(x=x), want, strict=True):
+        np.testing.assert_allclose(got, w, rtol=1e-4, atol=1e-4)
+    assert not [r.kernel for r in exe.profile(x=x).rows if "transpose" in r.kernel]
+
+
+def test_an_image_of_many_channels_is_transposed():
+    b = image(1, 8, 8, 32)
+    y = one(b, "conv", one(b, "transpose", "x", perm=FIRST), random(b, 8, 32, 3, 3))
+    graph, _ = GraphPipeline(b.finish([y])).cut(resolved("llvm"))
+    assert all(graph.types[n.outputs[0]].layout is None for n in graph.nodes if n.op == "transpose")
