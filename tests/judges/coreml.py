@@ -5,7 +5,8 @@
 coremltools writes on Linux and cannot predict there. What an operation of an ML program computes is
 what coremltools itself finds for constant arguments, where it does; else, and for layers of neural
 networks, what ``coreml_numpy.py`` says. The models lie in ``programs.zip`` and ``layers.zip``,
-inputs and answers in ``answers.npz``: ``CASE<in>NAME``, ``CASE<out>NAME``.
+inputs and answers in ``answers.npz``: ``CASE<in>NAME``, ``CASE<out>NAME``, with
+``layer `` before the names of the latter.
 """
 
 import io
@@ -21,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import coreml_layers
 import coreml_moves  # noqa: F401
+import coreml_networks  # noqa: F401
 import coreml_programs
 import coreml_weights  # noqa: F401
+import coreml_whole  # noqa: F401
 
 FOLDER = Path(__file__).parents[1] / "frontends" / "answers" / "coreml"
 ROUND = zipfile.ZipInfo().date_time  # one time for all members, so that a file is the same again
@@ -46,7 +49,7 @@ def main():
     with zipfile.ZipFile(FOLDER / "layers.zip", "w") as z:
         for name, (spec, inputs, outputs) in coreml_layers.cases().items():
             put(z, f"{name}.mlmodel", spec.SerializeToString())
-            keep(arrays, name, inputs, outputs)
+            keep(arrays, f"layer {name}", inputs, outputs)
     shutil.rmtree(home)
     data = io.BytesIO()
     np.savez_compressed(data, **arrays)

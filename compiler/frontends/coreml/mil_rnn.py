@@ -9,31 +9,10 @@ import numpy as np
 from . import recurrent
 from .mil_context import MilContext, MilConverter
 from .recurrent import Activation, Cell
-from .shared import line
-
-_ALPHA, _BETA = 1.7159, 2 / 3  # of the scaled hyperbolic tangent
 
 
 def _function(n: MilContext, key: str, default: str) -> Activation:
-    name = n.text(key, default).lower()
-
-    def scaled_tanh(x: str) -> str:
-        inner = n.add("tanh", [n.add("mul", [x, n.like(_BETA, x)])])
-        return n.add("mul", [inner, n.like(_ALPHA, x)])
-
-    def hard_sigmoid(x: str) -> str:
-        return n.add("hard_sigmoid", [x], alpha=0.2, beta=0.5)
-
-    known = {
-        "linear": lambda x: line(n, x, 1, 0),
-        "scaled_tanh": scaled_tanh,
-        "hard_sigmoid": hard_sigmoid,
-        "sigmoid_hard": hard_sigmoid,
-        **{op: lambda x, op=op: n.add(op, [x]) for op in ("relu", "sigmoid", "tanh")},
-    }
-    if name not in known:
-        n.error(f"there is no activation {name!r}.")
-    return known[name]
+    return recurrent.function(n, n.text(key, default).lower())
 
 
 def _cell(n: MilContext, gates: int, end: str = "", order: Sequence[int] | None = None) -> Cell:

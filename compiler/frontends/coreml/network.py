@@ -19,7 +19,8 @@ from .nn_ends import INPUT, LABELS, OUTPUT
 from .weights import StoredWeights
 
 RANK5 = 0  # of both kinds of mapping
-_ARRAYS = {0x10000 | 32: "float32", 0x10000 | 64: "float64", 0x20000 | 32: "int32",
+# A network computes in float32, whatever its arrays are: those of doubles are float32 here.
+_ARRAYS = {0x10000 | 32: "float32", 0x10000 | 64: "float32", 0x20000 | 32: "int32",
            0x20000 | 8: "int8", 0x10000 | 16: "float16"}  # fmt: skip
 _CONTROL = ("branch", "loop", "loopBreak", "loopContinue")
 
@@ -103,7 +104,7 @@ def _array(
     """The type of an input that is an array or a number; what it is among the layers, where they
     take five axes."""
     if t.HasField("doubleType") or t.HasField("int64Type"):
-        kind = "float64" if t.HasField("doubleType") else "int64"
+        kind = "float32" if t.HasField("doubleType") else "int64"
         dims: tuple[int | str, ...] = (1,)
         dtype: DType = dtype_of(kind)
     elif t.HasField("multiArrayType"):

@@ -19,7 +19,9 @@ INPUT, OUTPUT, LABELS = "weft.input", "weft.output", "weft.labels"
 def _input(n: LayerContext) -> str:
     """An input as float32, in the shape of the layers, preprocessed where it is an image."""
     x = n.floats(n.x)
-    shape = n.attr("shape", None) or (1, *n.shaped(x)) if n.has_attr("five") else n.shaped(x)
+    shape = n.attr("shape", None) or n.shaped(x)
+    if n.has_attr("five"):
+        shape = (1, *n.shaped(x))
     x = n.reshaped(x, shape)
     for step in n.attr("preprocessing", ()):
         x = _preprocessed(n, x, step)

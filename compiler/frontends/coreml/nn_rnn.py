@@ -49,10 +49,23 @@ def _gates(n: LayerContext, p: Any, fields: Sequence[str], *shape: int) -> np.nd
     return np.stack([n.array(getattr(p, f), *shape) for f in fields])
 
 
+_FIXED = {"linear": "linear", "scaledTanh": "scaled_tanh", "sigmoidHard": "hard_sigmoid"}
+
+
+def _function(n: LayerContext, told: Any) -> Activation:
+    """An activation; where it states no numbers, those of recurrent layers, not 0."""
+    for field, name in _FIXED.items():
+        if told.HasField(field):
+            numbers = getattr(told, field)
+            if not numbers.alpha and not numbers.beta:
+                return recurrent.function(n, name)
+    return activation(n, told)
+
+
 def _functions(n: LayerContext, told: Sequence[Any], count: int) -> list[Activation]:
     if len(told) != count:
         n.error(f"it has {len(told)} activations, not {count}.")
-    return [activation(n, a) for a in told]
+    return [_function(n, a) for a in told]
 
 
 def _simple(n: LayerContext) -> Sequence[str]:
@@ -60,7 +73,7 @@ def _simple(n: LayerContext) -> Sequence[str]:
     ins, hidden = p.inputVectorSize, p.outputVectorSize
     w, r = n.array(p.weightMatrix, hidden, ins), n.array(p.recursionMatrix, hidden, hidden)
     b = n.array(p.biasVector, hidden) if p.hasBiasVector else np.zeros(hidden, np.float32)
-    cell, f = Cell(n, w[None], r[None], b[None], _LIMIT), activation(n, p.activation)
+    cell, f = Cell(n, w[None], r[None], b[None], _LIMIT), _function(n, p.activation)
     x, state = _sequence(n, ins), [_state(n, 1, hidden)]
     outputs, last = recurrent.simple(cell, x, state, f, p.reverseInput)
     return [_result(n, outputs, last[0], p.sequenceOutput), _out(n, last[0])]

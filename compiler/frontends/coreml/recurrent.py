@@ -18,6 +18,31 @@ Activation = Callable[[str], str]
 Step = Callable[[str, "list[str]"], "list[str]"]
 
 
+_SCALED = 1.7159, 2 / 3  # of the scaled hyperbolic tangent
+_HARD = {"alpha": 0.2, "beta": 0.5}
+
+
+def function(n: CoreContext, name: str) -> Activation:
+    """One of the activations that recurrent networks of Core ML have, which tell no numbers."""
+
+    def scaled_tanh(x: str) -> str:
+        outer, inner = (n.like(v, x) for v in _SCALED)
+        return n.add("mul", [n.add("tanh", [n.add("mul", [x, inner])]), outer])
+
+    known: dict[str, Activation] = {
+        "linear": lambda x: x,
+        "scaled_tanh": scaled_tanh,
+        "hard_sigmoid": lambda x: n.add("hard_sigmoid", [x], **_HARD),
+        "sigmoid_hard": lambda x: n.add("hard_sigmoid", [x], **_HARD),
+        "relu": lambda x: n.add("relu", [x]),
+        "sigmoid": lambda x: n.add("sigmoid", [x]),
+        "tanh": lambda x: n.add("tanh", [x]),
+    }
+    if name not in known:
+        n.error(f"there is no activation {name!r}.")
+    return known[name]
+
+
 @dataclass(frozen=True)
 class Cell:
     """One direction: weights [gates, hidden, input] and [gates, hidden, hidden], biases [gates,
@@ -150,4 +175,4 @@ def joined(n: CoreContext, outputs: Sequence[str]) -> str:
     return n.add("concat", [n.reshaped(o, (1, *n.shaped(o))) for o in outputs], axis=0)
 
 
-__all__ = ["Activation", "Cell", "gru", "joined", "lstm", "simple"]
+__all__ = ["Activation", "Cell", "function", "gru", "joined", "lstm", "simple"]
