@@ -11,9 +11,15 @@ import sys
 from pathlib import Path
 
 from .fetch import FetchError, Item, cache, contents, take, tree_hash
-from .files import coreml, onnx, tensorflow, tflite
+from .files import coreml, keras, onnx, tensorflow, tflite
 
-ITEMS: tuple[Item, ...] = (*coreml.ITEMS, *onnx.ITEMS, *tensorflow.ITEMS, *tflite.ITEMS)
+ITEMS: tuple[Item, ...] = (
+    *coreml.ITEMS,
+    *keras.ITEMS,
+    *onnx.ITEMS,
+    *tensorflow.ITEMS,
+    *tflite.ITEMS,
+)
 _BY_NAME = {i.name: i for i in ITEMS}
 
 

@@ -88,6 +88,7 @@ class FlatWalk:
         self.context, self.takers = context, takers
         self.missing = Missing() if missing is None else missing
         self.tensors: dict[str, str] = {}  # value of the file -> tensor of the graph
+        self.notes: dict[Any, Any] = {}  # what the front-end's own converters note of tensors
 
     def run(self) -> None:
         """Convert every node that an output depends on; what those need and weft has not got is

@@ -111,6 +111,14 @@ _ROWS = (
         describe=".torch.load:describe",
         choices=("signature", "example_inputs"),
     ),
+    FrontEnd(
+        "keras",
+        ".keras.importer:load",
+        _asked(".keras.recognise:recognises"),
+        ".keras.recognise:files_of",
+        ".keras.importer:describe",
+        extra="keras",
+    ),
     # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
     # reader says what is wrong with a file that is none.
     FrontEnd(
