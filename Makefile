@@ -40,9 +40,10 @@ soak: ## run, compile and load for minutes: does memory come back? (ARGS="--load
 	@tools/setup.sh test
 	@$(python) -m weft.benchmarks.soak $(ARGS)
 
-docs: ## write docs/OPERATORS.md: what runs on which target, and why not
+docs: ## write docs/OPERATORS.md (what runs on which target) and docs/FORMATS.md
 	@tools/setup.sh test
 	@PYTHONPATH=tests $(python) -m conformance.table
+	@PYTHONPATH=tests $(python) -m formats
 
 clean: ## remove what was built here, the virtual environment too
 	rm -rf build dist *.egg-info .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ loads the one front-end, and the packages it needs, that the first model asks fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ class FrontEnd:
     what is in a model: a function of (source, choices as keywords) to
     :class:`~weft.compiler.frontends.describe.Description`. ``choices`` are the keywords of
     :func:`weft.load` that ``load`` takes beside those, and ``describe``; ``extra`` is the extra
-    of ``pyproject.toml`` that brings the packages which reading needs.
+    of ``pyproject.toml`` that brings the packages which reading needs. ``operators`` is a table
+    of converters by the names of operators, or a function that says for each part of the format
+    which operators are converted.
     """
 
     name: str
@@ -40,6 +42,7 @@ class FrontEnd:
     describe: str | Callable[..., Any] | None = None
     choices: tuple[str, ...] = ()
     extra: str = ""
+    operators: str = ""
 
 
 def _asked(named: str) -> Callable[[Any, bytes], bool]:
@@ -58,6 +61,7 @@ _ROWS = (
         _asked(".caffe2.files:recognises"),
         ".caffe2.files:files_of",
         ".caffe2:describe",
+        operators=".caffe2.converters:CONVERTERS",
     ),
     FrontEnd(
         "tfjs-graph",
@@ -89,6 +93,7 @@ _ROWS = (
         ".coreml.package:files_of",
         ".coreml.importer:describe",
         choices=("signature",),
+        operators=".coreml.importer:operators",
     ),
     FrontEnd(
         "mxnet",
@@ -96,6 +101,7 @@ _ROWS = (
         _asked(".mxnet.files:recognises"),
         ".mxnet.files:files_of",
         ".mxnet:describe",
+        operators=".mxnet.converters:CONVERTERS",
     ),
     FrontEnd(
         "tflite",
@@ -103,6 +109,7 @@ _ROWS = (
         lambda source, head: head[4:8] == b"TFL3",
         describe=".tflite:describe",
         choices=("signature",),
+        operators=".tflite.converters:CONVERTERS",
     ),
     FrontEnd(
         "torch",
@@ -127,6 +134,7 @@ _ROWS = (
         lambda source, head: True,
         ".onnx.files:files_of",
         ".onnx.inspect:describe",
+        operators=".onnx.inspect:operators",
     ),
 )
 FRONTENDS: dict[str, FrontEnd] = {row.name: row for row in _ROWS}
@@ -172,6 +180,14 @@ def describer(row: FrontEnd) -> Callable[..., Any] | None:
     return None if row.describe is None else _function(row.describe)
 
 
+def operators_of(row: FrontEnd) -> dict[str, list[str]]:
+    """The operators of a format that are converted, by the parts of the format."""
+    if not row.operators:
+        return {}
+    found = _function(row.operators)
+    return {row.name: list(found)} if isinstance(found, Mapping) else found()
+
+
 def files_of(path: Path, format: str | None = None) -> Sequence[Path]:
     """The files that the model at ``path`` is read from: itself, and those that it names."""
     row = frontend_of(path, format)
@@ -204,5 +220,6 @@ __all__ = [
     "files_of",
     "frontend_of",
     "loader",
+    "operators_of",
     "register_frontend",
 ]

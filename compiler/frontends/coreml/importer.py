@@ -67,6 +67,15 @@ def describe(source: str | Path | bytes, *, signature: str | None = None) -> Des
     return about
 
 
+def operators() -> dict[str, list[str]]:
+    """What is converted of both kinds of models."""
+    layers = [k for k in LAYERS if not k.startswith(OURS)]
+    return {
+        "coreml, ML programs": [k for k in OPERATIONS if not k.startswith(OURS)],
+        "coreml, neural networks": layers,
+    }
+
+
 def opened(source: Any) -> Opened:
     """Reads a model and checks its frame. Raises :class:`ModelError`."""
     found = open_model(source)

@@ -15,7 +15,7 @@ from ....runtime.errors import UnsupportedError
 from ..describe import Description
 from ..registered import ONNX_DOMAINS
 from .control import CONTROL
-from .converters import converter_of
+from .converters import converter_of, converters
 from .importer import read_by_outputs
 from .reader import Model, open_model, symbolic_type
 from .scope import live, ordered, subgraphs
@@ -53,6 +53,14 @@ def describe(source: str | Path | bytes | ModelProto) -> Description:
         sum(_nbytes(t) for t in constants),
         missing,
     )
+
+
+def operators() -> dict[str, list[str]]:
+    """What is converted of each domain; operators that the standard defines by others are too."""
+    domains = ("", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft")
+    found = {f"onnx, {d or 'ai.onnx'}": list(converters(d)) for d in domains}
+    found["onnx, ai.onnx"] += [c for c in CONTROL if c not in found["onnx, ai.onnx"]]
+    return found
 
 
 def _nodes(model: Model) -> Iterator[NodeProto]:

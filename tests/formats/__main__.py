@@ -1,0 +1,5 @@
+"""``python -m formats`` writes ``docs/FORMATS.md``."""
+
+from formats.table import main
+
+main()
