@@ -70,6 +70,7 @@ _ROWS = (
         ".tensorflow.tfjs:files_of",
         ".tensorflow.importer:describe_tfjs",
         choices=("outputs",),
+        operators=".tensorflow.converters:CONVERTERS",
     ),
     FrontEnd(
         "saved-model",
@@ -78,6 +79,7 @@ _ROWS = (
         ".tensorflow.saved:files_of",
         ".tensorflow.importer:describe_saved",
         choices=("signature", "outputs"),
+        operators=".tensorflow.converters:CONVERTERS",
     ),
     FrontEnd(
         "graph-def",
@@ -85,6 +87,7 @@ _ROWS = (
         _asked(".tensorflow.recognise:is_graph"),
         describe=".tensorflow.importer:describe_graph",
         choices=("outputs",),
+        operators=".tensorflow.converters:CONVERTERS",
     ),
     FrontEnd(
         "coreml",
@@ -117,6 +120,7 @@ _ROWS = (
         _asked(".torch.recognise:recognises"),
         describe=".torch.load:describe",
         choices=("signature", "example_inputs"),
+        operators=".torch.converters:CONVERTERS",
     ),
     FrontEnd(
         "keras",

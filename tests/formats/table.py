@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from weft.compiler.frontends.table import FRONTENDS, operators_of
+from weft.compiler.frontends.table import FRONTENDS, FrontEnd, operators_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs" / "FORMATS.md"
@@ -43,10 +43,13 @@ seeded input; the judges run in environments of their own (`tools/judge.sh`).
 
 def operators() -> dict[str, list[str]]:
     """What is converted: a part of a format to the names of its operators."""
+    rows: dict[str, list[FrontEnd]] = {}
+    for row in FRONTENDS.values():  # several formats may share a table
+        rows.setdefault(row.operators, []).append(row)
     found: dict[str, list[str]] = {}
-    for row in FRONTENDS.values():
-        for part, names in operators_of(row).items():
-            found[part] = sorted(names)
+    for first, *others in rows.values():
+        for part, names in operators_of(first).items():
+            found[", ".join([part, *(r.name for r in others)])] = sorted(names)
     return found
 
 
