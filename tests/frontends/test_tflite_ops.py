@@ -30,11 +30,14 @@ def case(name):
 def test_operator(name):
     data, given, theirs = case(name)
     graph = load(data)
-    assert set(graph.inputs) == set(given) and list(graph.outputs) == list(theirs)
+    assert set(graph.inputs) == set(given)
+    assert [o for o in graph.outputs if ".size" not in o] == list(theirs)
     table = {**given, **graph.constants}
     table |= evaluate_graph(graph, given)
     for k, expected in theirs.items():
         ours = table[k]
+        for axis, size in graph.cropped.get(k, {}).items():
+            ours = ours.take(np.arange(int(table[size])), axis)
         assert ours.shape == expected.shape and ours.dtype == expected.dtype
         if expected.dtype.kind == "f":
             np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=2e-6)

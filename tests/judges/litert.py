@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT / "tests" / k) for k in ("judges", "support")]
 
 import lite_models  # noqa: E402
 import litert_cases  # noqa: E402
+import litert_flow  # noqa: E402
 import litert_nn  # noqa: E402
 import litert_ops  # noqa: E402
 from ai_edge_litert import schema_py_generated as schema  # noqa: E402
@@ -105,7 +106,7 @@ def _asked(data: bytes, given: dict[str, np.ndarray]) -> list[np.ndarray]:
 def single() -> None:
     """Models of one operator: the file, what it was given, what came out."""
     kept: dict[str, np.ndarray] = {}
-    cases = (*litert_cases.CASES, *litert_nn.CASES)
+    cases = (*litert_cases.CASES, *litert_nn.CASES, *litert_flow.CASES)
     for case in cases:
         given = {f"x{k}": litert_ops.feed(case, k, r) for k, r in enumerate(case.reads)
                  if isinstance(r, litert_ops.X)}  # fmt: skip

@@ -41,6 +41,14 @@ class K:
 
 
 @dataclass(frozen=True)
+class V:
+    """A variable, which holds zeros at first."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
 class Y:
     """A result."""
 
@@ -58,6 +66,7 @@ class Case:
     makes: tuple[Y, ...] = (Y(),)
     options: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
+    graphs: tuple[Case, ...] = ()  # subgraphs 1, 2, … of one operator each
 
 
 def feed(case: Case, k: int, x: X) -> np.ndarray:
@@ -75,53 +84,64 @@ def feed(case: Case, k: int, x: X) -> np.ndarray:
 
 def model(case: Case, version: int) -> bytes:
     """The file of a case."""
-    m, g = schema.ModelT(), schema.SubGraphT()
-    m.version, m.buffers = 3, [schema.BufferT()]
-    g.tensors, g.inputs, g.outputs = [], [], []
+    m = schema.ModelT()
+    m.version, m.buffers, m.operatorCodes = 3, [schema.BufferT()], []
+    m.subgraphs = [_subgraph(m, c, version if c is case else 1) for c in (case, *case.graphs)]
+    b = Builder(1024)
+    b.Finish(m.Pack(b), b"TFL3")
+    return bytes(b.Output())
 
-    def tensor(name: str, dtype: str, shape: Any, q: Any, data: Any = None) -> int:
+
+def _subgraph(m: Any, case: Case, version: int) -> Any:
+    g, op, code = schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
+    g.tensors, g.inputs, g.name = [], [], case.name.encode()
+
+    def tensor(name: str, dtype: str, shape: Any, q: Any = None, data: Any = None) -> int:
         t = schema.TensorT()
         t.name, t.type, t.shape = name.encode(), TYPES[dtype], [int(d) for d in shape]
-        t.hasRank = data is not None or bool(t.shape)
+        t.hasRank = data is not None or bool(t.shape) or name.startswith("x")
         if data is not None:
             b = schema.BufferT()
             b.data = np.frombuffer(np.ascontiguousarray(data, dtype).tobytes(), np.uint8)
             t.buffer = len(m.buffers)
             m.buffers.append(b)
         if q is not None:
-            scale, zero, *axis = q
-            p = schema.QuantizationParametersT()
-            p.scale = np.atleast_1d(np.asarray(scale, np.float32)).tolist()
-            p.zeroPoint = np.broadcast_to(zero, len(p.scale)).tolist()
-            p.quantizedDimension = axis[0] if axis else 0
-            t.quantization = p
+            t.quantization = _quantised(*q)
         g.tensors.append(t)
         return len(g.tensors) - 1
 
-    op, code = schema.OperatorT(), schema.OperatorCodeT()
-    op.inputs, op.outputs = [], []
+    op.inputs = []
     for k, r in enumerate(case.reads):
         if r is None:
             op.inputs.append(-1)
         elif isinstance(r, K):
             value = np.asarray(r.value, r.dtype)
             op.inputs.append(tensor(f"k{k}", r.dtype, value.shape, r.q, value))
+        elif isinstance(r, V):
+            op.inputs.append(tensor(f"v{k}", r.dtype, r.shape))
+            g.tensors[-1].isVariable = True
         else:
             op.inputs.append(tensor(f"x{k}", r.dtype, r.shape, r.q))
             g.inputs.append(op.inputs[-1])
-    for k, o in enumerate(case.makes):
-        op.outputs.append(tensor(f"y{k}", o.dtype, (), o.q))
+    op.outputs = [tensor(f"y{k}", y.dtype, (), y.q) for k, y in enumerate(case.makes)]
     g.outputs = list(op.outputs)
     number = getattr(schema.BuiltinOperator, case.op)
     code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
-    code.version = version
+    code.version, op.opcodeIndex = version, len(m.operatorCodes)
+    m.operatorCodes.append(code)
     if case.options:
         op.builtinOptionsType = getattr(schema.BuiltinOptions, f"{case.options}Options")
         op.builtinOptions = getattr(schema, f"{case.options}OptionsT")()
-        for k, v in case.fields.items():
-            assert hasattr(op.builtinOptions, k), k
-            setattr(op.builtinOptions, k, v)
-    g.operators, m.operatorCodes, m.subgraphs = [op], [code], [g]
-    b = Builder(1024)
-    b.Finish(m.Pack(b), b"TFL3")
-    return bytes(b.Output())
+        for name, v in case.fields.items():
+            assert hasattr(op.builtinOptions, name), name
+            setattr(op.builtinOptions, name, v)
+    g.operators = [op]
+    return g
+
+
+def _quantised(scale: Any, zero: int, axis: int = 0) -> Any:
+    p = schema.QuantizationParametersT()
+    p.scale = np.atleast_1d(np.asarray(scale, np.float32)).tolist()
+    p.zeroPoint = np.broadcast_to(zero, len(p.scale)).tolist()
+    p.quantizedDimension = axis
+    return p

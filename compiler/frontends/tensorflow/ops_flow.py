@@ -47,6 +47,12 @@ def _unknown(n: TFContext) -> list[str]:
 
 def _if(n: TFContext) -> Sequence[str]:
     then, other = _model(n, "then_branch"), _model(n, "else_branch")
+    return choice(n, then, other)
+
+
+def choice(n: Any, then: FileModel, other: FileModel) -> Sequence[str]:
+    """One of two graphs of the inputs behind the first, which decides; ``n`` is a context of any
+    :class:`FlatWalk`."""
     value = n.value_of(n.inputs[0])
     if value is not None:
         return n.walk.inside(then if _true(n, value) else other, n.inputs[1:]) or _unknown(n)
@@ -134,7 +140,12 @@ def _branch(n: TFContext, condition: str, models: Sequence[FileModel]) -> Sequen
 
 def _while(n: TFContext) -> Sequence[str]:
     cond, body = _model(n, "cond"), _model(n, "body")
-    count = n.attr("state", len(n))  # what follows is read by the loop, and does not change
+    # What follows is read by the loop, and does not change.
+    return loop(n, cond, body, n.attr("state", len(n)))
+
+
+def loop(n: Any, cond: FileModel, body: FileModel, count: int) -> Sequence[str]:
+    """The first ``count`` inputs after the last step of a loop; ``n`` is as for :func:`choice`."""
     state, rest = list(n.inputs[:count]), list(n.inputs[count:])
     nodes = n.walk.emitter.builder.nodes
     start, missing = len(nodes), {k: list(v) for k, v in n.walk.missing.needs.items()}
@@ -294,4 +305,4 @@ CONVERTERS: dict[str, Converter] = {
     "While": _while,
 }
 
-__all__ = ["CONVERTERS"]
+__all__ = ["CONVERTERS", "choice", "loop"]

@@ -15,7 +15,7 @@ from ..flat import import_model
 from ..model import FileModel
 from ..signature import by_name
 from .context import TfliteContext
-from .converters import CONVERTERS
+from .converters import CONVERTERS, TAKERS
 from .reader import open_file
 
 
@@ -31,7 +31,7 @@ def load(
     given = by_name("shapes", shapes)
     return import_model(
         model, CONVERTERS, {**_stated(model, given), **given}, by_name("constants", constants),
-        TfliteContext,
+        TfliteContext, TAKERS,
     )  # fmt: skip
 
 
