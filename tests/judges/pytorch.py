@@ -54,6 +54,22 @@ def write(name: str, module: torch.nn.Module, inputs, dynamic=None) -> None:
     )
 
 
+def old(name: str) -> None:
+    """``GROUP`` as PyTorch before 2.8 archived it, and its weights alone as a state dict, now and
+    before 1.6."""
+    from torch._export.serde.serialize import serialize
+
+    program = torch.export.load(str(OUT / f"{name}.pt2"))
+    parts = serialize(program)
+    with zipfile.ZipFile(OUT / f"{name}.old.pt2", "w", zipfile.ZIP_DEFLATED, 9) as z:
+        z.writestr("version", "7.0")
+        z.writestr("serialized_exported_program.json", parts.exported_program)
+        z.writestr("serialized_state_dict.pt", parts.state_dict)
+        z.writestr("serialized_constants.pt", parts.constants)
+    torch.save(program.state_dict, OUT / f"{name}.state.pth")
+    torch.save(program.state_dict, OUT / f"{name}.legacy.pth", _use_new_zipfile_serialization=False)
+
+
 def schemas() -> None:
     """``NAME argument …``, by lines, of the overloads that the standard input lists."""
     lines = []
@@ -80,6 +96,8 @@ def main() -> None:
         module, inputs, *dynamic = make()
         try:
             write(name, module.eval(), inputs, *dynamic)
+            if name == "quiet":
+                old(name)
             print(name)
         except Exception as e:
             print("FAILED", name, type(e).__name__, str(e).splitlines()[:3])

@@ -332,6 +332,40 @@ class Quiet(nn.Module):
         return self.drop(y + self.shift), y, x, x.half(), x.bfloat16().float(), None, 3
 
 
+class Narrow(nn.Module):
+    """An inverted residual network (Sandler et al., "MobileNetV2", 2018) of a few channels, with a
+    head of attention over its pixels."""
+
+    def __init__(self, width: int = 8):
+        super().__init__()
+
+        def block(i, o, k, s, groups=1):
+            return nn.Sequential(
+                nn.Conv2d(i, o, k, s, k // 2, groups=groups, bias=False), nn.BatchNorm2d(o), nn.ReLU6(inplace=True))
+
+        def inverted(w):
+            return nn.Sequential(block(w, 4 * w, 1, 1), block(4 * w, 4 * w, 3, 1, 4 * w), nn.Conv2d(4 * w, w, 1), nn.BatchNorm2d(w))
+
+        self.stem = block(3, width, 3, 2)
+        self.blocks = nn.ModuleList(inverted(width) for _ in range(3))
+        self.norm = nn.LayerNorm(width)
+        self.attend = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.head = nn.Linear(width, 10)
+        for m in self.modules():
+            if isinstance(m, nn.BatchNorm2d):
+                m.running_mean.uniform_(-0.2, 0.2)
+                m.running_var.uniform_(0.5, 1.5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for b in self.blocks:
+            x = x + b(x)
+        x = F.max_pool2d(x, 2)
+        t = self.norm(x.flatten(2).transpose(1, 2))
+        t = t + self.attend(t, t, t, need_weights=False)[0]
+        return F.softmax(self.head(t.mean(1)), -1)
+
+
 def dims(**names):
     return {k: torch.export.Dim(k, min=lo, max=hi) for k, (lo, hi) in names.items()}
 
@@ -395,5 +429,6 @@ CASES = {
     "sized": lambda: (
         Sized(), (r(2, 5, 6), r(5, 2)),
         (lambda d: {"x": {0: d["b"], 1: d["t"]}, "y": {0: d["t"]}})(dims(b=(2, 9), t=(3, 8)))),
+    "narrow": lambda: (Narrow(), (r(2, 3, 24, 24),)),
     "quiet": lambda: (Quiet(), (r(2, 3),)),
 }  # fmt: skip

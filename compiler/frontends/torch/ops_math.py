@@ -322,6 +322,12 @@ def _fmax(op: str) -> Callable[..., str]:
 # -- types
 
 
+def _to_layout(
+    n: TorchContext, self: Tensor, *, dtype: ScalarType | None = None, copy: bool = False
+) -> str:
+    return _to_copy(n, self, dtype=dtype)
+
+
 def _to_copy(n: TorchContext, self: Tensor, *, dtype: ScalarType | None = None) -> str:
     return cast_to(n, self, n.scalar_type(dtype, n.dtype(self)))
 
@@ -422,7 +428,7 @@ CONVERTERS: dict[str, Row] = {
     **aten("to.dtype", _to_dtype),
     **aten("to.device", _to_device),
     **aten("to.other", _to_other),
-    **aten("to.dtype_layout", _to_copy),
+    **aten("to.dtype_layout", _to_layout),
     **aten("type_as.default", _to_other),
     **aten("view.dtype", _view_dtype),
 }  # fmt: skip

@@ -478,8 +478,8 @@ CONVERTERS: dict[str, Row] = {
     **aten("instance_norm.default", _instance_norm),
     **aten("_softmax.default", _softmax_of("softmax")),
     **aten("_log_softmax.default", _softmax_of("log_softmax")),
-    **aten("softmax.int special_softmax.int", _softmax_typed("softmax")),
-    **aten("log_softmax.int special_log_softmax.int", _softmax_typed("log_softmax")),
+    **aten("softmax.int", _softmax_typed("softmax")),
+    **aten("log_softmax.int", _softmax_typed("log_softmax")),
     **aten("_safe_softmax.default", _safe_softmax),
     **aten("dropout.default alpha_dropout.default feature_dropout.default "
            "feature_alpha_dropout.default", _dropout),

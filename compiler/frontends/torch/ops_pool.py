@@ -472,7 +472,7 @@ CONVERTERS: dict[str, Row] = {
     **{k: r for c in (1, 2, 3) for k, r in {
         **aten(f"max_pool{c}d.default", _max_pool(c, False)),
         **aten(f"max_pool{c}d_with_indices.default", _max_pool(c, True)),
-        **aten(f"adaptive_avg_pool{c}d.default _adaptive_avg_pool{c}d.default",
+        **aten(f"adaptive_avg_pool{c}d.default" + f" _adaptive_avg_pool{c}d.default" * (c > 1),
                _adaptive_average(c)),
         **aten(f"adaptive_max_pool{c}d.default", _adaptive_max(c)),
     }.items()},

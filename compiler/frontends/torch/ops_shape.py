@@ -34,6 +34,10 @@ def _reshape(n: TorchContext, self: Tensor, shape: Ints) -> str:
     return view(n, self, shape)
 
 
+def _reshape_alias(n: TorchContext, self: Tensor, size: Ints, stride: Ints) -> str:
+    return view(n, self, size)
+
+
 def _view_as(n: TorchContext, self: Tensor, other: Tensor) -> str:
     return n.reshape(self, n.shape(other))
 
@@ -361,7 +365,8 @@ def _same(n: TorchContext, self: Tensor) -> str:
 
 CONVERTERS: dict[str, Row] = {
     **aten("view.default _unsafe_view.default view_copy.default", _view),
-    **aten("reshape.default _reshape_alias.default", _reshape),
+    **aten("reshape.default", _reshape),
+    **aten("_reshape_alias.default", _reshape_alias),
     **aten("view_as.default reshape_as.default", _view_as),
     **aten("flatten.using_ints", _flatten),
     **aten("unflatten.int", _unflatten),

@@ -22,7 +22,7 @@ _SAME = {  # of the type that they are given
     "sgn": "sign", "relu": "relu", "positive": "identity",
 }  # fmt: skip
 _WHOLE = {"ceil": "ceil", "floor": "floor", "round": "round"}  # integers stay as they are
-_ACTIVATIONS = {"silu": "swish", "mish": "mish", "hardswish": "hard_swish", "softsign": "softsign"}
+_ACTIVATIONS = {"silu": "swish", "mish": "mish", "hardswish": "hard_swish"}
 
 
 def _real(op: str) -> Callable[..., str]:
@@ -235,10 +235,6 @@ def _softshrink(n: TorchContext, self: Tensor, lambd: Number = 0.5) -> str:
     return n.do("shrink", self, lambd=float(lambd), bias=float(lambd))
 
 
-def _tanhshrink(n: TorchContext, self: Tensor) -> str:
-    return n.do("sub", self, n.do("tanh", self))
-
-
 def _glu(n: TorchContext, self: Tensor, dim: int = -1) -> str:
     axis = n.axis(dim, n.rank(self))
     half = n.shape(self)[axis] // 2
@@ -305,7 +301,6 @@ CONVERTERS: dict[str, Row] = {
     **aten("threshold.default", _threshold),
     **aten("hardshrink.default", _hardshrink),
     **aten("softshrink.default", _softshrink),
-    **aten("tanhshrink.default", _tanhshrink),
     **aten("glu.default", _glu),
     **aten("nan_to_num.default", _nan_to_num),
 }  # fmt: skip
