@@ -341,10 +341,18 @@ class Narrow(nn.Module):
 
         def block(i, o, k, s, groups=1):
             return nn.Sequential(
-                nn.Conv2d(i, o, k, s, k // 2, groups=groups, bias=False), nn.BatchNorm2d(o), nn.ReLU6(inplace=True))
+                nn.Conv2d(i, o, k, s, k // 2, groups=groups, bias=False),
+                nn.BatchNorm2d(o),
+                nn.ReLU6(inplace=True),
+            )
 
         def inverted(w):
-            return nn.Sequential(block(w, 4 * w, 1, 1), block(4 * w, 4 * w, 3, 1, 4 * w), nn.Conv2d(4 * w, w, 1), nn.BatchNorm2d(w))
+            return nn.Sequential(
+                block(w, 4 * w, 1, 1),
+                block(4 * w, 4 * w, 3, 1, 4 * w),
+                nn.Conv2d(4 * w, w, 1),
+                nn.BatchNorm2d(w),
+            )
 
         self.stem = block(3, width, 3, 2)
         self.blocks = nn.ModuleList(inverted(width) for _ in range(3))
