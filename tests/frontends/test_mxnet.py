@@ -13,6 +13,7 @@ from support.front_ends import mutated, outputs_of
 from support.parity import near
 from weft.compiler.frontends import inspect
 from weft.compiler.frontends.table import frontend_of
+from weft.runtime.devices.probe import probe
 from weft.runtime.errors import ModelError, UnsupportedError, WeftError
 
 ANSWERS = Path(__file__).parent / "answers" / "mxnet"
@@ -85,6 +86,30 @@ def test_networks(name, tmp_path):
     want = answers("nets.npz")[name]
     near("mxnet", f"{name}, narrow, seeded weights", "MXNet 1.9.1", [(y, want)], 1e-5)
     assert y.argmax() == want.argmax()
+
+
+@pytest.mark.parametrize("name", ["box_nms_classes", "multibox_detection", "rnn_lstm_1"])
+def test_operators_compiled(name, tmp_path):
+    case = CASES[name]
+    given = {k: value(f"{name}.{k}", spec) for k, spec in case["inputs"].items()}
+    path = written(tmp_path, case["symbol"], case["params"])
+    exe = weft.compile(weft.load(path, {k: v.shape for k, v in given.items()}), target="llvm")
+    made = exe(**given)
+    wanted = [a for k, a in answers("ops.npz").items() if k.split(":")[0] == name]
+    for y, want in zip(made if isinstance(made, tuple) else (made,), wanted, strict=True):
+        np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["wasm", "webgl"])
+def test_a_network_on_targets_of_pages(target, tmp_path):
+    found = probe(target)
+    if not found.ok:
+        pytest.skip(f"{found.reason} ({found.hint})")
+    made = net("lenet")
+    path = written(tmp_path, made["symbol"], made["params"])
+    exe = weft.compile(weft.load(path, {"data": made["shape"]}), target=target)
+    y, want = exe(mxnet_files.seeded("data", made["shape"])), answers("nets.npz")["lenet"]
+    assert np.abs(y - want).max() <= 1e-4 * np.abs(want).max() and y.argmax() == want.argmax()
 
 
 def test_states_whose_batch_is_worked_out(tmp_path):

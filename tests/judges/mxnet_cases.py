@@ -304,3 +304,26 @@ def _rest(S, x, y):
     yield "diag_axes", lambda: S.diag(x, axis1=0, axis2=2), {"x": [3, 2, 3]}
     yield "diag_vector", lambda: S.diag(x, k=-2), {"x": [3]}
     yield "diag_vector_above", lambda: S.diag(x, k=1), {"x": [3]}
+    boxes = {"x": between([2, 12, 2], 0.1, 0.9), "y": between([2, 12, 4], 0, 1)}
+    for name, args in {
+        "": {}, "_classes": {"id_index": 0}, "_forced": {"id_index": 0, "force_suppress": True}, "_few": {"topk": 4},
+        "_valid": {"valid_thresh": 0.5}, "_centre": {"in_format": "center", "out_format": "corner"}, "_background": {"id_index": 0, "background_id": 1},
+        "_to_centre": {"out_format": "center"},
+    }.items():  # fmt: skip
+        yield (
+            f"box_nms{name}",
+            lambda args=args: S.contrib.box_nms(
+                S.concat(S.floor(S.slice_axis(x, axis=2, begin=0, end=1) * 3), S.slice_axis(x, axis=2, begin=1, end=2), y, dim=2),
+                overlap_thresh=0.1, **args
+            ),
+            boxes,
+        )
+    anchors = {"x": between([2, 4, 9], 0, 1), "y": [2, 36]}
+    for name, args in {"": {}, "_forced": {"force_suppress": True}, "_sure": {"threshold": 0.7, "clip": False}}.items():
+        yield (
+            f"multibox_detection{name}",
+            lambda args=args: S.contrib.MultiBoxDetection(
+                x, y, S.contrib.MultiBoxPrior(S.zeros((1, 1, 3, 3)), sizes=(0.6,)), nms_threshold=0.3, **args
+            ),
+            anchors,
+        )

@@ -65,13 +65,11 @@ def filled(op: str, args: Mapping[str, Any], where: str) -> np.ndarray:
 def _floats(argument: Any) -> np.ndarray:
     """The list ``floats``, which holds all weights of a net: read as bytes, for a Python object for
     each of them would take half a minute for AlexNet. Each is written as a tag and four bytes."""
-    bare = type(argument)()
-    bare.MergeFrom(argument)
-    for field, _ in argument.ListFields():
-        if field.name != "floats":
-            bare.ClearField(field.name)
+    if {field.name for field, _ in argument.ListFields()} != {"name", "floats"}:
+        return np.array(argument.floats, np.float32)
+    start = type(argument)(name=argument.name).ByteSize()
     each = np.dtype([("tag", "u1"), ("value", "<f4")])
-    return np.frombuffer(bare.SerializeToString(), each)["value"].astype(np.float32)
+    return np.frombuffer(argument.SerializeToString(), each, offset=start)["value"].copy()
 
 
 def _constant(args: Mapping[str, Any], shape: tuple[int, ...], where: str) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from . import ops_conv, ops_math, ops_nn, ops_reduce, ops_rnn, ops_shape, ops_vision
+from . import ops_boxes, ops_conv, ops_math, ops_nn, ops_reduce, ops_rnn, ops_shape, ops_vision
 from .table import Table
 
 CONVERTERS: Table = {
+    **ops_boxes.CONVERTERS,
     **ops_conv.CONVERTERS,
     **ops_math.CONVERTERS,
     **ops_nn.CONVERTERS,

@@ -96,7 +96,7 @@ def _multibox_prior(n: MxContext) -> str:
     return n.constant((np.clip(boxes, 0, 1) if n.flag("clip") else boxes).astype(np.float32))
 
 
-def _corners(n: MxContext, boxes: str, form: str) -> list[str]:
+def corners(n: MxContext, boxes: str, form: str) -> list[str]:
     """Left, top, right, bottom, each [..., 1]."""
     last = len(n.typeof(boxes).shape) - 1
     a, b, c, d = (n.part(boxes, last, k, 1) for k in range(4))
@@ -114,7 +114,7 @@ def _box_iou(n: MxContext) -> str:
         lead = n.typed(k).shape[:-1]
         count = math.prod(lead)
         shape = (count, 1) if k == 0 else (1, count)
-        sides.append([n.reshape(t, shape) for t in _corners(n, tensor, form)])
+        sides.append([n.reshape(t, shape) for t in corners(n, tensor, form)])
     shared = overlap(n, *sides)
     return n.reshape(shared, (*n.typed(0).shape[:-1], *n.typed(1).shape[:-1]))
 
