@@ -16,6 +16,7 @@ import { browserOf, row, show } from './view.js';
 const AGAIN = [250, 500, 1000, 2000, 5000]; // milliseconds until it connects anew
 const ASK = 60; // seconds that a browser may take to say what it has
 const LOG = 8; // sessions that are shown
+const GLANCE = 400; // milliseconds between two changes of what the page says it does
 const key = new URLSearchParams(location.search).get('key') ?? 'default';
 const name = browserOf(navigator.userAgent, navigator.hardwareConcurrency);
 
@@ -39,6 +40,9 @@ clock.onmessage = connect;
 let broken = ''; // why the spare one does not work, if it does not
 let stopped = false;
 let attempts = 0;
+let doing = ''; // what is done now
+let said = ''; // what the page says of it
+let waiting = false; // until it may say something else
 /** @type {unknown} */
 let targets = null;
 /** @type {(targets: unknown) => void} */
@@ -74,8 +78,27 @@ function hear(worker, { what, text, why, targets: found }) {
   else if (what === 'closed') finish(why);
   else {
     session.calls += text ? 1 : 0;
-    show('doing', text);
+    say(text);
   }
+}
+
+/**
+ * Say what is being done; of many short calls some. Each change is a picture that the browser draws,
+ * which on a processor takes many times as long as a short call, and a graphics device as much.
+ *
+ * @param {string} text
+ */
+function say(text) {
+  doing = text;
+  if (!waiting) change();
+}
+
+function change() {
+  waiting = said !== doing;
+  if (!waiting) return;
+  said = doing;
+  show('doing', said);
+  setTimeout(change, GLANCE); // slowed down where nobody looks
 }
 
 /** @param {string} kind @param {Record<string, unknown>} fields */
@@ -122,7 +145,7 @@ function end(why) {
   const { worker, client, calls } = session;
   worker.terminate();
   session = null;
-  show('doing', '');
+  say('');
   log.unshift([new Date().toLocaleTimeString(), client, `${calls} calls`, why || 'done']);
   log.length = Math.min(log.length, LOG);
   row('log', ...log);
