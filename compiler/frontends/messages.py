@@ -35,15 +35,18 @@ _SCALARS = {
 }  # fmt: skip
 
 
-def declare(package: str, text: str) -> Mapping[str, type[Any]]:
+def declare(package: str, text: str, utf8: bool = False) -> Mapping[str, type[Any]]:
     """The message classes of a declaration, by name. ``package`` keeps their names apart from
     those that an installed framework may have registered: it has a pool of its own, too.
 
     Fields have presence (``HasField``), but for repeated ones, as in proto2; enumerations are
-    declared as int32."""
+    declared as int32. With ``utf8`` a string that is none is an error of the parser, as in proto3;
+    else the one who asks for it meets it."""
     file = descriptor_pb2.FileDescriptorProto(
         name=f"{package}.proto", package=package, syntax="proto2"
     )
+    if utf8:
+        file.syntax, file.edition = "editions", descriptor_pb2.EDITION_2023
     names = []
     for line in filter(str.strip, text.splitlines()):
         words = line.split()

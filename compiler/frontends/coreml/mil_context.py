@@ -80,7 +80,7 @@ class MilContext(CoreContext):
         if found is None:
             return self._missing(key, default)
         if not isinstance(found, str):
-            self.error(f"its argument {key!r} is {len(found)} texts, not one.")
+            self.error(f"its argument {key!r} is {found!r:.80}, not a text.")
         return found
 
     def _missing(self, key: str, default: Any) -> Any:

@@ -56,7 +56,7 @@ def network_model(model: Any, kind: str, file: str, shapes: Mapping[str, Any]) -
     made = {name: f"{name}\0" for name in inputs}  # what a name stands for, so far
     for k, layer in enumerate(network.layers):
         nodes.append(_layer(layer, k, made, file))
-    layers = [(n.name, n.attrs["layer"]) for n in nodes if "layer" in n.attrs]
+    layers = [(n.name, told) for n in nodes if (told := n.attrs.get("layer")) is not None]
     outputs, ends = _outputs(network, kind, features, made, file)
     version = model.specificationVersion
     names = {"neuralNetwork": "network", "neuralNetworkClassifier": "classifier",

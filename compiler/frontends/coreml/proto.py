@@ -167,7 +167,7 @@ Bytes
   1 values bytes
 """
 
-MESSAGES = declare("weft.coreml", _MODEL + _PROGRAM + LAYERS)
+MESSAGES = declare("weft.coreml", _MODEL + _PROGRAM + LAYERS, utf8=True)
 Model = MESSAGES["Model"]
 
 __all__ = ["MESSAGES", "Model"]
