@@ -167,7 +167,7 @@ def _code(entry: Mapping[str, Any], where: str) -> np.dtype:
 
 
 def _values(stored: np.ndarray, entry: Mapping[str, Any], where: str) -> np.ndarray:
-    dtype, quantised = entry["dtype"], entry.get("quantization")
+    dtype, quantised = entry.get("dtype"), entry.get("quantization")
     if quantised is None:
         return stored != 0 if dtype == "bool" else stored.astype(stored.dtype.newbyteorder("="))
     if dtype not in ("float32", "int32"):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import weft
@@ -31,7 +32,6 @@ def cat():
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The package has MobileNet's weights as .h5 and its description in model.json: one file."""
-    h5py = pytest.importorskip("h5py")
     path = tmp_path_factory.mktemp("keras") / "mobilenet.h5"
     model = json.loads((packages.path("mobilenet_layers") / "model.json").read_text())
     with (

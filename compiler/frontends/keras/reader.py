@@ -26,9 +26,8 @@ _MOST_RATIO = 64  # of what a member of an archive holds to what it takes in it
 
 
 def read(source: Any) -> FileModel:
-    """The model at a path, in bytes, or in memory. Raises :class:`ModelError`,
-    :class:`UnsupportedError`, and
-    :class:`InputError` where h5py is missing."""
+    """The model at a path, in bytes, or in memory. Raises :class:`ModelError`, and
+    :class:`UnsupportedError` for a class that is code."""
     try:
         return _read(source)
     except RecursionError:
@@ -63,20 +62,20 @@ def _where(source: Any) -> str:
 
 def _h5(source: Any) -> FileModel:
     where = _where(source)
-    with open_h5(source if where else bytes(source), where) as file:
-        text = file.attribute("", "model_config")
-        if text is None:
-            what = "only weights" if file.names("", "layer_names") or file.keys("") else "nothing"
-            raise ModelError(
-                f"this HDF5 file has {what}, no description of a model.",
-                where=where,
-                hint="save the whole model: model.save(…), not model.save_weights(…)",
-            )
-        version = file.attribute("", "keras_version")
-        root = "model_weights" if file.has("model_weights") else ""
-        version = version or file.attribute(root, "keras_version")
-        model = model_layer(parsed(text, "model_config", where), version_of(version, 1), where)
-        _legacy_weights(file, root, model, where)
+    file = open_h5(source if where else bytes(source), where)
+    text = file.attribute("", "model_config")
+    if text is None:
+        what = "only weights" if file.names("", "layer_names") or file.keys("") else "nothing"
+        raise ModelError(
+            f"this HDF5 file has {what}, no description of a model.",
+            where=where,
+            hint="save the whole model: model.save(…), not model.save_weights(…)",
+        )
+    version = file.attribute("", "keras_version")
+    root = "model_weights" if file.has("model_weights") else ""
+    version = version or file.attribute(root, "keras_version")
+    model = model_layer(parsed(text, "model_config", where), version_of(version, 1), where)
+    _legacy_weights(file, root, model, where)
     return file_model(model, where, "keras h5", f"keras {version}" if version else "keras 1")
 
 
@@ -162,15 +161,15 @@ def _version3(config: bytes, weights: Any, about: bytes, where: str) -> FileMode
     model = model_layer(parsed(config, CONFIG, where), version_of(version, 3), where)
     if weights is None:
         raise ModelError(f"the archive has no {WEIGHTS}.", where=where)
-    with open_h5(weights, where) as file:
+    file = open_h5(weights, where)
 
-        def variables(path: str) -> list[np.ndarray] | None:
-            group = f"{path}/vars"
-            if not file.has(group):
-                return None
-            return [file.array(f"{group}/{k}") for k in range(len(file.keys(group)))]
+    def variables(path: str) -> list[np.ndarray] | None:
+        group = f"{path}/vars"
+        if not file.has(group):
+            return None
+        return [file.array(f"{group}/{k}") for k in range(len(file.keys(group)))]
 
-        by_path(model, variables, where)
+    by_path(model, variables, where)
     return file_model(model, where, "keras archive", f"keras {version or 3}")
 
 

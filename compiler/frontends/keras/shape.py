@@ -66,7 +66,7 @@ def _pairs(n: KerasContext, name: str, count: int) -> list[tuple[int, int]]:
         given = [given]
     if not isinstance(given, list | tuple) or len(given) != count:
         n.error(f"{name} is {given!r}.")
-    pairs = [(g, g) if isinstance(g, int) else tuple(g) for g in given]
+    pairs = [tuple(g) if isinstance(g, list | tuple) else (g, g) for g in given]
     if not all(len(p) == 2 and all(isinstance(v, int) and v >= 0 for v in p) for p in pairs):
         n.error(f"{name} is {given!r}.")
     return [(p[0], p[1]) for p in pairs]
