@@ -12,6 +12,7 @@ from weft.benchmarks.zoo import packages
 from weft.compiler.frontends import inspect, load
 from weft.compiler.frontends.table import frontend_of
 from weft.compiler.graph.evaluate import evaluate_graph
+from weft.runtime.devices.probe import probe
 from weft.runtime.errors import InputError, ModelError, UnsupportedError
 
 ANSWERS = Path(__file__).parent / "answers" / "litert"
@@ -61,6 +62,18 @@ def test_a_person_is_seen():
     (mask,) = dict(results(BY_NAME["selfie_segmentation"]))["photo"]
     assert mask[0, 24:64, 96:144].mean() > 0.95  # the face
     assert mask[0, :64, 176:].mean() < 0.05  # the shuttle behind
+
+
+@pytest.mark.parametrize("target", ["wasm", "webgl", "webgpu"])
+def test_integers_are_those_of_the_file_elsewhere(target):
+    """Spoken words, int8 in and out: the arithmetic is that of 32 bits on all targets."""
+    found = probe(target)
+    if not found.ok:
+        pytest.skip(found.reason)
+    case = BY_NAME["kws_ref_model"]
+    data = noise((1, 49, 10, 1), np.int8)
+    (y,) = weft.compile(fetched(case), target=target).run({"input_1": data}).values()
+    np.testing.assert_array_equal(sampled(y), np.load(ANSWERS / f"{case.name}.npz")["noise.0"])
 
 
 # --- the ways in

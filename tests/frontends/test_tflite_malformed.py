@@ -2,15 +2,17 @@
 
 import random
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
-from support.lite_models import DATA
+from support.lite_models import DATA, packed
 from weft.compiler.frontends import inspect, load
 from weft.compiler.frontends.tflite.flatbuffer import Flat, Table, declare
 from weft.runtime.errors import ModelError, WeftError
 
 pytestmark = pytest.mark.timeout(120)
+ANSWERS = Path(__file__).parent / "answers" / "litert"
 SOUND = (DATA / "mlcommons-tiny" / "kws_ref_model.tflite").read_bytes()
 
 
@@ -36,25 +38,43 @@ def structure() -> list[int]:
     return [k for k in range(len(SOUND)) if not at <= k < at + len(weights)]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_mutations(seed):
-    rng, places, found = random.Random(seed), structure(), 0
-    for _ in range(250):
-        data = bytearray(SOUND)
-        for _ in range(rng.choice((1, 1, 2, 5))):
-            at = rng.choice(places[-12000:] if rng.random() < 0.7 else places)
-            how = rng.randrange(4)
-            if how == 0:
-                data[at] = rng.randrange(256)
-            elif how == 1:
-                data[at] ^= 1 << rng.randrange(8)
-            elif how == 2:
-                value = rng.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, len(data)))
-                data[at : at + 4] = struct.pack("<I", value)
-            else:
-                del data[at : at + rng.randrange(1, 9)]
-        found += refused(bytes(data))
-    assert found > 25  # the mutations do reach what is read
+def damaged(rng: random.Random, sound: bytes, places: list[int]) -> bytes:
+    """A file with a few bytes changed at one of the places, or left out."""
+    data = bytearray(sound)
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at = rng.choice(places)
+        how = rng.randrange(5)
+        if how == 0:
+            data[at : at + 1] = bytes([rng.randrange(256)])
+        elif how == 1:
+            data[at : at + 4] = struct.pack("<i", rng.randrange(-9, 40))
+        elif how == 2:
+            value = rng.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, len(data)))
+            data[at : at + 4] = struct.pack("<I", value)
+        elif how == 3:
+            data[at : at + 1] = bytes([sound[at] ^ 1 << rng.randrange(8)])
+        else:
+            del data[at : at + rng.randrange(1, 9)]
+    return bytes(data)
+
+
+def test_mutations_of_a_network():
+    rng, places = random.Random(1), structure()
+    ends = places[-12000:]
+    files = [damaged(rng, SOUND, ends if k % 3 else places) for k in range(400)]
+    found = sum(map(refused, files))
+    assert 40 < found < 400  # what is changed is read, and not only what is refused at once
+
+
+def test_mutations_of_every_operator():
+    """Loops, states and sparse or quantised tensors among them."""
+    kept = packed(ANSWERS / "ops.npz")
+    models = [v.tobytes() for k, v in kept.items() if k.endswith("/model")]
+    rng, found = random.Random(2), 0
+    for k in range(800):
+        sound = models[k % len(models)]
+        found += refused(damaged(rng, sound, list(range(len(sound)))))
+    assert 80 < found < 800
 
 
 @pytest.mark.parametrize("size", [8, 9, 100, 1000, len(SOUND) // 2, len(SOUND) - 40])

@@ -181,8 +181,16 @@ def _quantised() -> list[Case]:
         *(Case(f"int8_{op.lower()}", op, (X((60,), "int8", q=(0.05, 3)),
                X((60,), "int8", q=(0.05, 3))), (Y("int8", (0.05, 3)),))
           for op in ("MAXIMUM", "MINIMUM")),
-        Case("int8_resize", "RESIZE_BILINEAR", (X((1, 4, 5, 3), "int8", q=(0.05, 3)), K((7, 9))),
-             (Y("int8", (0.05, 3)),), "ResizeBilinear", {"halfPixelCenters": True}),
+        *(Case(f"{d}_resize_{corners}_{half}_{size[0]}", "RESIZE_BILINEAR",
+               (X((1, 4, 5, 3), d, q=(0.05, z)), K(size)), (Y(d, (0.05, z)),), "ResizeBilinear",
+               {"alignCorners": corners, "halfPixelCenters": half})
+          for d, z, corners, half, size in (
+              ("int8", 3, False, True, (7, 9)), ("int8", 3, False, False, (3, 9)),
+              ("int8", 3, True, False, (7, 2)), ("int16", 0, False, True, (7, 3)),
+              ("uint8", 131, False, False, (8, 10)))),
+        *(Case(f"{d}_hard_swish_{k}", "HARD_SWISH", (X((300,), d, q=(a, z)),), (Y(d, (b, z + 4)),))
+          for k, (d, z, a, b) in enumerate((
+              ("int8", 3, 0.05, 0.031), ("uint8", 120, 0.02, 0.05), ("int8", -9, 0.2, 0.11)))),
         Case("int8_requantize", "QUANTIZE", (X((99,), "int8", q=(0.05, 3)),),
              (Y("int8", (0.031, -9)),)),
         Case("int8_to_uint8", "QUANTIZE", (X((99,), "int8", q=(0.05, 3)),),

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from . import ops_flow, ops_gather, ops_math, ops_nn, ops_quantised, ops_recurrent, ops_shape
+from . import (
+    ops_fixed,
+    ops_flow,
+    ops_gather,
+    ops_math,
+    ops_nn,
+    ops_quantised,
+    ops_recurrent,
+    ops_shape,
+)
 from .context import Converter
 from .quantised import for_all
 
@@ -16,7 +25,7 @@ CONVERTERS: dict[str, Converter] = for_all(
         **ops_shape.CONVERTERS,
         **ops_quantised.REAL,
     },
-    {**ops_quantised.CONVERTERS, **ops_recurrent.QUANTISED},
+    {**ops_fixed.CONVERTERS, **ops_quantised.CONVERTERS, **ops_recurrent.QUANTISED},
 )
 
 # Those that take tensors of which only data knows the size: they read no extents.

@@ -31,7 +31,7 @@ MOVES = frozenset(
 )  # fmt: skip
 TABLES = frozenset(
     {
-        "COS", "ELU", "EXP", "GELU", "HARD_SWISH", "LOG", "LOGISTIC", "RSQRT", "SIN", "SQRT",
+        "COS", "ELU", "EXP", "GELU", "LOG", "LOGISTIC", "RSQRT", "SIN", "SQRT",
         "TANH",
     }
 )  # fmt: skip
@@ -162,16 +162,20 @@ def by_table(n: TfliteContext, convert: Converter) -> Sequence[str]:
     x, dtype = n.inputs[0], n.required(0).dtype
     if dtype.bits != 8:
         return through_floats(n, convert)
-    all_of = np.arange(dtype.min, dtype.max + 1).astype(dtype.numpy)
-    n.inputs[0] = n.constant(all_of)
+    n.inputs[0] = n.constant(np.arange(dtype.min, dtype.max + 1).astype(dtype.numpy))
     try:
         (table,) = through_floats(n, convert)
     finally:
         n.inputs[0] = x
-    at = n.add("cast", [x], to="int32")
-    if dtype.min:
-        at = n.add("sub", [at, n.full(dtype.min, at)])
-    return [n.add("gather", [table, at], axis=0, wrap=False)]
+    return [table_of(n, table)]
+
+
+def table_of(n: TfliteContext, table: str) -> str:
+    """What a table of 256 has for each element of the first, 8-bit input."""
+    at, low = n.add("cast", n.inputs[:1], to="int32"), n.required(0).dtype.min
+    if low:
+        at = n.add("sub", [at, n.full(low, at)])
+    return n.add("gather", [table, at], axis=0, wrap=False)
 
 
 def alike(n: TfliteContext) -> bool:
@@ -212,5 +216,6 @@ def for_all(real: Mapping[str, Converter], integer: Mapping[str, Converter]) -> 
 
 __all__ = [
     "MOVES", "TABLES", "activation_range", "alike", "by_table", "dequantised", "for_all",
-    "multipliers", "per_tensor", "quantised", "scaled", "shifted", "stored", "through_floats",
+    "multipliers", "per_tensor", "quantised", "scaled", "shifted", "stored", "table_of",
+    "through_floats",
 ]  # fmt: skip
