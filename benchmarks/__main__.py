@@ -5,9 +5,9 @@ disturbs another. The processes of one comparison take turns in short rounds: wh
 machine down for a while slows all of them. A peer whose numbers differ from ONNX Runtime's is
 reported as wrong, not timed. ``--before FOLDER`` adds an older checkout of weft as one more peer:
 what a change cost or gained, in the same run. Then single kernels beside the peaks of the machine
-(``kernels.py``), compile times and memory; one model on all of weft's targets (``field.py``), what
-RPC costs (``rpc.py``) and the runtimes of the browser (``benchmarks/web``), with sizes, which
-``--no-web`` leaves out.
+(``kernels.py``), networks with their channels last (``channels.py``), compile times and memory; one
+model on all of weft's targets (``field.py``), what RPC costs (``rpc.py``) and the runtimes of the
+browser (``benchmarks/web``), with sizes, which ``--no-web`` leaves out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rich.table import Table
 
 from .. import compile as compile_model
 from ..runtime.files import write_file
-from . import kernels, te_kernels
+from . import channels, kernels, te_kernels
 from .zoo import ARCHITECTURES, judge, random_model, shapes
 
 MODELS = ("resnet18", "resnet50", "mobilenet_v2", "mnist_cnn", "encoder")
@@ -240,10 +240,12 @@ def main(argv: list[str] | None = None) -> int:
             "activations at their peak: " + ", ".join(f"{k} {v:.1f} MiB" for k, v in memory.items())
         )
     if not args.no_kernels and "weft" in args.peers:
-        report["kernels"] = []
+        report["kernels"], report["channels"] = [], []
         for threads in args.threads:
             report["kernels"].append(kernels.measure(threads, max(1, args.rounds)))
             console.print(kernels.table(report["kernels"][-1]))
+            report["channels"].append(channels.measure(threads, max(1, args.rounds)))
+            console.print(channels.table(report["channels"][-1]))
         report["te"] = te_kernels.measure(max(1, args.rounds))
         console.print(te_kernels.table(report["te"]))
     if not args.no_web:
