@@ -24,6 +24,7 @@ from .attention import fuse_attention
 from .batchnorm import fold_batch_norm
 from .cse import eliminate_common
 from .dead import eliminate_dead
+from .dilate import dilate
 from .fold import fold_constants
 from .fuse import fuse
 from .half import report_half_losses
@@ -89,6 +90,7 @@ PASSES: tuple[GraphPass, ...] = (
     # between a convolution and its scale; a second round merges what that leaves.
     # Transposes go while those that only move axes of one element can be told from reshapes.
     _shared(fold_constants),
+    _shared(dilate),
     _shared(eliminate_dead),
     _shared(move_transposes),
     _shared(simplify),
