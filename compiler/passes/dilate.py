@@ -121,11 +121,12 @@ def _by_channel(r: Rewrite, n: Node, name: str) -> bool:
     op = get(n.op)
     if op.facts.carries is None or op.kind > Kind.BROADCAST or len(n.outputs) != 1:
         return False
-    if r.type(n.inputs[0]) != r.type(name) or len(n.inputs) > 2:
+    x, *others = n.inputs
+    if r.type(x) != r.type(name) or len(others) > 1:
         return False
-    if len(n.inputs) == 1:
+    if not others:
         return op.kind is Kind.ELEMENTWISE
-    value = r.const(n.inputs[1])
+    value = r.const(others[0])
     return value is not None and math.prod(value.shape[:-1]) == 1 and n.op in _STRETCHING
 
 
