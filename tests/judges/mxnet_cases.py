@@ -327,3 +327,7 @@ def _rest(S, x, y):
             ),
             anchors,
         )
+    yield "deformable_modulated", lambda: S.contrib.ModulatedDeformableConvolution(x, y, S.Variable("mask"), kernel=(3, 3), num_filter=3, pad=(1, 1), stride=(2, 2)), {"x": [1, 4, 7, 8], "y": [[1, 18, 4, 4], -1.5, 1.5, "float32"], "mask": between([1, 9, 4, 4], 0, 1)}
+    yield "cross_scores", lambda: S.contrib.interleaved_matmul_encdec_qk(x, y, heads=2), {"x": [3, 2, 8], "y": [5, 2, 16]}
+    yield "cross_values", lambda: S.contrib.interleaved_matmul_encdec_valatt(x, y, heads=2), {"x": [5, 2, 16], "y": [4, 3, 5]}
+    yield "scatter_nd", lambda: S.scatter_nd(x, S.Concat(y, S.broadcast_add(S.zeros((1, 4)), S.slice_axis(y, axis=0, begin=0, end=1)), dim=0), shape=(4, 5)), {"x": [4], "y": whole([1, 4], 0, 4)}

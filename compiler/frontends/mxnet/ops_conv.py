@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import images
+from ..deform import deform_conv
 from .context import MxContext
 from .table import Table, named
 
@@ -86,6 +87,21 @@ def _deconvolution(n: MxContext) -> str:
         groups=n.integer("num_group", 1),
     )
     return images.channels_last(n, y) if last else y
+
+
+def _deformable(n: MxContext) -> str:
+    """Inputs are image, offsets, a mask, weights, bias. (The first version, without a mask, reads
+    other pixels where an image ends.)"""
+    kernel = _kernel(n)
+    x, offsets, mask, weights, *bias = n.inputs
+    if n.typeof(weights).shape[2:] != kernel:
+        n.error(f"the kernel is {kernel}, the weights are {n.typeof(weights)}.")
+    pad = n.whole("pad", 2, 0)
+    return deform_conv(
+        n, x, offsets, weights, "" if n.flag("no_bias") or not bias else bias[0], mask,
+        n.integer("num_group", 1), n.integer("num_deformable_group", 1),
+        strides=n.whole("stride", 2, 1), dilations=n.whole("dilate", 2, 1), pads=(*pad, *pad),
+    )  # fmt: skip
 
 
 # --- pools ------------------------------------------------------------------------------------
@@ -272,6 +288,7 @@ CONVERTERS: Table = {
     "Deconvolution": _deconvolution,
     **named(_pooling, "Pooling", "Pooling_v1"),
     "UpSampling": _upsampling,
+    "_contrib_ModulatedDeformableConvolution": _deformable,
     "_contrib_AdaptiveAvgPooling2D": _adaptive_pool,
     "_contrib_BilinearResize2D": _bilinear_resize,
 }

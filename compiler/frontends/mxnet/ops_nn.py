@@ -143,6 +143,10 @@ def _batch_norm(n: MxContext) -> Sequence[str]:
     return [y if back is None else n.add("transpose", [y], perm=back)]
 
 
+def _batch_norm_relu(n: MxContext) -> Sequence[str]:
+    return [n.add("relu", [_batch_norm(n)[0]])]
+
+
 def _layer_norm(n: MxContext) -> Sequence[str]:
     if any(n.output_wanted(k) for k in range(1, n.n_outputs)):
         n.unsupported("the statistics of layer normalisation as outputs")
@@ -214,7 +218,7 @@ CONVERTERS: Table = {
     **named(
         _identity, "BlockGrad", "IdentityAttachKLSparseReg", "LinearRegressionOutput",
         "MAERegressionOutput", "MakeLoss", "SVMOutput", "_copy", "_identity_with_attr_like_rhs",
-        "identity", "make_loss", "stop_gradient", "_CrossDeviceCopy",
+        "_contrib_gradientmultiplier", "identity", "make_loss", "stop_gradient", "_CrossDeviceCopy",
     ),
     "Dropout": _dropout,
     "Embedding": _embedding,
@@ -226,6 +230,7 @@ CONVERTERS: Table = {
     "LayerNorm": _layer_norm,
     "LeakyReLU": _leaky_relu,
     "LogisticRegressionOutput": _logistic,
+    "_contrib_BatchNormWithReLU": _batch_norm_relu,
     "SoftmaxActivation": _softmax_activation,
     **named(_softmax_output, "Softmax", "SoftmaxOutput"),
     "hard_sigmoid": _hard_sigmoid,

@@ -275,6 +275,15 @@ def _gather_nd(n: MxContext) -> str:
     return n.add("gather_nd", [n.x, index])
 
 
+def _scatter_nd(n: MxContext) -> str:
+    """Updates, and coordinates as the first axis of the indices; zeros elsewhere."""
+    index = n.cast(n.inputs[1], "int32")
+    ndim = len(n.typeof(index).shape)
+    index = n.add("transpose", [index], perm=(*range(1, ndim), 0))
+    empty = _filled(n, n.integers("shape"), 0.0, str(n.typed().dtype))
+    return n.add("scatter_nd", [empty, index, n.x])
+
+
 def _one_hot(n: MxContext) -> str:
     depth, to = n.integer("depth"), n.text("dtype", "float32")
     if not 0 <= depth <= 1 << 24:
@@ -378,9 +387,10 @@ CONVERTERS: Table = {
     "gather_nd": _gather_nd,
     "one_hot": _one_hot,
     "ones_like": _alike(1.0),
-    "pick": _pick,
+    **named(_pick, "choose_element_0index", "pick"),
     "repeat": _repeat,
     "reshape_like": _reshape_like,
+    "scatter_nd": _scatter_nd,
     "shape_array": _shape_array,
     "size_array": _size_array,
     "slice_axis": _slice_axis,

@@ -145,31 +145,47 @@ def _div_sqrt_dim(n: MxContext) -> str:
     return n.add("div", [n.x, n.like(math.sqrt(n.shape[-1]))])
 
 
-def _heads(n: MxContext, parts: int) -> list[str]:
-    """Data [steps, batch, heads * parts * depth] as that many of [batch * heads, steps, depth]."""
-    steps, batch, wide = n.shape
+def _heads(n: MxContext, parts: int, i: int = 0) -> list[str]:
+    """Input ``i``, [steps, batch, heads * parts * depth], as so many of [batch * heads, steps,
+    depth]."""
+    steps, batch, wide = n.typed(i).shape
     heads = n.integer("heads")
     if heads < 1 or wide % (heads * parts):
         n.error(f"{wide} features do not divide into {parts} parts of {heads} heads.")
     depth = wide // heads // parts
-    split = n.reshape(n.x, (steps, batch * heads, parts, depth))
+    split = n.reshape(n.inputs[i], (steps, batch * heads, parts, depth))
     split = n.add("transpose", [split], perm=(2, 1, 0, 3))
     return [n.reshape(n.part(split, 0, k, 1), (batch * heads, steps, depth)) for k in range(parts)]
 
 
-def _self_scores(n: MxContext) -> str:
-    queries, keys, _ = _heads(n, 3)
+def _scores(n: MxContext, queries: str, keys: str) -> str:
     depth = n.typeof(queries).shape[-1]
     scaled = n.add("mul", [queries, n.like(1 / math.sqrt(depth))])
     return n.add("matmul", [scaled, n.add("transpose", [keys], perm=(0, 2, 1))])
 
 
+def _weighted(n: MxContext, values: str) -> str:
+    """By the weights [batch * heads, queries, keys] of input 1, as [queries, batch, features]."""
+    y = n.add("transpose", [n.add("matmul", [n.inputs[1], values])], perm=(1, 0, 2))
+    steps, rows, depth = n.typeof(y).shape
+    batch = n.shape[1]
+    return n.reshape(y, (steps, batch, rows // batch * depth))
+
+
+def _self_scores(n: MxContext) -> str:
+    return _scores(n, *_heads(n, 3)[:2])
+
+
 def _self_values(n: MxContext) -> str:
-    *_, values = _heads(n, 3)
-    steps, batch, wide = n.shape
-    y = n.add("matmul", [n.inputs[1], values])
-    y = n.add("transpose", [y], perm=(1, 0, 2))
-    return n.reshape(y, (steps, batch, wide // 3))
+    return _weighted(n, _heads(n, 3)[2])
+
+
+def _cross_scores(n: MxContext) -> str:
+    return _scores(n, _heads(n, 1)[0], _heads(n, 2, 1)[0])
+
+
+def _cross_values(n: MxContext) -> str:
+    return _weighted(n, _heads(n, 2)[1])
 
 
 # --- others -----------------------------------------------------------------------------------
@@ -202,6 +218,8 @@ CONVERTERS: Table = {
     "_contrib_ROIAlign": _roi_align,
     "_contrib_box_iou": _box_iou,
     "_contrib_div_sqrt_dim": _div_sqrt_dim,
+    "_contrib_interleaved_matmul_encdec_qk": _cross_scores,
+    "_contrib_interleaved_matmul_encdec_valatt": _cross_values,
     "_contrib_interleaved_matmul_selfatt_qk": _self_scores,
     "_contrib_interleaved_matmul_selfatt_valatt": _self_values,
     "diag": _diagonal,

@@ -8,6 +8,7 @@ import numpy as np
 
 from ....runtime.dtype import dtype_of
 from ...types import TensorType
+from ..deform import deform_conv
 from .context import Converter, NodeContext
 
 
@@ -85,30 +86,13 @@ def convolution(n: NodeContext) -> str:
 
 def _deform_conv(n: NodeContext) -> str:
     """Inputs are image, weights, offsets, bias and mask; the last two may be absent."""
-    x, w = required(n, 0), required(n, 1)
-    if len(x.shape) != 4 or len(w.shape) != 4:
-        n.unsupported(f"data {x} and weights {w}; images are supported")
-    groups, kernel = n.attr("group", 1), _kernel(n, w.shape[2:])
-    if groups < 1 or w.shape[1] * groups != x.shape[1] or w.shape[0] % groups:
-        n.error(f"weights {w} in {groups} groups do not fit {x}.")
-    columns = n.add(
-        "deform_columns",
-        [n.inputs[0], n.inputs[2], *_optional(n, 4)],
-        kernel=kernel,
-        strides=_list(n, "strides", 2, 1),
-        dilations=_list(n, "dilations", 2, 1),
-        pads=_list(n, "pads", 4, 0),
-        groups=n.attr("offset_group", 1),
-    )
-    *_, tall, broad = n.typeof(columns).shape
-    depth = w.shape[1] * kernel[0] * kernel[1]
-    columns = n.add("reshape", [columns], shape=(x.shape[0], groups, depth, tall * broad))
-    weights = n.add("reshape", [n.inputs[1]], shape=(groups, w.shape[0] // groups, depth))
-    y = n.add("matmul", [weights, columns])
-    y = n.add("reshape", [y], shape=(x.shape[0], w.shape[0], tall, broad))
-    if not n.input(3):
-        return y
-    return n.add("add", [y, n.add("reshape", [n.input(3)], shape=(w.shape[0], 1, 1))])
+    _kernel(n, required(n, 1).shape[2:])
+    x, weights, offsets = n.inputs[:3]
+    return deform_conv(
+        n, x, offsets, weights, n.input(3), n.input(4), n.attr("group", 1),
+        strides=_list(n, "strides", 2, 1), dilations=_list(n, "dilations", 2, 1),
+        pads=_list(n, "pads", 4, 0), groups_of_offsets=n.attr("offset_group", 1),
+    )  # fmt: skip
 
 
 def _shifted(n: NodeContext, i: int, zero: int, axis: int) -> str:
