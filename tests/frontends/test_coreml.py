@@ -5,8 +5,10 @@ import json
 import shutil
 import warnings
 
+import numpy as np
 import pytest
 import weft
+from support.coreml_answers import arrays, check, computed, network, package
 from support.parity import near
 from weft.benchmarks.zoo import packages, real, uses
 from weft.compiler.frontends import inspect
@@ -103,3 +105,33 @@ def test_damaged_weights_are_told(pitch):
     (pitch / WEIGHTS).write_bytes(data[: len(data) // 2])
     with pytest.raises(ModelError, match="truncated"):
         weft.load(pitch)
+
+
+@pytest.mark.parametrize(
+    ("case", "target"),
+    [("while_loop", "llvm"), ("network, palette", "llvm"), ("classifier of images", "wasm")],
+)
+def test_programs_compile(case, target, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exe = weft.compile(package(case, tmp_path), target=target)
+    check(exe.run(arrays(case, "in")), arrays(case, "out"))
+
+
+def test_labels_of_a_classifier(tmp_path):
+    with pytest.warns(UserWarning, match="is of strings"):
+        exe = weft.compile(package("classifier of images", tmp_path))
+    names = tuple(f"class {k}" for k in range(10))
+    assert dict(exe.labels) == {"classLabel": names, "classLabel_probs": names}
+    assert str(exe.inputs["image"]) == "image: uint8[1, 3, 16, 12]"
+
+
+def test_a_network_of_five_axes_takes_a_sequence():
+    x = arrays("layer unary exp", "in")["x"]
+    assert weft.load(network("unary exp")).types["x"].shape == x.shape
+    flat = network("activation RELU")
+    assert weft.load(flat).types["x"].shape == (3, 4, 5)
+    graph, ours = computed(
+        flat, {"x": np.ones((2, 7, 3, 4, 5), np.float32)}, {"x": (2, 7, 3, 4, 5)}
+    )
+    assert graph.types["y"].shape == ours["y"].shape == (2, 7, 3, 4, 5)

@@ -86,6 +86,48 @@ case("rnn", lambda x: mb.rnn(
     x=x, initial_h=H0, weight_ih=WI["i"], weight_hh=WH["i"], bias=WO["i"], direction="reverse",
     activation="relu"), {"x": SEQ}, rnn_of)  # fmt: skip
 
+# --- branches and loops -----------------------------------------------------------------------
+
+
+def branched(x):
+    positive = mb.greater(x=mb.reduce_sum(x=x), y=0.0)
+    return mb.cond(
+        pred=positive,
+        _true_fn=lambda: mb.mul(x=x, y=2.0),
+        _false_fn=lambda: mb.add(x=x, y=1.0),
+    )
+
+
+def looped(x):
+    """Doubles, and counts, until the sum is above a limit."""
+    return mb.while_loop(
+        _cond=lambda a, k: mb.less(x=mb.reduce_sum(x=a), y=100.0),
+        _body=lambda a, k: (mb.add(x=a, y=mb.square(x=x)), mb.add(x=k, y=1)),
+        loop_vars=(x, np.int32(0)),
+    )
+
+
+def counted(x):
+    """As often as a constant says: three times."""
+    return mb.while_loop(
+        _cond=lambda a, k: mb.less(x=k, y=3),
+        _body=lambda a, k: (mb.mul(x=a, y=x), mb.add(x=k, y=1)),
+        loop_vars=(x, np.int32(0)),
+    )[0]
+
+
+def sums(x):
+    a, k = x.astype(np.float64), 0
+    while a.sum() < 100:
+        a, k = a + x**2, k + 1
+    return [a, np.int32(k)]
+
+
+case("cond that is true", branched, {"x": abs(X)}, lambda x: x * 2, own=False)
+case("cond that is false", branched, {"x": -abs(X)}, lambda x: x + 1, own=False)
+case("while_loop", looped, {"x": abs(X)}, sums, own=False)
+case("while_loop that counts", counted, {"x": X}, lambda x: x**4, own=False)
+
 # --- weights ----------------------------------------------------------------------------------
 
 BYTES = np.random.default_rng(1).integers(0, 256, (5, 4)).astype(np.uint8)

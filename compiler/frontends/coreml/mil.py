@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     mil_conv,
+    mil_flow,
     mil_gather,
     mil_image,
     mil_math,
@@ -25,6 +26,7 @@ def _classify(n: MilContext) -> list[str]:
 
 CONVERTERS: dict[str, MilConverter] = {
     **mil_conv.CONVERTERS,
+    **mil_flow.CONVERTERS,
     **mil_gather.CONVERTERS,
     **mil_image.CONVERTERS,
     **mil_math.CONVERTERS,

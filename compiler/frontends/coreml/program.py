@@ -5,9 +5,10 @@ An operation has named arguments, each a list of values or of literals. A node's
 - ``args``: the argument's name to the positions of its values among the node's inputs,
 - ``texts``: the argument's name to its string, or a tuple of strings,
 - ``types``: the ``ValueType`` of each output,
-- ``blocks``: graphs inside of the operation, as :class:`FileModel`.
+- ``block0``, ``block1``: graphs inside of the operation, as :class:`FileModel`. What they read of
+  their surroundings are inputs of the node, behind its arguments, and of both graphs.
 
-float16 is held as float32: see ``docs/FORMATS.md``.
+float16 is held as float32: see ``docs/LIMITS.md``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ....runtime.dtype import FLOAT16
+from ....runtime.dtype import FLOAT16, FLOAT32
 from ....runtime.errors import InputError, ModelError, UnsupportedError
 from ..model import FileModel, FileNode
 from ..signature import SymbolicType
@@ -122,8 +123,37 @@ class _Blocks:
             "types": [o.type for o in op.outputs],
         }
         if op.blocks:
-            attrs["blocks"] = [self._inner(b, renamed, depth + 1) for b in op.blocks]
+            own = [self._block_inputs(b) for b in op.blocks]
+            parts = [
+                self.block(b, {k: v for k, v in renamed.items() if k not in mine}, depth + 1)
+                for b, mine in zip(op.blocks, own)
+            ]
+            around = list(dict.fromkeys(
+                name for part, mine in zip(parts, own) for name in self._read(*part, mine)
+            ))  # fmt: skip
+            inputs += around
+            for k, (mine, (nodes, results)) in enumerate(zip(own, parts)):
+                unknown = SymbolicType(FLOAT32, None)
+                attrs[f"block{k}"] = FileModel(
+                    "", self.file, f"{name}, block {k}", dict.fromkeys([*mine, *around], unknown),
+                    {str(n): o for n, o in enumerate(results)}, nodes,
+                    Stored(self.values, self.constants),
+                )  # fmt: skip
         return FileNode(op.type, name, tuple(inputs), tuple(outputs), attrs)
+
+    def _block_inputs(self, block: Any) -> list[str]:
+        names = [i.name for i in block.inputs]
+        if len(set(names)) < len(names):
+            raise ModelError("a block has two inputs of one name.", where=self.file)
+        return names
+
+    def _read(
+        self, nodes: Sequence[FileNode], outputs: Sequence[str], own: Sequence[str]
+    ) -> list[str]:
+        """The values around a block that it reads."""
+        made = {*own, *(o for n in nodes for o in n.outputs), *self.constants}
+        read = [*(i for n in nodes for i in n.inputs), *outputs]
+        return [name for name in dict.fromkeys(read) if name not in made]
 
     @staticmethod
     def _argument(
@@ -169,16 +199,6 @@ class _Blocks:
             self.texts[name] = text
         else:
             self.constants[name] = op.attributes["val"]
-
-    def _inner(self, block: Any, renamed: Mapping[str, str], depth: int) -> FileModel:
-        """A block inside of an operation; it reads values around it by their names."""
-        own = {i.name for i in block.inputs}
-        nodes, outputs = self.block(
-            block, {k: v for k, v in renamed.items() if k not in own}, depth
-        )
-        inputs = {i.name: _signature(i, f"{self.file}, input {i.name!r}") for i in block.inputs}
-        named = {f"{k}": o for k, o in enumerate(outputs)}
-        return FileModel("", self.file, "block", inputs, named, nodes, {})
 
 
 def _signature(value: Any, where: str) -> SymbolicType:
