@@ -181,6 +181,12 @@ def _quantised() -> list[Case]:
         *(Case(f"int8_{op.lower()}", op, (X((60,), "int8", q=(0.05, 3)),
                X((60,), "int8", q=(0.05, 3))), (Y("int8", (0.05, 3)),))
           for op in ("MAXIMUM", "MINIMUM")),
+        *(Case(f"int16_softmax_{k}", "SOFTMAX", (X((4, n), "int16", q=(s, 0)),),
+               (Y("int16", (1 / 32768, 0)),), "Softmax", {"beta": b})
+          for k, (n, s, b) in enumerate(((9, 1e-4, 1.0), (200, 5e-5, 1.0), (33, 2e-4, 0.7)))),
+        *(Case(f"{d}_softmax_many", "SOFTMAX", (X((4, 90), d, q=(0.03, z)),),
+               (Y(d, (1 / 256, -128 if d == "int8" else 0)),), "Softmax", {"beta": 1.0})
+          for d, z in (("int8", 3), ("uint8", 99))),
         *(Case(f"{d}_resize_{corners}_{half}_{size[0]}", "RESIZE_BILINEAR",
                (X((1, 4, 5, 3), d, q=(0.05, z)), K(size)), (Y(d, (0.05, z)),), "ResizeBilinear",
                {"alignCorners": corners, "halfPixelCenters": half})

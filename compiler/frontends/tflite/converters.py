@@ -11,6 +11,7 @@ from . import (
     ops_quantised,
     ops_recurrent,
     ops_shape,
+    ops_softmax,
 )
 from .context import Converter
 from .quantised import for_all
@@ -25,7 +26,12 @@ CONVERTERS: dict[str, Converter] = for_all(
         **ops_shape.CONVERTERS,
         **ops_quantised.REAL,
     },
-    {**ops_fixed.CONVERTERS, **ops_quantised.CONVERTERS, **ops_recurrent.QUANTISED},
+    {
+        **ops_fixed.CONVERTERS,
+        **ops_quantised.CONVERTERS,
+        **ops_recurrent.QUANTISED,
+        **ops_softmax.CONVERTERS,
+    },
 )
 
 # Those that take tensors of which only data knows the size: they read no extents.
