@@ -7,7 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ class Case:
     part: tuple[int, int, int, int] | None = None
     low: float = 0.0
     high: float = 1.0
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    known: tuple[str, ...] = ()  # inputs that weft is given when it compiles
 
     @property
     def path(self) -> Path:
@@ -68,6 +68,17 @@ class Case:
             x = x.mean(axis=2, keepdims=True, dtype=np.float32)
         x = x * np.float32(self.high - self.low) + np.float32(self.low)
         return {name: x[None].astype(dtype)}
+
+
+@dataclass(frozen=True)
+class Sentence(Case):
+    """A model of sentences: pieces of words as numbers, and the place of each in a sentence."""
+
+    def noise(self) -> dict[str, np.ndarray]:
+        (count,), kind = self.inputs["values"]
+        rows = [[0, k] for k in range(count - 4)] + [[1, k] for k in range(4)]
+        pieces = np.random.default_rng(17).integers(0, int(self.high), count)
+        return {"indices": np.array(rows, np.int64), "values": pieces.astype(kind)}
 
 
 def sampled(a: np.ndarray) -> np.ndarray:
@@ -111,6 +122,31 @@ TFJS = (
         ("tower_0/wh", "tower_0/keypoints", "tower_0/detections"), input="tower_0/images",
         photo=FACE,
     ),
+    _image("tfjs-blazeface", "tfjs-blazeface/model.json", (1, 128, 128, 3), ("Identity",),
+           photo=FACE, low=-1.0),
+    _image("tfjs-facemesh", "tfjs-facemesh/model.json", (1, 192, 192, 3),
+           ("Identity_1", "Identity_2", "Identity"), input="input_1", **_FRONT),
+    _image("nsfw-mid", "nsfw-mid/model.min.js", (1, 224, 224, 3), ("Identity",), photo=FACE),
+    _image("coco-ssd", "coco-ssd/model.json", (1, 300, 300, 3),
+           ("Postprocessor/Slice", "Postprocessor/ExpandDims_1"), "uint8", "image_tensor",
+           photo=FACE, high=255.0),
+    _image("deeplab", "deeplab/model.json", (1, 193, 257, 3), ("SemanticPredictions",), "uint8",
+           "ImageTensor", photo=FACE, high=255.0),
+    _image("handtrack", "human/handtrack.json", (1, 320, 320, 3),
+           tuple(f"Identity_{k}" for k in (2, 4, 6, 1, 3, 5)), "uint8", "input_tensor",
+           photo=FACE, high=255.0),
+    Sentence(
+        "use-lite", "use-lite/model.json", {"indices": ((9, 2), "int64"), "values": ((9,), "int64")},
+        ("module_apply_default/Encoder_en/hidden_layers/l2_normalize",), high=7999.0, known=("indices",),
+    ),
+)  # fmt: skip
+
+
+SAVED = (
+    Case("kws", str(TESTS / "data" / "mlcommons-tiny" / "kws_ref_model"),
+         {"input_1": ((1, 49, 10, 1), "float32")}, ("dense",), low=-10.0, high=10.0),
+    Case("basic-pitch", "nmp-saved-model", {"input_2": ((1, 43844, 1), "float32")},
+         ("contour", "note", "onset"), low=-1.0),
 )  # fmt: skip
 
 
@@ -149,4 +185,4 @@ def javascript_object(text: str) -> str:
     return text.replace(":!0", ":true").replace(":!1", ":false")
 
 
-__all__ = ["FACE", "FETCHED", "SAMPLES", "TFJS", "Case", "javascript_object", "sampled"]
+__all__ = ["FACE", "FETCHED", "SAMPLES", "SAVED", "TFJS", "Case", "javascript_object", "sampled"]

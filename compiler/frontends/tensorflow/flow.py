@@ -235,10 +235,14 @@ def branched(
     """``nodes``, which are no loops' any more, with an ``If`` for each Merge."""
     if not any(n.op in _MERGE or n.op in _SWITCH for n in nodes):
         return list(nodes)
-    graph = _Graph({n.name: n for n in ordered(nodes, where)}, where)
+    graph = _Graph({n.name: n for n in _waited(nodes, controls, where)}, where)
     graph.index()
     guards: dict[str, frozenset[Guard]] = {}  # of values; and of nodes, by "^name"
     for n in list(graph.nodes.values()):
+        for i in n.inputs:
+            if i not in guards and i in controls:  # a constant, which only waits
+                waits = [guards.get(f"^{c}", frozenset()) for c in controls[i]]
+                guards[i] = frozenset().union(*waits)
         read = [guards.get(i, frozenset()) for i in n.inputs]
         waits = [guards.get(f"^{c}", frozenset()) for c in controls.get(n.name, ())]
         mine = frozenset().union(*read, *waits)
@@ -260,6 +264,22 @@ def branched(
         for n in loose for k, o in enumerate(n.outputs)
     ]  # fmt: skip
     return ordered([*kept, *passed], where)
+
+
+def _waited(
+    nodes: Sequence[FileNode], controls: Mapping[str, Sequence[str]], where: str
+) -> list[FileNode]:
+    """``nodes`` so that each comes after those that it, or a constant that it reads, waits for."""
+    by_name = {n.name: n for n in nodes}
+    first = {n.name: _first(n) for n in nodes}
+    made = {o for n in nodes for o in n.outputs}
+    waiting = []
+    for n in nodes:
+        names = [*controls.get(n.name, ())]
+        names += [c for i in n.inputs if i not in made for c in controls.get(i, ())]
+        more = (first[c] for c in names if first.get(c))
+        waiting.append(FileNode(n.op, n.name, (*n.inputs, *more), n.outputs))
+    return [by_name[n.name] for n in ordered(waiting, where)]
 
 
 def _predicate(graph: _Graph, value: str) -> str:

@@ -170,6 +170,7 @@ class Library:
         for n in raws:
             if n.name in given:
                 continue
+            controls[n.name] = [i[1:] for i in n.inputs if i.startswith("^")]
             dtype = n.attrs.get("dtype")
             if n.op == "Const" and isinstance(dtype, TypeCode) and dtype.code != STRING:
                 constants.add(n.name, self.constant(n))
@@ -182,7 +183,6 @@ class Library:
                 attrs["f"] = self.function(n.op, where)
             op = "PartitionedCall" if n.op in self.functions else n.op
             made.append(FileNode(op, n.name, inputs[n.name], outputs, attrs))
-            controls[n.name] = [i[1:] for i in n.inputs if i.startswith("^")]
         if any(n.op in FLOW for n in made):
             made = structured(made, controls, where)
         return made

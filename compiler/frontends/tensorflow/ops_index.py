@@ -182,11 +182,12 @@ def _segments(kind: str, counted: bool) -> Converter:
             start = np.finfo(dtype.numpy).min if how == "max" else np.finfo(dtype.numpy).max
         else:
             start = dtype.min if how == "max" else dtype.max
-        if kind in ("Max", "Min") and not counted:
-            start = 0 if not n.is_const(1) else start
         blank = n.add("expand", [n.like(start, x)], shape=(count + 1, *rest))
         y = n.add("scatter_nd", [blank, at, flat], reduction=how, wrap=False)
         y = cut(n, y, 0, 0, count)
+        if kind in ("Max", "Min") and not counted:
+            some = np.isin(np.arange(count), n.array(1)).reshape(count, *(1,) * len(rest))
+            y = n.add("where", [n.constant(some), y, n.like(0, y)])
         if kind != "Mean":
             return y
         ones = n.add("expand", [n.like(1, x)], shape=(n.tensor_type(1).size,))

@@ -1,0 +1,63 @@
+"""Operators of TensorFlow, one small graph each, and SavedModels, against TensorFlow's answers."""
+
+import numpy as np
+import pytest
+import weft
+from support import tf_models
+from support.evaluated import evaluated
+from weft.benchmarks.zoo import packages
+from weft.runtime.errors import InputError
+
+ANSWERS = tf_models.TESTS / "frontends" / "answers" / "tensorflow_graph"
+KEPT = np.load(ANSWERS / "operators.npz")
+LABELS = sorted({k.split("/")[0] for k in KEPT.files})
+
+
+def parts(label, what):
+    """What the judge keeps of a case, by what follows its label."""
+    start = f"{label}/{what}/"
+    return {k.removeprefix(start): KEPT[k] for k in KEPT.files if k.startswith(start)}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_operators(label):
+    inputs, want = parts(label, "in"), parts(label, "out")
+    data = KEPT[f"{label}/graph"].tobytes()
+    graph = weft.load(data, outputs=[f"out{k}" for k in range(len(want))])
+    results = evaluated(graph, inputs)
+    assert len(results) == len(want)
+    for k, a in enumerate(results):
+        b = want[str(k)]
+        assert a.shape == b.shape and a.dtype == b.dtype, (a.shape, a.dtype, b.shape, b.dtype)
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", tf_models.SAVED, ids=lambda c: c.name)
+def test_trained_saved_models(case):
+    if not case.file.startswith("/"):
+        packages.path(case.file)
+    shapes = {name: shape for name, (shape, _) in case.inputs.items()}
+    graph = weft.load(case.path, shapes)
+    found = dict(zip(graph.outputs, evaluated(graph, case.noise())))
+    answers = np.load(ANSWERS / f"{case.name}.npz")
+    for k, name in enumerate(case.outputs):
+        want = answers[f"noise_{k}"].astype(np.float64)
+        assert list(found[name].shape) == answers[f"noise_{k}_shape"].tolist()
+        assert found[name].argmax() == answers[f"noise_{k}_top"]
+        off = np.abs(tf_models.sampled(found[name]) - want).max() / np.abs(want).max()
+        assert off <= 1e-4, f"{name}: {off:.2e}"
+
+
+def test_signatures_variables_and_functions():
+    answers = np.load(ANSWERS / "small.npz")
+    x = answers["x"]
+    for folder, signature, prefix in (
+        ("two", None, "two"), ("two", "once", "once"), ("one", None, "one"),
+    ):  # fmt: skip
+        graph = weft.load(ANSWERS / folder, {"x": x.shape}, signature=signature)
+        want = {k.split("/")[1]: answers[k] for k in answers.files if k.startswith(f"{prefix}/")}
+        assert set(graph.outputs) == set(want)
+        for name, a in zip(graph.outputs, evaluated(graph, {"x": x})):
+            np.testing.assert_allclose(a, want[name], rtol=1e-5, atol=1e-6)
+    with pytest.raises(InputError, match="no signature 'other'"):
+        weft.load(ANSWERS / "two", signature="other")
