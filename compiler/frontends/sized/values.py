@@ -140,13 +140,19 @@ class Values:
         value, node = self._emitter.builder.constants.get(name), self._maker(name)
         if value is not None:
             return bool(value.reshape(-1)[index])
-        if node is None or node.op not in ("equal", "not_equal") or depth > _DEPTH:
+        if node is None or node.op not in _COMPARISONS or depth > _DEPTH:
             return None
         types, size = self._emitter.builder.types, self._emitter.builder.types[name].size
         if any(types[i].size not in (1, size) or not types[i].dtype.is_int for i in node.inputs):
             return None
         sides = [(i, index if types[i].size == size else 0) for i in node.inputs]
         a, b = (self._interval(*side, depth + 1) for side in sides)
+        if node.op in ("less", "greater_or_equal"):
+            found = True if a[1] < b[0] else False if a[0] >= b[1] else None
+            return found if node.op == "less" or found is None else not found
+        if node.op in ("greater", "less_or_equal"):
+            found = True if a[0] > b[1] else False if a[1] <= b[0] else None
+            return found if node.op == "greater" or found is None else not found
         if a[0] == a[1] == b[0] == b[1]:
             return node.op == "equal"
         return node.op != "equal" if a[1] < b[0] or b[1] < a[0] else None
@@ -229,6 +235,10 @@ class Values:
             found = _union([of(1), of(2)])
         return found
 
+
+_COMPARISONS = frozenset(
+    {"equal", "not_equal", "less", "less_or_equal", "greater", "greater_or_equal"}
+)
 
 # Operators whose results are elements of their first input (of all, for concat).
 _PARTS = frozenset(

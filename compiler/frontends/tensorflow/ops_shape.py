@@ -196,12 +196,22 @@ def _slice_computed(n: TFContext) -> str:
         elif b.value is not None and c.value is not None:
             end = known(b.value + c.value)
         elif b.value == 0:
-            end = c
+            end = _to_the_end(n, c)
         else:
             n.unsupported("a slice whose begin and size only data knows")
         if b.value != 0 or end.value is None or end.value < shape[axis]:
             x = arguments.cut(n.sizing, x, axis, b, end, 1)
     return x
+
+
+def _to_the_end(n: TFContext, size: Number) -> Number:
+    """Where a slice from 0 on ends: a size of -1 is all that is there."""
+    if size.range[0] >= 0:
+        return size
+    s, number = n.sizing, n.sizing.of_element(size.element, 0).size
+    least = s.add("less", [number, s.constant(0)])
+    end = s.add("where", [least, s.constant(arguments.FAR), number])
+    return arguments.numbers(s, end)[0]
 
 
 def _masks(n: TFContext) -> Masks:
