@@ -132,8 +132,8 @@ TFJS = (
            photo=FACE, high=255.0),
     _image("deeplab", "deeplab/model.json", (1, 193, 257, 3), ("SemanticPredictions",), "uint8",
            "ImageTensor", photo=FACE, high=255.0),
-    # Two boxes of the photograph are as likely as each other but for the last bit; and TensorFlow.js
-    # says that none was found (Identity_5), whatever it lists.
+    # Two boxes of the photograph are as likely as each other but for the last bit; and
+    # TensorFlow.js says that none was found (Identity_5), whatever it lists.
     _image("handtrack", "human/handtrack.json", (1, 320, 320, 3),
            tuple(f"Identity_{k}" for k in (2, 4, 6, 1, 3)), "uint8", "input_tensor", high=255.0),
 )  # fmt: skip

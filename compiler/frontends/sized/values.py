@@ -147,15 +147,7 @@ class Values:
             return None
         sides = [(i, index if types[i].size == size else 0) for i in node.inputs]
         a, b = (self._interval(*side, depth + 1) for side in sides)
-        if node.op in ("less", "greater_or_equal"):
-            found = True if a[1] < b[0] else False if a[0] >= b[1] else None
-            return found if node.op == "less" or found is None else not found
-        if node.op in ("greater", "less_or_equal"):
-            found = True if a[0] > b[1] else False if a[1] <= b[0] else None
-            return found if node.op == "greater" or found is None else not found
-        if a[0] == a[1] == b[0] == b[1]:
-            return node.op == "equal"
-        return node.op != "equal" if a[1] < b[0] or b[1] < a[0] else None
+        return _compared(node.op, a, b)
 
     def _combined(self, node: Node, index: int, depth: int) -> Element | None:
         types = self._emitter.builder.types
@@ -245,6 +237,19 @@ _PARTS = frozenset(
     {"reduce_max", "reduce_min", "gather", "gather_elements", "gather_nd", "slice", "concat",
      "transpose", "expand", "tile", "reshape", "identity"}
 )  # fmt: skip
+
+
+def _compared(op: str, a: Interval, b: Interval) -> bool | None:
+    """Whether a comparison of two numbers holds; None where that is not known."""
+    if op in ("greater", "less_or_equal"):
+        a, b = b, a
+    less = True if a[1] < b[0] else False if a[0] >= b[1] else None
+    if op in ("less", "greater"):
+        return less
+    if op in ("less_or_equal", "greater_or_equal"):
+        return None if less is None else not less
+    same = True if a[0] == a[1] == b[0] == b[1] else False if a[1] < b[0] or b[1] < a[0] else None
+    return same if op == "equal" or same is None else not same
 
 
 def _both(a: Interval, b: Interval) -> Interval:
