@@ -20,7 +20,8 @@ from ..types import TensorType
 from .assign import Table, minimise
 
 ORDERS = 6  # of a node or a tensor that are compared
-RESHAPED = 1.0  # the cost, in bytes, where only axes of one element change places
+RESHAPED = 1 / 1024  # the cost, in bytes, where only axes of one element change places
+LATE = 1 / 2048  # in front of what could be computed with the convolution before it: better behind
 _NEVER = 1e18  # more than all tensors have bytes
 
 
@@ -61,6 +62,11 @@ class Plan:
             for at, i in enumerate(n.inputs):
                 if i:
                     self.readers.setdefault(self.reading(i).root, []).append((k, at))
+        self.images: set[str] = set()  # what convolutions make, and what becomes of it in place
+        for n in self.nodes:
+            roots = [self.reading(i).root for i in n.inputs if i]
+            if _makes_images(n) or (self._in_place(n) and not self.images.isdisjoint(roots)):
+                self.images.update(filter(None, n.outputs))
         self.ways = [[self._as_it_is(n)] for n in self.nodes]
         self._spread()
 
@@ -68,6 +74,11 @@ class Plan:
         """``name`` as its root."""
         known = self.origin.get(name)
         return known or Reading(name, tuple(range(len(self.graph.types[name].shape))))
+
+    @staticmethod
+    def _in_place(n: Node) -> bool:
+        """Whether ``n`` might be computed with what makes its operand."""
+        return get(n.op).kind <= Kind.BROADCAST
 
     def _is_transpose(self, n: Node) -> bool:
         if n.op != "transpose":
@@ -190,7 +201,8 @@ class Plan:
         wanted = [(None, [order]) for r, order in self.outputs if r == root]
         wanted += [(k, [w.reads[at] or () for w in self.ways[k]]) for k, at in self.readers[root]]
         for k, orders in wanted:
-            cost = np.array([[RESHAPED * (m != o) for o in orders] for m in made])
+            late = LATE * (k is not None and self._is_early(root, self.nodes[k]))
+            cost = np.array([[(RESHAPED + late) * (m != o) for o in orders] for m in made])
             tables.append(_table((maker, k), cost, sizes))
         for long in dict.fromkeys(long_axes(t, o) for _, orders in wanted for o in orders):
             cost = np.array([float(t.nbytes) * (long_axes(t, m) != long) for m in made])
@@ -211,17 +223,25 @@ class Plan:
                 tables.append(_table((maker, paid), np.outer(cost, [0, 1]), sizes))
                 tables += [_table((k, paid), np.outer(a, [_NEVER, 0]), sizes) for k, a in asks]
 
+    def _is_early(self, root: str, n: Node) -> bool:
+        """Whether a transpose of ``root`` in front of ``n`` keeps it from the convolution."""
+        return root in self.images and self._in_place(n)
+
     def cost(self, chosen: dict[int, int]) -> float:
         """What a choice costs in all, in bytes; nodes that it lacks are as they were."""
         made: dict[str, Order] = {}
+        total = 0.0
         wanted = dict.fromkeys(self.outputs)
         for k, n in enumerate(self.nodes):
             way = self.ways[k][chosen.get(k, 0)]
             made.update(zip(n.outputs, way.makes))
             for i, order in zip(n.inputs, way.reads):
                 if order is not None:
-                    wanted[Reading(self.reading(i).root, order)] = None
-        total, known = 0.0, set[Any]()
+                    root = self.reading(i).root
+                    wanted[Reading(root, order)] = None
+                    late = order != made.get(root, self.plain(root)) and self._is_early(root, n)
+                    total += LATE * late
+        known = set[Any]()
         for root, order in wanted:
             own = made.get(root, self.plain(root))
             if root in self.graph.constants or own == order:
@@ -239,6 +259,11 @@ def _table(
     """``cost`` over ``scope``, without the axes (of one element) of what is no variable."""
     keep = tuple(v for v in scope if v in sizes)
     return keep, cost.reshape([sizes[v] for v in keep])
+
+
+def _makes_images(n: Node) -> bool:
+    c = get(n.op).facts.contraction
+    return c is not None and c.has_images
 
 
 def _carried(graph: Graph, n: Node) -> Carried | None:

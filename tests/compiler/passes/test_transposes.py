@@ -203,6 +203,16 @@ def test_the_smaller_tensor_is_transposed():
     check_same(before, after)
 
 
+def test_what_follows_a_convolution_stays_with_it():
+    """A bias in front of the transpose becomes one of the convolution, at no more bytes."""
+    b = image(1, 4, 6, 6)
+    y = one(b, "conv", "x", random(b, 8, 4, 1, 1))
+    y = one(b, "add", one(b, "transpose", y, perm=LAST), random(b, 8))
+    before, after = simplified(b, one(b, "reshape", one(b, "relu", y), shape=(1, 36, 8)))
+    assert [n.op for n in after.nodes] == ["conv", "add", "relu", "transpose", "reshape"]
+    check_same(before, after)
+
+
 def test_a_graph_without_gain_stays_the_same_object():
     b = image(2, 3, 4, 5)
     y = one(b, "transpose", one(b, "relu", "x"), perm=LAST)
