@@ -1,6 +1,9 @@
 """Trained networks of Keras 2 against what Keras 3.15.1 says of them (``tests/judges``)."""
 
+import io
 import json
+import types
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -15,7 +18,8 @@ from weft.compiler.frontends.keras.importer import describe
 from weft.runtime.errors import ModelError, UnsupportedError
 
 HERE = Path(__file__).parent
-ANSWERS = np.load(HERE / "answers" / "tensorflow" / "keras_trained.npz")
+KEPT = HERE / "answers" / "tensorflow"
+ANSWERS = np.load(KEPT / "keras_trained.npz")
 RESNET = HERE.parent / "data" / "keras" / "pretrainedResnet.h5"
 
 
@@ -147,3 +151,47 @@ def test_hard_sigmoid_is_that_of_the_file(tmp_path):
     folder = layers_model(tmp_path, [{"class_name": "Activation", "config": layer}])
     got = weft.compile(weft.load(folder), target="llvm")(np.float32([[-2.6, -1, 2]]))
     np.testing.assert_allclose(got, [[0, 0.3, 0.9]], atol=1e-6)
+
+
+class Variable:
+    """As Keras's: an array with a path."""
+
+    def __init__(self, path, value):
+        self.path, self.value = path, value
+
+    def __array__(self, dtype=None, copy=None):
+        return self.value
+
+
+def in_memory(name):
+    """An object such as Keras has: it is asked for its config and its layers' weights."""
+    archive = zipfile.ZipFile(io.BytesIO(zipfile.ZipFile(KEPT / "keras_models.zip").read(name)))
+    config = archive.read("config.json").decode()
+    file = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
+    layers = []
+    for entry in json.loads(config)["config"]["layers"]:
+        group = file.get(f"layers/{entry['class_name'].lower()}/vars", {})
+        values = [np.asarray(group[k]) for k in sorted(group)]
+        paths = [f"{entry['config']['name']}/{p}" for p in ("kernel", "bias")]
+        weights = [Variable(*pair) for pair in zip(paths, values)]
+        layers.append(types.SimpleNamespace(name=entry["config"]["name"], weights=weights))
+    members = {"__module__": "keras.src.models.functional", "name": "m", "layers": layers,
+               "to_json": lambda self: config}  # fmt: skip
+    return type("Functional", (), members)()
+
+
+def test_a_model_in_memory():
+    packed = zipfile.ZipFile(KEPT / "keras_models.zip").read("dense.keras")
+    model = in_memory("dense.keras")
+    assert table.frontend_of(model).name == "keras"
+    same_network(weft.load(model, {"batch": 2}), weft.load(packed, {"batch": 2}))
+    assert "Dense" in str(describe(model))
+
+
+def test_an_unpacked_archive(tmp_path):
+    packed = zipfile.ZipFile(KEPT / "keras_models.zip").read("dense.keras")
+    zipfile.ZipFile(io.BytesIO(packed)).extractall(tmp_path)
+    (tmp_path / "one.keras").write_bytes(packed)
+    assert table.frontend_of(tmp_path).name == "keras"
+    assert set(table.files_of(tmp_path)) >= {tmp_path / "config.json"}
+    same_network(weft.load(tmp_path, {"batch": 2}), weft.load(tmp_path / "one.keras", {"batch": 2}))

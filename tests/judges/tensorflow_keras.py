@@ -11,6 +11,7 @@ import os
 import tempfile
 import warnings
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 os.environ.update(CUDA_VISIBLE_DEVICES="", TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0")
@@ -18,7 +19,7 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
-from judges.keras_layers import cases
+from judges import keras2_layers, keras_layers
 from PIL import Image
 from support.seeded import seeded
 
@@ -30,9 +31,10 @@ MODELS = Path(os.environ.get("WEFT_MODELS_DIR", "") or ROOT / "build/models")
 def _give_weights(model: keras.Model, name: str) -> None:
     for k, w in enumerate(model.weights):
         value = seeded(f"{name}.{k}", tuple(w.shape)) * 0.4
-        if "variance" in w.path or w.path.endswith(("gamma", "scale")):
+        path = getattr(w, "path", w.name).split(":")[0]
+        if "variance" in path or path.endswith(("gamma", "scale")):
             value = np.abs(value) + 0.5
-        if "count" in w.path:
+        if "count" in path:
             value = np.ones(w.shape)
         w.assign(value)
 
@@ -44,7 +46,7 @@ def _layers() -> None:
         tempfile.TemporaryDirectory() as folder,
         zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive,
     ):
-        for name, model, inputs in cases():
+        for name, model, inputs in chain(keras_layers.cases(), keras2_layers.cases()):
             _give_weights(model, name)
             given = [seeded(f"{name}.in{k}", *spec) for k, spec in enumerate(inputs)]
             if "learnt" in name:  # what it has learnt counts once it is read from a file
@@ -57,11 +59,12 @@ def _layers() -> None:
             for k, y in named:
                 answers[f"{name}:{k}"] = np.asarray(y)
             shapes[name] = inputs
-            for ending in ("keras", "h5"):
+            old = name.startswith("v2_")
+            for ending in ("h5",) if old else ("keras", "h5"):
                 path = f"{folder}/{name}.{ending}"
                 try:
                     model.save(path)
-                    assert ending != "h5" or keras.models.load_model(path, compile=False)
+                    assert old or ending != "h5" or keras.models.load_model(path, compile=False)
                 except Exception as e:
                     no_h5.append(f"{name}: {str(e).splitlines()[0][:90]}")
                     continue

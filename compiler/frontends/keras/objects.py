@@ -48,7 +48,7 @@ def _give(model: Layer, given: Any, where: str) -> None:
     for layer in model.layers:
         of = objects.get(layer.name)
         weights = list(getattr(of, "weights", ()))
-        names = [str(getattr(w, "path", w.name)) for w in weights]
+        names = [str(getattr(w, "path", None) or w.name) for w in weights]
         by_order(layer, names, [np.asarray(w) for w in weights], where)
 
 
