@@ -73,7 +73,7 @@ class _Page:
 
     def start(self, expected: np.ndarray) -> None:
         self.contender.page.bring_to_front()
-        self.contender.start(self.job, expected)
+        self.contender.start(self.job, [expected])
 
     def turn(self, seconds: float) -> None:
         self.contender.turn(seconds)
@@ -87,8 +87,7 @@ def compare(
         scratch = Path(folder)
         wasm = "wasm -threads" if threads > 1 else "wasm"
         targets = ["webgpu", "webgl", wasm]
-        job, expected = web.prepare(MODEL, scratch / MODEL, ["weft"], targets)
-        job["threads"] = threads
+        job, (expected,) = web.prepare(MODEL, scratch, ["weft"], targets, threads)
         runners: dict[str, _Native | _Page] = {}
         for target, peer in NATIVE.items():
             child = worker(peer, threads)

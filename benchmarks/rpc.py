@@ -139,8 +139,7 @@ def _model(remotes: dict[str, Remote], rounds: int, seconds: float) -> list[dict
     rows = []
     with tempfile.TemporaryDirectory(prefix="weft-bench-rpc-") as folder, ExitStack() as stack:
         targets = [remotes["browser"].target(kind) for kind in TARGETS["browser"]]
-        job, expected = web.prepare(MODEL, Path(folder) / MODEL, ["weft"], targets)
-        job["threads"] = 1
+        job, (expected,) = web.prepare(MODEL, Path(folder), ["weft"], targets)
         roots = {"/": web.HERE / "page", "/models": Path(folder)}
         address = stack.enter_context(site(roots, isolated=False))
         instance = stack.enter_context(browser())
@@ -151,7 +150,7 @@ def _model(remotes: dict[str, Remote], rounds: int, seconds: float) -> list[dict
                 if device == "browser":
                     there = web.Contender(instance, address, "weft", kind)
                     there.page.bring_to_front()
-                    there.start(job, expected)
+                    there.start(job, [expected])
                 else:
                     there = _Here(remote.target(kind), model, feeds)
                 for _ in range(rounds):

@@ -1,9 +1,9 @@
-"""``python -m weft.benchmarks.web``: weft beside TensorFlow.js and ONNX Runtime Web.
+"""``python -m weft.benchmarks.web``: weft beside TensorFlow.js, ONNX Runtime Web and LiteRT.js.
 
 All run in one headless Chromium, each in a page of its own. The pages of a model take turns in
-short rounds, so that whatever slows the machine down slows all of them. An inference goes from a
-Float32Array to a Float32Array: uploads and read-back count. A runtime whose numbers differ from
-those of ONNX Runtime on the CPU is reported as wrong, not timed.
+short rounds, so that whatever slows the machine down slows all of them. An inference goes from
+typed arrays to typed arrays: uploads and read-back count. A runtime whose numbers differ from those
+on the CPU is reported as wrong, not timed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,37 +25,31 @@ from ...compiler.check.tolerances import of_models
 from ...compiler.web.folder import LIST
 from ...ir.target import Target
 from ...runtime.files import write_file
-from .. import zoo
 from ..browser import browser
-from ..zoo import judge
-from . import sizes, tfjs_graph
+from ..zoo import judge, packages
+from . import sizes
 from .site import site
+from .subjects import FILES, SUBJECTS
 
 HERE = Path(__file__).resolve().parent
 MODULES = HERE / "node_modules"
-MODELS = ("resnet18", "mobilenet_v2")
 BACKENDS = ("webgpu", "webgl", "wasm")
-PEERS = {"weft": "weft", "tfjs": "TensorFlow.js", "ort": "ONNX Runtime Web"}
+PEERS = {
+    "weft": "weft", "tfjs": "TensorFlow.js", "ort": "ONNX Runtime Web",
+    "tfjs_file": "TensorFlow.js, its file", "litert": "LiteRT.js, its file",
+}  # fmt: skip
 TOLERANCE = of_models(Target.parse("webgl")).rtol
 
 
-def prepare(name: str, folder: Path, peers: list[str], targets: list[str]) -> tuple[dict, Any]:
-    """Write what the pages fetch; what they are told, and the first output on the CPU."""
-    folder.mkdir(parents=True)
-    model = zoo.random_model(name)
-    ((key, array),) = zoo.feed(model).items()
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
-    (folder / "input.bin").write_bytes(array.astype("<f4").tobytes())
-    if "tfjs" in peers:
-        graph = tfjs_graph.convert(model)
-        (folder / "tfjs.json").write_text(json.dumps(graph.json()))
-        (folder / "tfjs.bin").write_bytes(graph.weights())
-    if "weft" in peers:
-        from ...compiler.web.bundle import bundle
-
-        bundle(model, folder / "weft", targets)
-    job = {"model": f"/models/{name}", "name": key, "shape": list(array.shape)}
-    return job, next(iter(judge.reference(model, {key: array}).values()))
+def prepare(
+    model: str, scratch: Path, peers: Sequence[str], targets: Sequence[str], threads: int = 1
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """What the pages of a model are told, and what is right. What they fetch from ``/models`` lies
+    in ``scratch`` then."""
+    folder = scratch / model.replace(" ", "-")
+    folder.mkdir()
+    job, expected = SUBJECTS[model].prepare(folder, peers, targets)
+    return job | {"threads": threads, "model": f"/models/{folder.name}"}, expected
 
 
 class Contender:
@@ -75,13 +69,16 @@ class Contender:
     def able(self) -> bool:
         return "failed" not in self.figures
 
-    def start(self, job: Mapping[str, Any], expected: np.ndarray) -> None:
+    def start(self, job: Mapping[str, Any], expected: Sequence[np.ndarray]) -> None:
         job = {**job, "peer": self.peer, "backend": self.backend}
         answer = self._ask("job => bench.start(job)", job)
         if answer is None:
             return
-        output = np.array(answer.pop("output"), np.float32).reshape(expected.shape)
-        error = judge.relative_error(output, expected)
+        outputs = answer.pop("outputs")
+        error = max(
+            judge.relative_error(np.array(got, np.float32).reshape(want.shape), want)
+            for got, want in zip(outputs, expected, strict=True)
+        )
         self.figures |= answer | {"error": error}
         if error > TOLERANCE:
             self.figures["failed"] = f"wrong numbers: relative error {error:.1e}"
@@ -113,13 +110,17 @@ def compare(
     model: str, contenders: list[tuple[str, str]], args: argparse.Namespace, scratch: Path
 ) -> list[dict[str, Any]]:
     """Figures of each contender (milliseconds), or the reason why there are none."""
+    subject = SUBJECTS[model]
+    contenders = [
+        (p, b) for p, b in contenders if p in ("weft", *subject.peers) and b in subject.backends
+    ]
     peers = [p for p, _ in contenders]
     suffix = " -threads" if args.threads > 1 else ""
     targets = [f"{b}{suffix if b == 'wasm' else ''}" for b in BACKENDS if ("weft", b) in contenders]
-    folder = scratch / model
-    job, expected = prepare(model, folder, peers, targets)
-    job["threads"] = args.threads
-    roots = {"/": HERE / "page", "/node_modules": MODULES, "/models": scratch}
+    job, expected = prepare(model, scratch, peers, targets, args.threads)
+    roots = {
+        "/": HERE / "page", "/node_modules": MODULES, "/models": scratch, FILES: packages.cache(),
+    }  # fmt: skip
     with site(roots, isolated=args.threads > 1) as address, browser() as instance:
         pages = [Contender(instance, address, p, b) for p, b in contenders]
         for page in pages:
@@ -162,6 +163,7 @@ def measure_sizes(contenders: list[tuple[str, str]], bundle: Path) -> dict[str, 
     found = {
         f"{p} {b}": bundle_size(bundle, b) if p == "weft" else sizes.peer_size(p, b, MODULES)
         for p, b in contenders
+        if p == "weft" or (p, b) in sizes.PEERS
     }
     if any(p == "weft" for p, _ in contenders):
         found["weft, all JS and WASM"] = code_size(bundle)
@@ -195,7 +197,7 @@ def _table(figures: list[dict[str, Any]], peers: list[str]) -> Table:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="python -m weft.benchmarks.web", description=__doc__)
-    p.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    p.add_argument("--models", nargs="+", default=list(SUBJECTS), choices=list(SUBJECTS))
     p.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
     p.add_argument("--backends", nargs="+", default=list(BACKENDS), choices=list(BACKENDS))
     p.add_argument("--threads", type=int, default=1, help="of the wasm back-ends (default 1)")

@@ -10,7 +10,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from .fetch import FetchError, Item, cache, contents, take, tree_hash
+from .fetch import ROOT, FetchError, Item, cache, contents, take, tree_hash
 from .files import coreml, keras, onnx, tensorflow, tflite
 
 ITEMS: tuple[Item, ...] = (
@@ -43,7 +43,7 @@ def _hash(package: str, member: str) -> str:
     return tree_hash(parts) if member.endswith("/") else hashlib.sha256(parts[""]).hexdigest()
 
 
-__all__ = ["FetchError", "cache", "fetch_all", "path"]
+__all__ = ["ROOT", "FetchError", "cache", "fetch_all", "path"]
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:

@@ -10,18 +10,24 @@
  * @property {string} peer weft, tfjs or ort: the module of that name
  * @property {string} backend webgpu, webgl or wasm
  * @property {string} model folder of the model's files
- * @property {string} name of the input
- * @property {number[]} shape of the input, NCHW
+ * @property {string} [file] the model's own file, where that is what the peer loads
+ * @property {Input[]} inputs
+ * @property {string[]} outputs
  * @property {number} threads
- * @typedef {(input: Float32Array) => Promise<Float32Array>} Run one inference, array in, array out
- * @typedef {{run: Run, layout: 'NCHW' | 'NHWC'}} Ready
+ * @typedef {{name: string, shape: number[], dtype: 'float32' | 'int32' | 'uint8'}} Input lies in
+ *   the folder as `NAME.bin`, by its number
+ * @typedef {Float32Array | Int32Array | Uint8Array} Data
+ * @typedef {(inputs: Data[]) => Promise<Data[]>} Run one inference, arrays in, arrays out
+ * @typedef {{run: Run, layout?: 'NHWC'}} Ready `layout`: how it likes images that are NCHW
  */
 
-/** @type {{run: Run, input: Float32Array} | undefined} */
+const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
+
+/** @type {{run: Run, inputs: Data[]} | undefined} */
 let current;
 
 /**
- * @param {Float32Array} data NCHW
+ * @param {Data} data NCHW
  * @param {number[]} shape
  */
 function toNHWC(data, [n, c, h, w]) {
@@ -39,18 +45,23 @@ function toNHWC(data, [n, c, h, w]) {
  * @param {Job} job
  */
 async function start(job) {
-  const answer = await fetch(`${job.model}/input.bin`);
-  const nchw = new Float32Array(await answer.arrayBuffer());
-  const nhwc = toNHWC(nchw, job.shape);
+  const inputs = await Promise.all(
+    job.inputs.map(async ({ dtype }, k) => {
+      const answer = await fetch(`${job.model}/input${k}.bin`);
+      return new ARRAYS[dtype](await answer.arrayBuffer());
+    }),
+  );
   const begin = performance.now();
   /** @type {{default: (job: Job) => Promise<Ready>}} */
   const module = await import(`./${job.peer}.js`);
   const { run, layout } = await module.default(job);
   const loaded = performance.now();
-  current = { run, input: layout === 'NHWC' ? nhwc : nchw };
-  const output = await run(current.input);
-  const first = performance.now() - loaded;
-  return { load: loaded - begin, first, output: Array.from(output) };
+  const turned = () => inputs.map((data, k) => toNHWC(data, job.inputs[k].shape));
+  current = { run, inputs: layout === 'NHWC' ? turned() : inputs };
+  const begun = performance.now();
+  const outputs = await run(current.inputs);
+  const first = performance.now() - begun;
+  return { load: loaded - begin, first, outputs: outputs.map((data) => Array.from(data)) };
 }
 
 /**
@@ -64,7 +75,7 @@ async function turn(ms) {
   const end = performance.now() + ms;
   do {
     const begin = performance.now();
-    await current.run(current.input);
+    await current.run(current.inputs);
     times.push(performance.now() - begin);
   } while (performance.now() < end);
   return times;

@@ -10,7 +10,7 @@ const BASE = '/node_modules/onnxruntime-web/dist';
  * @param {import('./bench.js').Job} job
  * @returns {Promise<import('./bench.js').Ready>}
  */
-export default async function prepare({ backend, model, name, shape, threads }) {
+export default async function prepare({ backend, model, inputs, threads }) {
   /** @type {any} */
   const ort = await import(`${BASE}/ort.${backend}.min.mjs`);
   ort.env.wasm.wasmPaths = `${BASE}/`;
@@ -18,10 +18,11 @@ export default async function prepare({ backend, model, name, shape, threads }) 
   const session = await ort.InferenceSession.create(`${model}/model.onnx`, {
     executionProviders: [backend],
   });
-  /** @param {Float32Array} input */
-  const run = async (input) => {
+  const [{ name, shape }] = inputs;
+  /** @type {import('./bench.js').Run} */
+  const run = async ([input]) => {
     const results = await session.run({ [name]: new ort.Tensor('float32', input, shape) });
-    return results[session.outputNames[0]].getData();
+    return [await results[session.outputNames[0]].getData()];
   };
-  return { run, layout: 'NCHW' };
+  return { run };
 }

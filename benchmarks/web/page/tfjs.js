@@ -4,28 +4,14 @@
  * @module
  */
 
-import { script } from './script.js';
-
-const BASE = '/node_modules/@tensorflow';
+import { library } from './tfjs_library.js';
 
 /**
  * @param {import('./bench.js').Job} job
  * @returns {Promise<import('./bench.js').Ready>}
  */
 export default async function prepare({ backend, model, threads }) {
-  await script(`${BASE}/tfjs/dist/tf.min.js`);
-  /** @type {any} */
-  const tf = Reflect.get(globalThis, 'tf');
-  if (backend === 'wasm') {
-    await script(`${BASE}/tfjs-backend-wasm/dist/tf-backend-wasm.min.js`);
-    tf.wasm.setWasmPaths(`${BASE}/tfjs-backend-wasm/dist/`);
-    tf.wasm.setThreadsCount(threads);
-  }
-  if (backend === 'webgpu') {
-    await script(`${BASE}/tfjs-backend-webgpu/dist/tf-backend-webgpu.min.js`);
-  }
-  if (!(await tf.setBackend(backend))) throw new Error(`the back-end ${backend} did not start`);
-  await tf.ready();
+  const tf = await library(backend, threads);
   const [graph, blob] = await Promise.all([
     fetch(`${model}/tfjs.json`).then((r) => r.json()),
     fetch(`${model}/tfjs.bin`).then((r) => r.arrayBuffer()),
@@ -73,8 +59,8 @@ export default async function prepare({ backend, model, threads }) {
     mean: (_, x) => tf.mean(x, [1, 2]),
   };
 
-  /** @param {Float32Array} input */
-  const run = async (input) => {
+  /** @type {import('./bench.js').Run} */
+  const run = async ([input]) => {
     const result = tf.tidy(() => {
       const tensors = new Map([[graph.input, tf.tensor(input, graph.shape)]]);
       for (const step of graph.steps) {
@@ -85,7 +71,7 @@ export default async function prepare({ backend, model, threads }) {
     });
     const data = await result.data();
     result.dispose();
-    return data;
+    return [data];
   };
   return { run, layout: 'NHWC' };
 }
