@@ -11,7 +11,8 @@ from weft.ir.target import Target
 
 pytestmark = [pytest.mark.slow, needs_emscripten]
 
-MODELS = ("resnet18", "mobilenet_v2", "encoder_opset15")
+# What mobilenet_v2 is made of, efficientnet_lite0 has, too (``test_trained_web``).
+MODELS = ("resnet18", "encoder_opset15")
 TOLERANCE = {kind: of_models(Target.parse(kind)).rtol for kind in ("webgpu", "webgl", "wasm")}
 HALF_TOLERANCE = of_models(Target.parse("webgl -float_bits=16")).rtol
 

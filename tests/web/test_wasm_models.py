@@ -43,7 +43,14 @@ def test_a_program_keeps_its_limit_of_threads(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "encoder"])
-@pytest.mark.parametrize("target, threads", [("wasm", 1), ("wasm -threads", 3)])
+@pytest.mark.parametrize(
+    "name, target, threads",
+    [
+        ("resnet18", "wasm", 1),
+        ("mobilenet_v2", "wasm -threads", 3),
+        ("encoder", "wasm", 1),
+        ("encoder", "wasm -threads", 3),
+    ],
+)
 def test_model(name, target, threads, tmp_path):
     check(name, target, tmp_path, threads)
