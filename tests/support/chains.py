@@ -69,7 +69,7 @@ def _link(op: str, operands: int, dtype: str) -> Link:
         inputs = [x] * max(1, operands)
         if op == "where":
             (inputs[0],) = b.add("greater", [x, "y"])
-        if op in ("quantize_linear", "dequantize_linear", "batch_norm"):
+        if op in ("quantize_linear", "dequantize_linear", "batch_norm", "fixed_point_multiply"):
             inputs[1:] = _parameters(b, op)
         (y,) = b.add(op, inputs, _ATTRS.get(op))
         if str(b.types[y].dtype) != dtype:
@@ -83,6 +83,8 @@ def _parameters(b: GraphBuilder, op: str) -> list[str]:
     ones = np.ones(SHAPE[1], np.float32)
     if op == "batch_norm":
         return [b.constant(ones * k) for k in (1.5, 0.1, 0.2, 2.0)]
+    if op == "fixed_point_multiply":
+        return [b.constant(np.int32(k)) for k in (1518500250, 1)]
     zero = np.zeros(SHAPE[1], np.uint8 if op == "quantize_linear" else np.int32)
     return [b.constant(ones * 0.1), b.constant(zero)]
 
