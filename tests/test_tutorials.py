@@ -29,6 +29,13 @@ SAYS = {
         "webgl: espresso",
         "webgpu: espresso",
     ],
+    "08_one_network_in_four_formats.py": [
+        "nmp-saved-model saved-model",
+        "nmp.tflite      tflite",
+        "nmp.mlpackage   coreml",
+        "nmp.mlpackage   hears [60, 64, 67]",
+        "for wasm",
+    ],
 }
 
 
