@@ -61,3 +61,15 @@ def test_signatures_variables_and_functions():
             np.testing.assert_allclose(a, want[name], rtol=1e-5, atol=1e-6)
     with pytest.raises(InputError, match="no signature 'other'"):
         weft.load(ANSWERS / "two", signature="other")
+
+
+@pytest.mark.parametrize("label", ["while by data v1", "cond in while v2"])
+def test_compiled_loops(label):
+    inputs, want = parts(label, "in"), parts(label, "out")
+    graph = weft.load(
+        KEPT[f"{label}/graph"].tobytes(), outputs=[f"out{k}" for k in range(len(want))]
+    )
+    results = weft.compile(graph, "llvm")(inputs["a"])
+    results = results if isinstance(results, tuple | list) else [results]
+    for k, a in enumerate(results):
+        np.testing.assert_allclose(a, want[str(k)], rtol=2e-5, atol=2e-6)

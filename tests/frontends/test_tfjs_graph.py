@@ -41,3 +41,14 @@ def test_answers_are_those_of_tensorflow_js(case):
     answers = np.load(ANSWERS / f"{case.name}.npz")
     for what, inputs in shown.items():
         agree(case, evaluated(graph, inputs), answers, what)
+
+
+@pytest.mark.parametrize(("name", "target"), [("blazeface-back", "llvm"), ("antispoof", "wasm")])
+def test_compiled_models_have_the_same_answers(name, target):
+    (case,) = (c for c in tf_models.TFJS if c.name == name)
+    packages.path(case.file)
+    shapes = {name: shape for name, (shape, _) in case.inputs.items()}
+    exe = weft.compile(weft.load(case.path, shapes, outputs=case.outputs), target)
+    results = exe(*asked(case)["photo"].values())
+    results = results if isinstance(results, tuple | list) else [results]
+    agree(case, results, np.load(ANSWERS / f"{name}.npz"), "photo")
