@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 from .fetch import ROOT, FetchError, Item, cache, contents, take, tree_hash
-from .files import coreml, keras, onnx, tensorflow, tflite
+from .files import coreml, keras, onnx, pytorch, tensorflow, tflite
 
 ITEMS: tuple[Item, ...] = (
     *coreml.ITEMS,
     *keras.ITEMS,
     *onnx.ITEMS,
+    *pytorch.ITEMS,
     *tensorflow.ITEMS,
     *tflite.ITEMS,
 )

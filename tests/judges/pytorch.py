@@ -3,7 +3,8 @@
 For each group of operators it writes what torch.export.save makes of a small module,
 ``GROUP.pt2`` (as traced) and ``GROUP.core.pt2`` (decomposed to core ATen), and ``GROUP.npz``:
 inputs and outputs. ``schemas`` in the place of groups writes the arguments of the overloads that
-are listed on the standard input.
+are listed on the standard input; ``script FILE`` writes TorchScript, and what silero_vad.jit
+answers.
 """
 
 import io
@@ -70,6 +71,30 @@ def old(name: str) -> None:
     torch.save(program.state_dict, OUT / f"{name}.legacy.pth", _use_new_zipfile_serialization=False)
 
 
+def script() -> None:
+    """A module as TorchScript, and the detector of speech of the package silero-vad, which
+    ``weft.benchmarks.zoo.packages`` has."""
+    torch.manual_seed(0)
+    module = torch.jit.script(pytorch_cases.Scripted().eval())
+    module.save(str(OUT / "script.jit"))
+    x = torch.randn(3, 4)
+    with torch.no_grad():
+        np.savez_compressed(OUT / "script.jit.npz", in0=x.numpy(),
+                            **{f"out{k}": a for k, a in enumerate(flat(module(x, 2)))})  # fmt: skip
+    speech = torch.jit.load(sys.argv[2]).eval()
+    rng, t = np.random.default_rng(0), np.arange(2560) / 16000
+    voice = 0.4 * np.sin(2 * np.pi * 160 * t * (1 + 0.05 * np.sin(2 * np.pi * 3 * t)))
+    x = torch.from_numpy((voice + 0.02 * rng.standard_normal(len(t))).astype(np.float32)[None])
+    state = torch.from_numpy(0.3 * rng.standard_normal((2, 1, 128)).astype(np.float32))
+    found = {"in0": x.numpy(), "in1": state.numpy()}
+    with torch.no_grad():
+        found["out0"] = speech.audio_forward(x, 16000).numpy()
+        for k, (part, count) in enumerate((("_model", 576), ("_model_8k", 288))):
+            got = getattr(speech, part)(x[:, 400 : 400 + count], state)
+            found |= {f"out{2 * k + 1 + j}": g.numpy() for j, g in enumerate(got)}
+    np.savez_compressed(OUT / "silero.jit.npz", **found)
+
+
 def schemas() -> None:
     """``NAME argument …``, by lines, of the overloads that the standard input lists."""
     lines = []
@@ -89,6 +114,9 @@ def main() -> None:
         schemas()
         return
     OUT.mkdir(parents=True, exist_ok=True)
+    if wanted[:1] == ["script"]:
+        script()
+        return
     for name, make in pytorch_cases.CASES.items():
         if wanted and name not in wanted:
             continue

@@ -1,8 +1,10 @@
 """Small modules, a group of operators each, for tests/judges/pytorch.py."""
 
-# ruff: noqa: E501, PLC3002, PLR0124, PLR0913
+# ruff: noqa: UP006, UP035, UP045, E501, PLC3002, PLR0124, PLR0913
 
 from __future__ import annotations
+
+from typing import List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -440,3 +442,31 @@ CASES = {
     "narrow": lambda: (Narrow(), (r(2, 3, 24, 24),)),
     "quiet": lambda: (Quiet(), (r(2, 3),)),
 }  # fmt: skip
+
+
+class Scripted(nn.Module):
+    """Branches, loops, lists, tuples, defaults, and changes in place, for TorchScript."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+        self.norm = nn.BatchNorm1d(4)
+        self.steps = 3
+
+    def forward(self, x: torch.Tensor, k: int, scale: Optional[torch.Tensor] = None):
+        parts: List[torch.Tensor] = []
+        for layer in self.layers:
+            x = F.elu(layer(x))
+        for i in range(self.steps):
+            y = x * float(i + 1) if i % 2 == 0 else x - i
+            parts.append(y[:, i : i + k])
+        if x.dim() == 2 and scale is None:
+            x = self.norm(x)
+        total = torch.cat(parts, 1)
+        z = torch.zeros_like(total)
+        z.add_(1.5).mul_(total)
+        values, places = torch.topk(z, 2, dim=1)
+        while k < 4:
+            k += 2
+            values = values + k
+        return x, z, (values, places)

@@ -106,6 +106,7 @@ class Row:
         found = list(inspect.signature(convert).parameters.values())[1:]
         self.parameters = [p.name for p in found]
         self.required = [p.name for p in found if p.default is inspect.Parameter.empty]
+        self.kinds = {p.name: str(p.annotation) for p in found}
         self.checks = {p.name: [_CHECKS[k.strip()] for k in str(p.annotation).split("|")]
                        for p in found}  # fmt: skip
 

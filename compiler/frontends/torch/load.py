@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from .mutation import pure
 from .pickles import load_archive, load_legacy, tensors
 from .program import open_program
 from .recognise import OBJECT, PROGRAM, SCRIPT, kind_of
+from .script import called, open_script
+from .script_run import run
 
 
 def load(
@@ -32,16 +35,28 @@ def load(
     example_inputs: Sequence[Any] | None = None,
 ) -> Graph:
     """See :func:`weft.compiler.frontends.load`. ``signature`` names the model of an archive that
-    has several."""
+    has several, and the method of TorchScript (``"forward"``, or ``"part.forward"`` of a part)."""
     model, _ = _opened(source, signature, example_inputs)
     given = by_name("shapes", shapes), by_name("constants", constants)
-    return import_model(model, CONVERTERS, *given, context=TorchContext)
+    return import_model(model, _TABLE, *given, context=TorchContext)
 
 
 def describe(source: Any, *, signature: str | None = None) -> Description:
     """See :func:`weft.compiler.frontends.inspect`."""
     model, names = _opened(source, signature, None)
-    return described(model, CONVERTERS, names)
+    found = described(model, _TABLE, names)
+    if "script" not in found.operators:
+        return found
+    (node,) = model.nodes
+    operators = called(node.attrs["script"], node.attrs["path"], node.attrs["method"])
+    return replace(found, operators=operators)
+
+
+def _script(n: TorchContext) -> list[str]:
+    return run(n, CONVERTERS)
+
+
+_TABLE = {**CONVERTERS, "script": _script}
 
 
 def _opened(
@@ -59,12 +74,7 @@ def _opened(
         model, names = open_program(Archive(source), signature)
         return pure(model), names
     if kind == SCRIPT:
-        raise UnsupportedError(
-            "the file is TorchScript, which weft does not read.",
-            where=where,
-            hint="save torch.export.export(module, example_inputs) by torch.export.save, or export "
-            "the module to ONNX",
-        )
+        return open_script(Archive(source), signature), ["forward"]
     raise _refusal(source, where)
 
 

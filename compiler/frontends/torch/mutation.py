@@ -32,7 +32,7 @@ _PARTS = {"select.int", "slice.Tensor", "narrow.default", "permute.default", "di
           "unbind.int", "split.Tensor", "split_with_sizes.default", "split.sizes",
           "chunk.default", "expand.default", "expand_as.default", "as_strided.default",
           "movedim.intlist", "movedim.int"}  # fmt: skip
-_VIEWS = _SAME | _RESHAPED | _OWN_INVERSE | _PARTS
+VIEWS = _SAME | _RESHAPED | _OWN_INVERSE | _PARTS
 _NO_CHANGE = {"detach_.default": "alias.default", "requires_grad_.default": "alias.default"}
 
 
@@ -158,7 +158,7 @@ class _Pass:
                 continue
             made = replace(node, op=op, inputs=tuple(map(self.read, node.inputs)))
             self.nodes.append(made)
-            if op in _VIEWS and node.inputs:
+            if op in VIEWS and node.inputs:
                 source = self.value(node.inputs[0])
                 for k, o in enumerate(node.outputs):
                     self.values[o] = _Value(

@@ -137,10 +137,16 @@ class _Unpickler(pickle.Unpickler):
         return self.storage(dtype, str(key), size)
 
 
+def _blank(cls: type[Record], *_: Any) -> Record:
+    made = object.__new__(cls)
+    made.state = {}
+    return made
+
+
 def _maker(kind: str) -> type[Record]:
     """A class for objects of one class of TorchScript; the pickle makes them without arguments."""
     return type("Named", (Record,), {"__init__": lambda self: Record.__init__(self, kind),
-                                     "__new__": lambda cls, *_: object.__new__(cls),
+                                     "__new__": _blank,
                                      "kind": kind})  # fmt: skip
 
 
