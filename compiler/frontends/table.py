@@ -128,6 +128,7 @@ _ROWS = (
         _asked(".keras.recognise:recognises"),
         ".keras.recognise:files_of",
         ".keras.importer:describe",
+        operators=".keras.converters:CONVERTERS",
     ),
     # Protocol buffers have no mark at their beginning, so ONNX takes what nobody else knows; its
     # reader says what is wrong with a file that is none.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import weft
 from PIL import Image
+from support.parity import near
 from support.seeded import seeded
 from weft.benchmarks.zoo import packages
 from weft.compiler.frontends import table
@@ -52,9 +53,9 @@ def whole(tmp_path_factory):
     return path
 
 
-def agrees(got, key):
+def agrees(got, key, file):
     want = ANSWERS[key]
-    assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
+    near("keras", file, "Keras 3.15.1", [(got, want)])
     assert got.argmax(-1).tolist() == want.argmax(-1).tolist()
 
 
@@ -69,32 +70,38 @@ def same_network(a, b):
                 np.testing.assert_array_equal(a.constants[x], b.constants[y])
 
 
+@pytest.mark.parity
 def test_mobilenet_of_both_files(whole):
     shards = packages.path("mobilenet_layers") / "model.json"
     assert [table.frontend_of(p).name for p in (whole, shards)] == ["keras", "keras"]
     first, other = (weft.load(p, {"batch": 1}) for p in (whole, shards))
     same_network(first, other)
     exe = weft.compile(first, target="llvm")
-    agrees(exe(cat()), "mobilenet")
-    agrees(exe(seeded("mobilenet", (1, 224, 224, 3))), "mobilenet_noise")
+    file = "mobilenet_2_5_224_tf.h5, and its layers model in 55 shards"
+    agrees(exe(cat()), "mobilenet", file)
+    agrees(exe(seeded("mobilenet", (1, 224, 224, 3))), "mobilenet_noise", file)
 
 
+@pytest.mark.parity
 def test_mobilenet_v2_of_both_files():
     folder = packages.path("mobilenet_f2")
     first = weft.load(folder / "fundus_F2_custom_mobilenetV2_model_full.h5", {"batch": 1})
     same_network(first, weft.load(folder, {"batch": 1}))
     exe = weft.compile(first, target="llvm")
-    agrees(exe(photo(folder / "fundus.png")), "v2")
+    file = "fundus_F2_custom_mobilenetV2_model_full.h5, and its layers model"
+    agrees(exe(photo(folder / "fundus.png")), "v2", file)
     noise = seeded("v2", (2, 224, 224, 3), "uniform")
     two = np.concatenate([exe(noise[:1]), exe(noise[1:])])
-    agrees(two, "v2_noise")
+    agrees(two, "v2_noise", file)
     # One class is certain: what the network computes shows in the other.
     np.testing.assert_allclose(np.log(two), np.log(ANSWERS["v2_noise"]), atol=2e-3)
 
 
+@pytest.mark.parity
 def test_resnet8():
     x = seeded("resnet8", (4, 32, 32, 3), "uniform") * 255
-    agrees(weft.compile(weft.load(RESNET, {"batch": 4}), target="llvm")(x), "resnet8")
+    y = weft.compile(weft.load(RESNET, {"batch": 4}), target="llvm")(x)
+    agrees(y, "resnet8", "mlcommons-tiny/pretrainedResnet.h5")
 
 
 def test_open_batch():

@@ -58,7 +58,7 @@ def load(
 
 
 def describe(source: str | Path | bytes, *, signature: str | None = None) -> Description:
-    """See :func:`weft.compiler.frontends.describe`."""
+    """See :func:`weft.compiler.frontends.inspect`."""
     model = opened(source)
     found, functions = read_model(model, signature, wide=False)
     about = described(found, table_of(model), functions)

@@ -28,7 +28,7 @@ def load(
 
 @guarded
 def describe(source: str | Path | bytes | Any) -> Description:
-    """What is in a Keras model; see :func:`weft.describe`."""
+    """What is in a Keras model; see :func:`weft.compiler.frontends.inspect`."""
     return described(read(source), CONVERTERS)
 
 
