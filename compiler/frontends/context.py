@@ -8,6 +8,7 @@ static when a node is converted; where only data knows a size, the type has its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -137,6 +138,19 @@ class Context:
     def sizing(self) -> Sizing:
         """What adds operators with sizes that only data knows."""
         return Sizing(self._emitter, self._hint, self.source)
+
+    def filled(self, t: TensorType, shape: Sequence[int]) -> tuple[int, ...]:
+        """``shape`` for the elements of ``t``: an extent of -1 is what the others leave."""
+        found = list(shape)
+        free = [k for k, d in enumerate(found) if d == -1]
+        if len(free) > 1 or min(found, default=0) < -1:
+            self.error(f"{found} leaves more than one extent open, or has negative ones.")
+        if free:
+            rest = math.prod(d for d in found if d != -1)
+            if rest == 0 or t.size % rest:
+                self.error(f"{t} with {t.size} elements cannot become {found}.")
+            found[free[0]] = t.size // rest
+        return tuple(found)
 
     # -- results
 

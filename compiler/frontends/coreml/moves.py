@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,15 +22,7 @@ def resolved(n: CoreContext, x: str, shape: Sequence[int]) -> tuple[int, ...]:
             if k >= len(have.shape):
                 n.error(f"extent {k} of {found} keeps an axis that {have} does not have.")
             found[k] = have.shape[k]
-    free = [k for k, d in enumerate(found) if d == -1]
-    if len(free) > 1 or min(found, default=0) < -1:
-        n.error(f"{found} leaves more than one extent open, or has negative ones.")
-    if free:
-        rest = math.prod(d for d in found if d != -1)
-        if rest == 0 or have.size % rest:
-            n.error(f"{have} with {have.size} elements cannot become {found}.")
-        found[free[0]] = have.size // rest
-    return tuple(found)
+    return n.filled(have, found)
 
 
 def squeezed(n: CoreContext, x: str, axes: Sequence[int] | None) -> str:

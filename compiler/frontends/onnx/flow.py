@@ -16,9 +16,9 @@ from onnx import GraphProto
 
 from ....runtime.dtype import BOOL, INT64
 from ....runtime.errors import ModelError, WeftError
-from ...graph.skeleton import BRANCH, LOOP
+from ...graph.skeleton import LOOP
 from ...types import TensorType
-from ..sized import Sizing, choices
+from ..branches import add_branch, unlike
 from ..warn import warn
 from .inside import Inside, add_node
 from .rows import MAX_ROWS, Body, Lines, Row, in_blocks, in_blocks_pays
@@ -80,31 +80,11 @@ def branch(walk: Walk, site: NodeSite, then: GraphProto, other: GraphProto) -> S
         part, (like, found) = Inside(walk, site), parts[1 - k]
         parts[k] = part, part.fail([like.type(name) for name in found], e)
         _warn_of_failing(walk, site, ("then_branch", "else_branch")[k], e)
-    (a, yes), (b, no) = parts
-    one, two, axes = a.sizing, b.sizing, []
-    for k, (x, y) in enumerate(list(zip(yes, no))):
-        if not choices.alike(one, x, two, y):
-            undecided(walk, site, f", and whose branches make {a.type(x)} and {b.type(y)}")
-            return site.unknown
-        axes.append(choices.open_axes(one, x, two, y))
-        shape = choices.bounds(one, x, two, y)
-        sizes = [[s.number(s.extent(v, e)) for e in axes[k]] for s, v in ((one, x), (two, y))]
-        yes[k], no[k] = choices.widened(one, x, shape), choices.widened(two, y, shape)
-        yes += sizes[0]
-        no += sizes[1]
-    captures = list(dict.fromkeys((*a.captures, *b.captures)))
-    graphs = []
-    for part, found in parts:
-        for c in captures:
-            part.capture(c)
-        part.captures = captures
-        graphs.append(part.finish(found, ()))
-    types = [a.type(x) for x in yes]
-    inputs = [site.inputs[0], *captures]
-    made = add_node(walk.emitter, site, BRANCH, inputs, types, then=graphs[0], other=graphs[1])
-    results, sizes = made[: len(axes)], iter(made[len(axes) :])
-    s = Sizing(walk.emitter, site.source.node or "size", site.source)
-    return [s.declare(t, {k: next(sizes) for k in e}) for t, e in zip(results, axes)]
+    differ = unlike(*parts)
+    if differ:
+        undecided(walk, site, f", and whose branches make {differ[0]} and {differ[1]}")
+        return site.unknown
+    return add_branch(walk.emitter, site.source, site.node.output, site.inputs[0], *parts)
 
 
 def undecided(walk: Walk, site: NodeSite, what: str) -> None:

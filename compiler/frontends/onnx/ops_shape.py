@@ -36,15 +36,7 @@ def _reshape(n: NodeContext) -> str:
                 if k >= len(x.shape):
                     n.error(f"extent {k} of {shape} copies an axis that {x} does not have.")
                 shape[k] = x.shape[k]
-    free = [k for k, d in enumerate(shape) if d == -1]
-    if len(free) > 1:
-        n.error(f"{shape} leaves more than one extent open.")
-    if free:
-        rest = math.prod(d for d in shape if d != -1)
-        if rest == 0 or x.size % rest:
-            n.error(f"{x} with {x.size} elements cannot become {shape}.")
-        shape[free[0]] = x.size // rest
-    return n.add("reshape", n.inputs[:1], shape=tuple(shape))
+    return n.add("reshape", n.inputs[:1], shape=n.filled(x, shape))
 
 
 def _flatten(n: NodeContext) -> str:

@@ -15,12 +15,12 @@ import numpy as np
 
 from ....runtime.dtype import BOOL, INT64
 from ....runtime.errors import UnsupportedError, WeftError
-from ...graph.skeleton import BRANCH, LOOP
+from ...graph.skeleton import LOOP
 from ...types import TensorType
+from ..branches import add_branch, unlike
 from ..flat import UNKNOWN
 from ..inner import Inner, add_node
 from ..model import FileModel
-from ..sized import choices
 from .context import Converter, TFContext
 from .lists import Rows, whole
 
@@ -108,31 +108,10 @@ def _branch(n: TFContext, condition: str, models: Sequence[FileModel]) -> Sequen
         part, (like, found) = Inner(n.walk.emitter, n.source), parts[1 - k]
         parts[k] = part, part.fail([like.type(name) for name in found], e)
         n.warn(f"branch {k} does not fit the given shapes ({e.message}); a call of it fails.")
-    (a, yes), (b, no) = parts
-    one, two, axes = a.sizing, b.sizing, []
-    for k, (x, y) in enumerate(list(zip(yes, no))):
-        if not choices.alike(one, x, two, y):
-            n.unsupported(f"branches that make {a.type(x)} and {b.type(y)}")
-        axes.append(choices.open_axes(one, x, two, y))
-        shape = choices.bounds(one, x, two, y)
-        sizes = [[s.number(s.extent(v, e)) for e in axes[k]] for s, v in ((one, x), (two, y))]
-        yes[k], no[k] = choices.widened(one, x, shape), choices.widened(two, y, shape)
-        yes += sizes[0]
-        no += sizes[1]
-    captures = list(dict.fromkeys((*a.captures, *b.captures)))
-    graphs = []
-    for part, found in parts:
-        for c in captures:
-            part.capture(c)
-        part.captures = captures
-        graphs.append(part.finish(found, ()))
-    types = [a.type(x) for x in yes]
-    made = add_node(
-        n.walk.emitter, n.source, n.node.outputs, BRANCH, [condition, *captures], types,
-        then=graphs[0], other=graphs[1],
-    )  # fmt: skip
-    results, sizes = made[: len(axes)], iter(made[len(axes) :])
-    return [n.sizing.declare(t, {k: next(sizes) for k in e}) for t, e in zip(results, axes)]
+    differ = unlike(*parts)
+    if differ:
+        n.unsupported(f"branches that make {differ[0]} and {differ[1]}")
+    return add_branch(n.walk.emitter, n.source, n.node.outputs, condition, *parts)
 
 
 # --- loops ----------------------------------------------------------------------------------------

@@ -37,16 +37,7 @@ def _reshape(n: TFContext) -> str:
         if sum(e.value == -1 for e in shape) > 1:
             n.error("it leaves more than one extent open.")
         return arguments.reshape(n.sizing, n.inputs[0], shape, copies=False)
-    shape = n.ints(1)
-    free = [k for k, d in enumerate(shape) if d == -1]
-    if len(free) > 1:
-        n.error(f"{shape} leaves more than one extent open.")
-    if free:
-        rest = math.prod(d for d in shape if d != -1)
-        if rest == 0 or x.size % rest:
-            n.error(f"{x} with {x.size} elements cannot become {shape}.")
-        shape[free[0]] = x.size // rest
-    return n.add("reshape", n.inputs[:1], shape=tuple(shape))
+    return n.add("reshape", n.inputs[:1], shape=n.filled(x, n.ints(1)))
 
 
 def with_axes(n: TFContext, x: str, new: Sequence[int]) -> str:
