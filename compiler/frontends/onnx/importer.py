@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ....runtime.dtype import UINT8
 from ....runtime.errors import ModelError, UnsupportedError
 from ....runtime.labels import LABELS
 from ...graph.graph import Graph, Source
@@ -17,6 +18,7 @@ from ..finish import finished, named_output, tell_labels
 from ..narrow import narrowed
 from ..signature import SymbolicType, UnboundGraph, solve
 from ..warn import ModelWarning, warn
+from .ops_image import pictures
 from .reader import Model, symbolic_type
 from .scope import Scope, all_names, is_tensor, live, ordered, reads
 from .tensors import narrow_type, stored_dtype
@@ -31,9 +33,15 @@ def import_model(model: Model, shapes: Mapping, constants: Mapping) -> Graph:
     initialized = {t.name for t in graph.initializer}
     signature: dict[str, SymbolicType] = {}
     left_out: set[str] = set()
+    files = pictures(graph)
     for value in graph.input:
         if not value.name or value.name in signature or value.name in left_out:
             raise ModelError(f"the input {value.name!r} is unnamed or twice.", where=model.file)
+        # Who binds one axis means the bytes themselves.
+        bytes_are_meant = value.name in constants or np.size(shapes.get(value.name, (0, 0))) == 1
+        if value.name in files and not bytes_are_meant:
+            signature[value.name] = _picture(value.name, model.file or graph.name)
+            continue
         try:
             signature[value.name] = symbolic_type(value, model.file)
         except UnsupportedError:
@@ -76,6 +84,14 @@ def import_model(model: Model, shapes: Mapping, constants: Mapping) -> Graph:
         shapes=dict(shapes),
         given=dict(constants),
     )
+
+
+def _picture(name: str, where: str) -> SymbolicType:
+    """What a call gives of a file of an image: its pixels."""
+    warn(f"{where}: the input {name!r} is a file of an image; weft takes its pixels in place of "
+         "it, RGB, uint8[1, height, width, 3], as Pillow or a browser decodes it. A known file "
+         f"is given by constants={{{name!r}: bytes}}.")  # fmt: skip
+    return SymbolicType(UINT8, (1, f"{name}.height", f"{name}.width", 3))
 
 
 def _results(model: Model) -> dict[str, SymbolicType]:

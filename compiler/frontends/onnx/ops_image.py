@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
+from onnx import GraphProto
 
 from ....runtime.errors import WeftError
 from .context import Converter, NodeContext
 from .ops_conv import required
+from .scope import reads
 
 MAX_POINTS = 1 << 24  # of a grid that is made at compile time
 
@@ -79,11 +81,27 @@ def _col2im(n: NodeContext) -> str:
 _MODES = {"RGB": "RGB", "BGR": "RGB", "Grayscale": "L"}
 
 
+_LUMA = np.array([19595, 38470, 7471], np.int32)  # of 65536: Pillow's weights of RGB, rounded
+
+
+def pictures(graph: GraphProto) -> frozenset[str]:
+    """The inputs of a graph that are nothing but files of images: ``ImageDecoder`` reads them."""
+    decoded = {n.input[0] for n in graph.node if n.op_type == "ImageDecoder" and n.input}
+    others = set().union(*(reads(n) for n in graph.node if n.op_type != "ImageDecoder"))
+    return frozenset(decoded - others - {o.name for o in graph.output})
+
+
 def _image_decoder(n: NodeContext) -> str:
-    """The bytes of an image file, which must be known, as uint8 ``[height, width, channels]``."""
+    """The bytes of an image file as uint8 ``[height, width, channels]``.
+
+    They are known, or the file is an input, of which a call gives the pixels (:func:`pictures`):
+    uint8 ``[1, height, width, 3]``, as Pillow and browsers decode it."""
     form = n.attr("pixel_format", "RGB")
     if form not in _MODES:
         n.error(f"the pixel format {form!r} is none of {', '.join(_MODES)}.")
+    t = required(n, 0)
+    if len(t.shape) == 4 and not n.is_const(0):
+        return _picture(n, form)
     data = n.const(0)
     if data is None or data.dtype != np.uint8 or data.ndim != 1:
         n.error(f"it takes the bytes of one file, not {n.type(0)}.")
@@ -102,6 +120,22 @@ def _image_decoder(n: NodeContext) -> str:
         n.error(f"this is no readable image: {str(e) or type(e).__name__}.")
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     return n.constant(np.ascontiguousarray(pixels[..., ::-1] if form == "BGR" else pixels))
+
+
+def _picture(n: NodeContext, form: str) -> str:
+    """The pixels of an input, red first, in another form."""
+    _, height, width, _ = required(n, 0).shape
+    x = n.add("reshape", n.inputs[:1], shape=(height, width, 3))
+    if form == "BGR":
+        return n.add("slice", [x], starts=(0, 0, 2), shape=(height, width, 3), steps=(1, 1, -1))
+    if form == "RGB":
+        return x
+    x = n.add("mul", [n.add("cast", [x], to="int32"), n.constant(_LUMA)])
+    x = n.add("reduce_sum", [x], axes=(2,), keepdims=True)
+    x = n.add(
+        "div", [n.add("add", [x, n.constant(np.int32(1 << 15))]), n.constant(np.int32(1 << 16))]
+    )
+    return n.add("cast", [x], to="uint8")
 
 
 CONVERTERS: dict[str, Converter] = {
