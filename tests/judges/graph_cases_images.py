@@ -366,3 +366,50 @@ def indices() -> None:
         boxes,
         scores,
     )
+    open_places()
+
+
+def open_places() -> None:
+    """What is written where data decide, and shapes that they do: five numbers are positive."""
+    a = np.array([[1, -1, 2, -3], [0.5, -2, -1, 3], [-1, -0.5, 4, -2]], np.float32)
+    rows = np.linspace(-1, 1, 10, dtype=np.float32).reshape(5, 2)
+
+    def places(a):
+        return raw.Where(condition=a > 0)
+
+    def shape(a, *more):
+        return tf.stack([3, tf.minimum(tf.shape(places(a))[0], 7), *more])
+
+    case(
+        "ScatterNd at open places",
+        lambda a, b: raw.ScatterNd(indices=tf.cast(places(a), tf.int32), updates=b, shape=[3, 4, 2]),
+        a,
+        rows,
+    )
+    case(
+        "ScatterNd of an open shape",
+        lambda a, b: raw.ScatterNd(
+            indices=tf.cast(places(a), tf.int32), updates=b, shape=shape(a, 2)
+        ),
+        a,
+        rows,
+    )
+    case(
+        "SparseToDense of an open shape",
+        lambda a, b: raw.SparseToDense(
+            sparse_indices=tf.cast(places(a), tf.int32),
+            output_shape=shape(a),
+            sparse_values=b,
+            default_value=-1.0,
+        ),
+        a,
+        rows[:, 0],
+    )
+    case(
+        "tensordot of an open length",
+        lambda a, b: tf.tensordot(
+            tf.boolean_mask(a, tf.reduce_max(a, 1) > 2.5)[None], b, [[2], [0]]
+        ),
+        a,
+        rows[:4],
+    )

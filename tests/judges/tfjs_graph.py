@@ -48,18 +48,18 @@ def answers(case: tf_models.Case, inputs: dict[str, np.ndarray]) -> list[np.ndar
         ]
 
 
+def _pixels(name: str) -> np.ndarray:
+    return np.asarray(Image.open(tf_models.FETCHED / name).convert("RGB"))
+
+
 def main(names: list[str]) -> None:
     """The answers of all cases, or of these."""
     ANSWERS.mkdir(parents=True, exist_ok=True)
     for case in tf_models.TFJS:
         if names and case.name not in names:
             continue
-        asked = {"noise": case.noise()}
-        if case.photo:
-            pixels = np.asarray(Image.open(tf_models.FETCHED / case.photo).convert("RGB"))
-            asked["photo"] = case.picture(pixels)
         kept = {}
-        for what, inputs in asked.items():
+        for what, inputs in case.asked(_pixels).items():
             for k, a in enumerate(answers(case, inputs)):
                 kept[f"{what}_{k}"] = tf_models.sampled(a)
                 kept[f"{what}_{k}_shape"] = np.array(a.shape, np.int64)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,14 @@ class Case:
             return self.path
         return from_javascript(self.path)
 
+    def asked(self, pixels: Callable[[str], np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+        """What the model is shown: noise, and the photograph where there is one, whose ``pixels``
+        are asked for by its file."""
+        found = {"noise": self.noise()}
+        if self.photo:
+            found["photo"] = self.picture(pixels(self.photo))
+        return found
+
     def noise(self) -> dict[str, np.ndarray]:
         """Seeded numbers of the range, for each input."""
         rng = np.random.default_rng(17)
@@ -71,14 +79,45 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Sentence(Case):
-    """A model of sentences: pieces of words as numbers, and the place of each in a sentence."""
+class Sentences(Case):
+    """A model of sentences: the pieces of their words as numbers, and of each piece its sentence
+    and its place in it, which weft is given when it compiles."""
+
+    vocabulary: str = ""
+    texts: tuple[str, ...] = ()
+
+    def _given(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        rows = [(k, i) for k, text in enumerate(self.pieces()) for i in range(len(text))]
+        return {"indices": np.array(rows, np.int64), "values": values}
 
     def noise(self) -> dict[str, np.ndarray]:
-        (count,), kind = self.inputs["values"]
-        rows = [[0, k] for k in range(count - 4)] + [[1, k] for k in range(4)]
-        pieces = np.random.default_rng(17).integers(0, int(self.high), count)
-        return {"indices": np.array(rows, np.int64), "values": pieces.astype(kind)}
+        """Seeded pieces, as many in each sentence as it has. 0 is none."""
+        count = sum(map(len, self.pieces()))
+        return self._given(np.random.default_rng(17).integers(1, int(self.high), count))
+
+    def asked(self, pixels: Callable[[str], np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+        """Noise, and the sentences themselves."""
+        return {"noise": self.noise(), "read": self._given(np.concatenate(self.pieces()))}
+
+    def pieces(self) -> list[list[int]]:
+        """The numbers of the most likely pieces of each sentence, as SentencePiece's unigram
+        model finds them: those whose scores have the greatest sum."""
+        known = json.loads((FETCHED / self.vocabulary).read_text("utf-8"))
+        scores = {piece: (score, k) for k, (piece, score) in enumerate(known) if k > 5}
+        return [_likeliest("▁" + text.replace(" ", "▁"), scores) for text in self.texts]
+
+
+def _likeliest(text: str, scores: Mapping[str, tuple[float, int]]) -> list[int]:
+    best: list[tuple[float, list[int]]] = [(0.0, [])]
+    for end in range(1, len(text) + 1):
+        found = []
+        for start in range(end):
+            if text[start:end] in scores:
+                score, k = scores[text[start:end]]
+                before, pieces = best[start]
+                found.append((before + score, [*pieces, k]))
+        best.append(max(found, default=(-np.inf, [])))
+    return best[-1][1]
 
 
 def sampled(a: np.ndarray) -> np.ndarray:
@@ -132,6 +171,13 @@ TFJS = (
            photo=FACE, high=255.0),
     _image("deeplab", "deeplab/model.json", (1, 193, 257, 3), ("SemanticPredictions",), "uint8",
            "ImageTensor", photo=FACE, high=255.0),
+    Sentences(
+        "use-lite", "use-lite/model.json",
+        {"indices": ((19, 2), "int64"), "values": ((19,), "int64")},
+        ("module_apply_default/Encoder_en/hidden_layers/l2_normalize",), high=8000.0,
+        known=("indices",), vocabulary="use-lite/vocab.json",
+        texts=("How old are you?", "A cat sleeps in the warm sun.", "What is your age?"),
+    ),
     # Two boxes of the photograph are as likely as each other but for the last bit; and
     # TensorFlow.js says that none was found (Identity_5), whatever it lists.
     _image("handtrack", "human/handtrack.json", (1, 320, 320, 3),
@@ -182,4 +228,4 @@ def javascript_object(text: str) -> str:
     return text.replace(":!0", ":true").replace(":!1", ":false")
 
 
-__all__ = ["FACE", "FETCHED", "SAMPLES", "SAVED", "TFJS", "Case", "javascript_object", "sampled"]
+__all__ = ["FACE", "FETCHED", "SAMPLES", "SAVED", "TFJS", "Case", "Sentences", "javascript_object", "sampled"]

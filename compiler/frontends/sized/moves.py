@@ -257,6 +257,9 @@ def _scatter(s: Sizing, op: str, inputs: Sequence[str], a: Attrs) -> Sequence[st
         s.unsupported(f"{op} at places that only data knows along more than one axis")
     shape, n = s.shape(x), s.shape(x)[axis]
     held = s.sizes(index) or {k: v for k, v in s.sizes(updates).items() if k < 1}
+    for k in held:  # as many updates as places, of bounds that need not be the same
+        least = min(s.shape(index)[k], s.shape(updates)[k])
+        index, updates = s.cut(index, k, least), s.cut(updates, k, least)
     addressed = range(s.shape(index)[-1]) if coordinates else [axis]
     wrap, whole = a["wrap"], x
     if held or any(k in s.sizes(x) for k in addressed):

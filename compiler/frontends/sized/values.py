@@ -23,6 +23,7 @@ Interval = tuple[float, float]
 
 ANY: Interval = (-math.inf, math.inf)
 _DEPTH = 200  # of operators that are looked through
+_FACTORS = 64  # of a product that is looked through
 _SAME = frozenset({"identity", "reshape"})
 _TRUTH = frozenset(
     {"equal", "not_equal", "less", "less_or_equal", "greater", "greater_or_equal", "and", "or",
@@ -94,6 +95,8 @@ class Values:
         found = None
         if node.op in ("add", "sub", "mul") and b.types[name].dtype.is_int:
             found = self._combined(node, index, depth)
+        elif node.op == "reduce_prod" and b.types[name].size == 1:
+            found = self._product(node, depth)
         elif node.op == "where":
             chosen = self._chosen(node, b.types[name].size, index, depth)
             found = self._element(*chosen, depth + 1) if chosen else None
@@ -166,6 +169,19 @@ class Values:
                 return other
         return None
 
+    def _product(self, node: Node, depth: int) -> Element | None:
+        """The product of all elements of a tensor, where all but one are known to be 1."""
+        x = node.inputs[0]
+        size = self._emitter.builder.types[x].size
+        if size > _FACTORS:
+            return None
+        elements = [self._element(x, k, depth + 1) for k in range(size)]
+        total = math.prod(e.offset for e in elements if e.is_known)
+        opened = [e for e in elements if not e.is_known]
+        if not opened or not total:
+            return Element("", 0, total)
+        return opened[0] if len(opened) == 1 and total == 1 else None
+
     # -- what they are at most
 
     def _interval(self, name: str, index: int | None, depth: int) -> Interval:
@@ -220,11 +236,21 @@ class Values:
         elif node.op == "reduce_sum":
             count = types[node.inputs[0]].size // max(types[name].size, 1)
             found = _corners(_times)([of(0, True), (count, count)])
+        elif node.op == "reduce_prod" and types[name].size == 1:
+            found = self._product_interval(node.inputs[0], depth)
         elif node.op in _PARTS:
             parts = node.inputs if node.op == "concat" else node.inputs[:1]
             found = _union([self._interval(p, None, depth) for p in parts])
         elif node.op == "where":
             found = _union([of(1), of(2)])
+        return found
+
+    def _product_interval(self, name: str, depth: int) -> Interval:
+        size, found = self._emitter.builder.types[name].size, (1, 1)
+        if size > _FACTORS:
+            return ANY
+        for k in range(size):
+            found = _corners(_times)([found, self._interval(name, k, depth)])
         return found
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from ....runtime.dtype import FLOAT32, INT32, INT64
 from ..blocks import resize_bilinear, resize_nearest
+from ..sized import arguments
 from ..sized.compaction import chosen, coordinates
 from .context import Converter, TFContext
-from .ops_shape import MAX_MADE, cut
+from .ops_shape import MAX_MADE, cut, sizes_of
 
 
 def _gather(n: TFContext) -> str:
@@ -44,18 +45,19 @@ def _gather_nd(n: TFContext) -> str:
     return n.add("gather_nd", [x, at], batch_dims=n.integer("batch_dims", 0), wrap=False)
 
 
-def _blank(n: TFContext, i: int, like: str) -> str:
-    """Zeros of the shape that input ``i`` has, and the type of a tensor."""
-    shape = n.ints(i)
-    if min(shape, default=0) < 0 or math.prod(shape) > MAX_MADE:
-        n.error(f"the result has the shape {shape}.")
-    return n.add("expand", [n.like(0, like)], shape=tuple(shape))
+def _blank(n: TFContext, i: int, value: str) -> str:
+    """A scalar at every place of the shape that input ``i`` has."""
+    target = [arguments.extent(n.sizing, e) for e in sizes_of(n, i)]
+    known = n.ints(i) if n.is_const(i) else [e.bound for e in target]
+    if min(known, default=0) < 0 or math.prod(known) > MAX_MADE:
+        n.error(f"the result has the shape {known}.")
+    return arguments.broadcast(n.sizing, value, target)
 
 
 def _scatter_nd(n: TFContext) -> str:
     """Updates at indices of zeros; those at one place are added."""
     at, updates = n.inputs[:2]
-    blank = _blank(n, 2, updates)
+    blank = _blank(n, 2, n.like(0, updates))
     return n.add("scatter_nd", [blank, at, updates], reduction="add", wrap=False)
 
 
@@ -66,11 +68,8 @@ def _tensor_scatter(reduction: str) -> Converter:
 def _sparse_to_dense(n: TFContext) -> str:
     """Indices (a number, a line, or rows of coordinates), shape, values, what is elsewhere."""
     at, values = n.inputs[0], n.inputs[2]
-    shape = tuple(n.ints(1))
-    if min(shape, default=0) < 0 or math.prod(shape) > MAX_MADE:
-        n.error(f"the result has the shape {shape}.")
     rest = n.inputs[3] if n.input(3) else n.like(0, values)
-    blank = n.add("expand", [n.add("reshape", [rest], shape=())], shape=shape)
+    blank = _blank(n, 1, n.add("reshape", [rest], shape=()))
     rank = len(n.shape(0))
     if rank < 2:
         at = n.add("reshape", [at], shape=(n.tensor_type(0).size, 1)) if not n.is_open(0) else (
