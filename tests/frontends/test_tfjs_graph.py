@@ -1,4 +1,4 @@
-"""Trained graph models of TensorFlow.js, against what TensorFlow.js makes of them."""
+"""Trained models of TensorFlow.js, against what TensorFlow.js makes of them."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from support import tf_models
 from support.evaluated import evaluated
 from support.parity import near
 from weft.benchmarks.zoo import packages
+from weft.compiler.frontends import table
 
 ANSWERS = tf_models.TESTS / "frontends" / "answers" / "tfjs_graph"
 
@@ -24,7 +25,7 @@ def agree(case, results, answers, what):
         assert list(a.shape) == answers[f"{what}_{k}_shape"].tolist()
         assert a.size == 0 or a.argmax() == answers[f"{what}_{k}_top"]
         pairs.append((tf_models.sampled(a), answers[f"{what}_{k}"]))
-    near("tfjs-graph", case.file, "TensorFlow.js 4.22", pairs)
+    near(case.format, case.file, "TensorFlow.js 4.22", pairs)
 
 
 @pytest.mark.parity
@@ -34,7 +35,9 @@ def test_answers_are_those_of_tensorflow_js(case):
     shown = asked(case)
     known = {name: shown["noise"][name] for name in case.known}
     shapes = {name: shape for name, (shape, _) in case.inputs.items() if name not in known}
-    graph = weft.load(case.ready(), shapes, known, outputs=case.outputs)
+    parts = {"outputs": case.outputs} if case.outputs else {}
+    assert table.frontend_of(case.ready()).name == case.format
+    graph = weft.load(case.ready(), shapes, known, **parts)
     answers = np.load(ANSWERS / f"{case.name}.npz")
     for what, inputs in shown.items():
         agree(case, evaluated(graph, inputs), answers, what)

@@ -382,7 +382,9 @@ def open_places() -> None:
 
     case(
         "ScatterNd at open places",
-        lambda a, b: raw.ScatterNd(indices=tf.cast(places(a), tf.int32), updates=b, shape=[3, 4, 2]),
+        lambda a, b: raw.ScatterNd(
+            indices=tf.cast(places(a), tf.int32), updates=b, shape=[3, 4, 2]
+        ),
         a,
         rows,
     )

@@ -1,4 +1,4 @@
-// One graph model in TensorFlow.js, in plain JavaScript: node tfjs_graph.js JOB.json, where JOB has
+// One graph model, or layers model, in TensorFlow.js, in plain JavaScript: node tfjs_graph.js JOB.json, where JOB has
 // "model" (the path of model.json), "inputs" (name to {file, dtype, shape}), "outputs" (names) and
 // "to" (a folder for the results: 0.bin, 1.bin …, and results.json with their types and shapes).
 const fs = require("fs");
@@ -21,7 +21,8 @@ async function load() {
   const weightData = all.buffer.slice(all.byteOffset, all.byteOffset + all.length);
   const { modelTopology, signature, userDefinedMetadata } = model;
   const artifacts = { modelTopology, weightSpecs: specs, weightData, signature, userDefinedMetadata };
-  return tf.loadGraphModel({ load: async () => artifacts });
+  const layers = "model_config" in modelTopology;
+  return (layers ? tf.loadLayersModel : tf.loadGraphModel)({ load: async () => artifacts });
 }
 
 (async () => {
@@ -33,7 +34,10 @@ async function load() {
     const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
     inputs[name] = tf.tensor(new ARRAYS[dtype](buffer), shape, dtype);
   }
-  const results = await model.executeAsync(inputs, job.outputs);
+  const results =
+    model instanceof tf.LayersModel
+      ? model.predict(Object.values(inputs))
+      : await model.executeAsync(inputs, job.outputs);
   const list = Array.isArray(results) ? results : [results];
   const kinds = [];
   for (const [k, t] of list.entries()) {

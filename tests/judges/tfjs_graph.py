@@ -65,7 +65,9 @@ def main(names: list[str]) -> None:
                 kept[f"{what}_{k}_shape"] = np.array(a.shape, np.int64)
                 kept[f"{what}_{k}_top"] = np.array(a.argmax() if a.size else -1)
         np.savez_compressed(ANSWERS / f"{case.name}.npz", **kept)
-        print(case.name, [kept[f"noise_{k}_shape"].tolist() for k in range(len(case.outputs))])
+        print(
+            case.name, [kept[f"noise_{k}_shape"].tolist() for k in range(max(len(case.outputs), 1))]
+        )
 
 
 if __name__ == "__main__":

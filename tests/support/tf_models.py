@@ -32,6 +32,7 @@ class Case:
     low: float = 0.0
     high: float = 1.0
     known: tuple[str, ...] = ()  # inputs that weft is given when it compiles
+    format: str = "tfjs-graph"  # weft's front-end
 
     @property
     def path(self) -> Path:
@@ -171,6 +172,9 @@ TFJS = (
            photo=FACE, high=255.0),
     _image("deeplab", "deeplab/model.json", (1, 193, 257, 3), ("SemanticPredictions",), "uint8",
            "ImageTensor", photo=FACE, high=255.0),
+    # A layers model: Keras's, whose one output is asked for.
+    _image("nsfw-v2", "nsfw-v2/model.min.js", (1, 224, 224, 3), (), input="input_1", photo=FACE,
+           format="keras"),
     Sentences(
         "use-lite", "use-lite/model.json",
         {"indices": ((19, 2), "int64"), "values": ((19,), "int64")},
@@ -228,4 +232,14 @@ def javascript_object(text: str) -> str:
     return text.replace(":!0", ":true").replace(":!1", ":false")
 
 
-__all__ = ["FACE", "FETCHED", "SAMPLES", "SAVED", "TFJS", "Case", "Sentences", "javascript_object", "sampled"]
+__all__ = [
+    "FACE",
+    "FETCHED",
+    "SAMPLES",
+    "SAVED",
+    "TFJS",
+    "Case",
+    "Sentences",
+    "javascript_object",
+    "sampled",
+]

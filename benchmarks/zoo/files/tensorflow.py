@@ -1,4 +1,4 @@
-"""Graph models of TensorFlow.js and SavedModels."""
+"""Models of TensorFlow.js and SavedModels."""
 
 from __future__ import annotations
 
@@ -294,5 +294,17 @@ ITEMS: tuple[Item, ...] = (
         "dist/models/mobilenet_v2_mid/model.min.js",
         "a7a9e701491e2449b221dab7c424957f853e700602b5575da33cfd745616f964",
         "nsfw-mid/model.min.js",
+    ),
+    Item(
+        _NSFW,
+        "dist/models/mobilenet_v2/group1-shard1of1.min.js",
+        "ef2e0a63f7d2c4960b37b024b669313f65d3c45cd59e9042636c55b39de53517",
+        "nsfw-v2/group1-shard1of1.min.js",
+    ),
+    Item(
+        _NSFW,
+        "dist/models/mobilenet_v2/model.min.js",
+        "c32f104fd562b08cdff5ed69dfe1209643afa47e792fb12751d2949aa61a397a",
+        "nsfw-v2/model.min.js",
     ),
 )
