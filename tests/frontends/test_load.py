@@ -58,9 +58,11 @@ def test_path_bytes_and_proto(tmp_path):
 
 
 def test_no_file(tmp_path):
-    for path in (tmp_path / "none.onnx", tmp_path, "a\0b"):
+    for path in (tmp_path / "none.onnx", "a\0b"):
         with pytest.raises(ModelError, match="cannot be read"):
             load(path)
+    with pytest.raises(ModelError, match="no model in this folder(.|\n)*tflite"):
+        load(tmp_path)
     with pytest.raises(ModelError, match="empty"):
         load(b"")
 

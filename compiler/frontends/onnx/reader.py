@@ -17,6 +17,7 @@ from ....runtime.files import read_file
 from ..narrow import EXPONENTS
 from ..registered import ONNX_DOMAINS
 from ..signature import SymbolicType
+from ..table import FRONTENDS
 from .tensors import TensorReader, narrow_type, onnx_dtype
 
 OLDEST_IR, OLDEST_OPSET = 3, 1
@@ -48,6 +49,11 @@ def open_model(source: str | Path | bytes | ModelProto) -> Model:
         )
     else:
         path = Path(source)
+        if path.is_dir():
+            raise ModelError(
+                "there is no model in this folder that weft knows.", where=str(source),
+                hint=f"name one of its files; the formats are {', '.join(FRONTENDS)}",
+            )  # fmt: skip
         folder, file = path.absolute().parent, path.name
         data = read_file(path, MOST_BYTES, error=ModelError, what="the model")
         proto = _parse(data, file)
@@ -59,7 +65,7 @@ def open_model(source: str | Path | bytes | ModelProto) -> Model:
 
 
 def _parse(data: bytes, file: str) -> ModelProto:
-    hint = "the file is damaged, or not an ONNX model"
+    hint = "the file is damaged, or of no format that weft reads: " + ", ".join(FRONTENDS)
     if data.startswith(b"PK"):
         hint = "this is a zip file; a package of weft is opened by weft.runtime.load"
     if not data:
