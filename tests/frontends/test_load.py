@@ -61,7 +61,7 @@ def test_no_file(tmp_path):
     for path in (tmp_path / "none.onnx", "a\0b"):
         with pytest.raises(ModelError, match="cannot be read"):
             load(path)
-    with pytest.raises(ModelError, match="no model in this folder(.|\n)*tflite"):
+    with pytest.raises(ModelError, match=r"no model in this folder(.|\n)*tflite"):
         load(tmp_path)
     with pytest.raises(ModelError, match="empty"):
         load(b"")
