@@ -18,10 +18,32 @@ def asked(case):
     return case.asked(lambda name: np.asarray(Image.open(packages.path(name)).convert("RGB")))
 
 
+def in_order(case, results, answers, what):
+    """Boxes in the judge's order. Of those whose scores it holds equal to 1e-5, each is the one
+    nearest to the judge's in all that was kept whole; of others the order counts."""
+    ranked = [case.outputs.index(name) for name in case.ranked]
+    if not ranked:
+        return results
+    kept = {
+        k: answers[f"{what}_{k}"] for k in ranked if answers[f"{what}_{k}"].size == results[k].size
+    }
+    count = results[ranked[0]].shape[1]
+    have = np.concatenate([results[k].reshape(count, -1) for k in kept], 1)
+    want = np.concatenate([a.reshape(count, -1) for a in kept.values()], 1)
+    ends = np.flatnonzero(-np.diff(kept[ranked[0]]) > 1e-5) + 1
+    order = []
+    for group in np.split(np.arange(count), ends):
+        left = list(group)
+        for k in group:
+            order.append(min(left, key=lambda j: np.abs(have[j] - want[k]).max()))
+            left.remove(order[-1])
+    return [a[:, order] if k in ranked else a for k, a in enumerate(results)]
+
+
 def agree(case, results, answers, what):
     """Every output is the judge's: its shape, its largest element, its elements relative to it."""
     pairs = []
-    for k, a in enumerate(results):
+    for k, a in enumerate(in_order(case, results, answers, what)):
         assert list(a.shape) == answers[f"{what}_{k}_shape"].tolist()
         assert a.size == 0 or a.argmax() == answers[f"{what}_{k}_top"]
         pairs.append((tf_models.sampled(a), answers[f"{what}_{k}"]))

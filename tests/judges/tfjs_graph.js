@@ -41,7 +41,9 @@ async function load() {
   const list = Array.isArray(results) ? results : [results];
   const kinds = [];
   for (const [k, t] of list.entries()) {
-    fs.writeFileSync(path.join(job.to, `${k}.bin`), Buffer.from((await t.data()).buffer));
+    // A cast without loss leaves the numbers as they were: floats may lie in an Int32Array.
+    const data = ARRAYS[t.dtype].from(await t.data());
+    fs.writeFileSync(path.join(job.to, `${k}.bin`), Buffer.from(data.buffer));
     kinds.push({ dtype: t.dtype, shape: t.shape });
   }
   fs.writeFileSync(path.join(job.to, "results.json"), JSON.stringify(kinds));
