@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...runtime.errors import LoweringError
+from ...runtime.errors import ScheduleError
 from ..expr import Expr, as_int
 from ..layout import Digit, Layout
 from ..schedule.bounds import Box
@@ -12,7 +12,7 @@ from ..schedule.stage import Stage
 
 def box_layout(s: Stage, box: Box) -> Layout | None:
     """The layout of the stored box of a stage, where the schedule asks for one; None: row major.
-    Raises LoweringError where padding needs constant extents or cannot be found."""
+    Raises ScheduleError where padding needs constant extents or cannot be found."""
     shape = tuple(e for _, e in box)
     if s.layout is None:
         return _aligned_layout(s, shape)
@@ -27,7 +27,7 @@ def _aligned_layout(s: Stage, shape: tuple[Expr, ...]) -> Layout | None:
         return None
     sizes = [as_int(e) for e in shape]
     if any(n is None for n in sizes):
-        raise LoweringError(f"storage_align of {s.name} needs constant extents, not {shape}.")
+        raise ScheduleError(f"storage_align of {s.name} needs constant extents, not {shape}.")
     extents = [n for n in sizes if n is not None]
     padded = list(extents)
     for k, (factor, offset) in sorted(s.alignment.items(), reverse=True):
@@ -51,7 +51,7 @@ def _pad_for_stride(padded: list[int], k: int, factor: int, offset: int) -> None
             if grown * rest % factor == offset:
                 options.append((grown * rest, grown, extra))
     if not options:
-        raise LoweringError(
+        raise ScheduleError(
             f"storage_align: no padding of {padded[k + 1 :]} has a stride of {offset} modulo "
             f"{factor}."
         )

