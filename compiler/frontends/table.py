@@ -57,10 +57,10 @@ def _asked(named: str) -> Callable[[Any, bytes], bool]:
 _ROWS = (
     FrontEnd(
         "caffe2",
-        ".caffe2:load",
+        ".caffe2.importer:load",
         _asked(".caffe2.files:recognises"),
         ".caffe2.files:files_of",
-        ".caffe2:describe",
+        ".caffe2.importer:describe",
         operators=".caffe2.converters:CONVERTERS",
     ),
     FrontEnd(
@@ -100,10 +100,10 @@ _ROWS = (
     ),
     FrontEnd(
         "mxnet",
-        ".mxnet:load",
+        ".mxnet.importer:load",
         _asked(".mxnet.files:recognises"),
         ".mxnet.files:files_of",
-        ".mxnet:describe",
+        ".mxnet.importer:describe",
         operators=".mxnet.converters:CONVERTERS",
     ),
     FrontEnd(
